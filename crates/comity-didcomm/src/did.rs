@@ -1,0 +1,384 @@
+//! [`Did`] and [`DidUrl`] (W3C DID Core 1.0, section 3), and the DID methods of which this crate knows the rules.
+//!
+//! Nothing here fetches: [`resolve_self_contained`] answers for DIDs that carry their own document, and
+//! [`web::document_url`] says where a did:web document would be.
+
+pub mod jwk;
+pub mod key;
+pub mod peer;
+pub mod web;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::document::DidDocument;
+use crate::limits::{DID_BYTES_MAX, DID_URL_SUFFIX_BYTES_MAX};
+
+/// Says why a text is not a usable DID or DID URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DidError {
+    /// The part after the method does not follow the rules of the method.
+    #[error("the DID does not follow the rules of its method")]
+    Method,
+    /// Not of the form that DID Core prescribes.
+    #[error("the text is not a DID")]
+    Syntax,
+    /// Longer than this crate takes.
+    #[error("the DID is too long")]
+    TooLong,
+}
+
+/// Identifies a party: `did:` method `:` identifier. Cheap to clone.
+///
+/// Comparison is that of the text, as DID Core says; [`Did::same_subject`] also knows the two forms of a did:peer:4.
+///
+/// ```
+/// # use comity_didcomm::Did;
+/// let did = Did::parse("did:web:org-b.example:agents:bruno")?;
+/// assert_eq!(did.method(), "web");
+/// assert!(Did::parse("did:web:org-b.example#key-1").is_err(), "that is a DID URL");
+/// # Ok::<(), comity_didcomm::DidError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Did(Arc<str>);
+
+impl Did {
+    /// Reads a DID.
+    ///
+    /// # Errors
+    /// When the text is not one, or is too long.
+    pub fn parse(text: &str) -> Result<Self, DidError> {
+        if DID_BYTES_MAX < text.len() {
+            return Err(DidError::TooLong);
+        }
+        let rest = text.strip_prefix("did:").ok_or(DidError::Syntax)?;
+        let (method, id) = rest.split_once(':').ok_or(DidError::Syntax)?;
+        let method_ok = !method.is_empty()
+            && method.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let id_ok = !id.is_empty()
+            && !id.ends_with(':')
+            && is_spelled(id, |byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':')
+            });
+        if method_ok && id_ok { Ok(Self(text.into())) } else { Err(DidError::Syntax) }
+    }
+
+    /// Returns the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the name of the method, such as `web`.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.0.split(':').nth(1).unwrap_or_default()
+    }
+
+    /// Returns the part after the method.
+    #[must_use]
+    pub fn method_specific_id(&self) -> &str {
+        self.0.splitn(3, ':').nth(2).unwrap_or_default()
+    }
+
+    /// Returns the DID URL with this fragment. Characters that a fragment cannot have are percent-encoded.
+    #[must_use]
+    pub fn url(&self, fragment: &str) -> DidUrl {
+        let mut text = String::with_capacity(self.0.len() + 1 + fragment.len());
+        text.push_str(&self.0);
+        text.push('#');
+        for byte in fragment.bytes() {
+            if is_suffix_byte(byte) || byte == b'%' {
+                text.push(char::from(byte));
+            } else {
+                text.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        DidUrl { text: text.into(), did: self.clone() }
+    }
+
+    /// Whether both name the same subject: equal, or the long and the short form of one did:peer:4, whose hash is checked.
+    #[must_use]
+    pub fn same_subject(&self, other: &Self) -> bool {
+        if self == other {
+            return true;
+        }
+        // The cheap look first: the hash is computed only for texts that could match.
+        let (long, short) =
+            if other.0.len() < self.0.len() { (self, other) } else { (other, self) };
+        long.0.starts_with(short.as_str())
+            && peer::long_to_short(long).is_some_and(|known| known == *short)
+    }
+}
+
+impl fmt::Display for Did {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Did {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Did {
+    type Err = DidError;
+
+    fn from_str(text: &str) -> Result<Self, DidError> {
+        Self::parse(text)
+    }
+}
+
+impl AsRef<str> for Did {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+serde_as_string!(Did);
+
+/// Names something in a DID's document, mostly a key: a [`Did`] with an optional path, query and fragment. Cheap to clone.
+#[derive(Clone)]
+pub struct DidUrl {
+    text: Arc<str>,
+    did: Did,
+}
+
+impl DidUrl {
+    /// Reads an absolute DID URL.
+    ///
+    /// # Errors
+    /// When the text is not one, or is too long.
+    pub fn parse(text: &str) -> Result<Self, DidError> {
+        let end = text.find(['/', '?', '#']).unwrap_or(text.len());
+        let (did, suffix) = text.split_at(end);
+        let did = Did::parse(did)?;
+        if suffix.is_empty() {
+            return Ok(Self { text: did.0.clone(), did });
+        }
+        if DID_URL_SUFFIX_BYTES_MAX < suffix.len() {
+            return Err(DidError::TooLong);
+        }
+        let (before, fragment) = suffix.split_once('#').unwrap_or((suffix, "-"));
+        let before_ok = is_spelled(before, is_suffix_byte);
+        let fragment_ok = !fragment.is_empty() && is_spelled(fragment, is_suffix_byte);
+        if before_ok && fragment_ok {
+            Ok(Self { text: text.into(), did })
+        } else {
+            Err(DidError::Syntax)
+        }
+    }
+
+    /// Returns the DID it begins with.
+    #[must_use]
+    pub const fn did(&self) -> &Did {
+        &self.did
+    }
+
+    /// Returns the part after `#`.
+    #[must_use]
+    pub fn fragment(&self) -> Option<&str> {
+        self.text.split_once('#').map(|(_, fragment)| fragment)
+    }
+
+    /// Returns the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is nothing but a DID and a fragment, as a key id is.
+    pub(crate) fn is_key_id(&self) -> bool {
+        self.text.as_bytes().get(self.did.0.len()) == Some(&b'#')
+    }
+
+    /// Whether both name the same thing: equal, or equal but for the two forms of one did:peer:4.
+    pub(crate) fn same_resource(&self, other: &Self) -> bool {
+        self == other
+            || (self.text.get(self.did.0.len()..) == other.text.get(other.did.0.len()..)
+                && self.did.same_subject(&other.did))
+    }
+}
+
+impl PartialEq for DidUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for DidUrl {}
+
+impl PartialOrd for DidUrl {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for DidUrl {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl Hash for DidUrl {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl From<Did> for DidUrl {
+    fn from(did: Did) -> Self {
+        Self { text: did.0.clone(), did }
+    }
+}
+
+impl fmt::Display for DidUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for DidUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for DidUrl {
+    type Err = DidError;
+
+    fn from_str(text: &str) -> Result<Self, DidError> {
+        Self::parse(text)
+    }
+}
+
+serde_as_string!(DidUrl);
+
+/// Resolves a DID that carries its own document: did:key, did:jwk, did:peer:2 and the long form of did:peer:4.
+///
+/// Answers `None` for every other: did:web, the short form of did:peer:4 (which one must have seen the long form of),
+/// and methods unknown here.
+///
+/// # Errors
+/// When the DID belongs to one of those methods and breaks its rules.
+pub fn resolve_self_contained(did: &Did) -> Result<Option<DidDocument>, DidError> {
+    match did.method() {
+        "jwk" => jwk::resolve(did).map(Some),
+        "key" => key::resolve(did).map(Some),
+        "peer" => peer::resolve(did),
+        _ => Ok(None),
+    }
+}
+
+/// Whether the text has only the bytes that the rule allows, and correct percent-encodings.
+fn is_spelled(text: &str, allowed: fn(u8) -> bool) -> bool {
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let ok = if byte == b'%' {
+            let is_hex = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
+            is_hex(bytes.next()) && is_hex(bytes.next())
+        } else {
+            allowed(byte)
+        };
+        if !ok {
+            return false;
+        }
+    }
+    true
+}
+
+/// What a path, query or fragment may hold (RFC 3986): nothing that JSON would have to escape.
+const fn is_suffix_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b':'
+                | b'@'
+                | b'/'
+                | b'?'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dids_are_read_as_did_core_says() {
+        for good in
+            ["did:web:a.example", "did:a1:x", "did:web:a%3A80:b", "did:x::a", "did:key:zA_-."]
+        {
+            assert_eq!(Did::parse(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "did",
+            "did:",
+            "did:web",
+            "did:web:",
+            "did::a",
+            "did:Web:a",
+            "DID:web:a",
+            "did:web:a:",
+            "did:web:a b",
+            "did:web:a%3",
+            "did:web:a%zz",
+            "did:web:a/b",
+            "did:web:a?b",
+            "did:web:a#b",
+            "did:web:\u{e4}",
+            "did:web:a\0",
+            " did:web:a",
+            "did:web:a\n",
+        ] {
+            assert_eq!(Did::parse(bad), Err(DidError::Syntax), "{bad:?}");
+        }
+        let long = format!("did:x:{}", "a".repeat(DID_BYTES_MAX));
+        assert_eq!(Did::parse(&long), Err(DidError::TooLong));
+    }
+
+    #[test]
+    fn did_urls_keep_their_parts() {
+        let url = DidUrl::parse("did:web:a.example/path?q=1#key-1").unwrap();
+        assert_eq!((url.did().as_str(), url.fragment()), ("did:web:a.example", Some("key-1")));
+        assert!(!url.is_key_id());
+        let bare = DidUrl::parse("did:web:a.example").unwrap();
+        assert_eq!((bare.fragment(), bare.as_str()), (None, "did:web:a.example"));
+        let key = DidUrl::parse("did:web:a.example#key-1").unwrap();
+        assert!(key.is_key_id());
+        assert_eq!(key, key.did().url("key-1"));
+        for bad in
+            ["#a", "did:web:a#", "did:web:a#b#c", "did:web:a#\"", "did:web:a# ", "did:web:a?\\"]
+        {
+            assert!(DidUrl::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_made_fragment_is_always_readable() {
+        let url = Did::parse("did:web:a.example").unwrap().url("a b\"#\u{e9}");
+        assert_eq!(url.as_str(), "did:web:a.example#a%20b%22%23%C3%A9");
+        assert_eq!(DidUrl::parse(url.as_str()).unwrap(), url);
+    }
+}

@@ -1,0 +1,164 @@
+//! Reads DID documents as they are found, with every id made absolute. Unknown members are passed over; a member that
+//! is known but misshapen refuses the document, because guessing about keys is worse than not having them.
+
+use serde_json::{Map, Value};
+
+use super::{DidDocument, DocumentError, Service, VerificationMethod};
+use crate::did::{Did, DidUrl};
+use crate::json::{self, Json, Object};
+use crate::key::PublicKey;
+use crate::limits::{DOCUMENT_BYTES_MAX, SERVICES_MAX, VERIFICATION_METHODS_MAX};
+
+impl DidDocument {
+    /// Reads the document of `expected_id`.
+    ///
+    /// # Errors
+    /// When the text is not a DID document, is too large, or is about another DID.
+    pub fn parse(text: &[u8], expected_id: &Did) -> Result<Self, DocumentError> {
+        let object = json::read_object(text, DOCUMENT_BYTES_MAX)?;
+        // A document is believed about the DID that was asked for, and about nothing else.
+        if object.get_str("id") != Some(expected_id.as_str()) {
+            return Err(DocumentError::Id);
+        }
+        Self::from_object(object, expected_id)
+    }
+
+    /// Reads a document whose `id` is known from elsewhere.
+    pub(crate) fn from_object(mut object: Object<'_>, id: &Did) -> Result<Self, DocumentError> {
+        let mut document = Self::new(id.clone());
+        document.also_known_as = match object.take("alsoKnownAs") {
+            None => Vec::new(),
+            Some(names) => {
+                let names = names.into_array().ok_or(DocumentError::Shape)?;
+                bounded(names.len(), SERVICES_MAX)?;
+                // Names that are no text tell nothing; the rest of the document is still good.
+                names.into_iter().filter_map(Json::into_string).collect()
+            }
+        };
+        document.controller = match object.take("controller") {
+            None => Vec::new(),
+            Some(Json::Array(items)) => {
+                bounded(items.len(), VERIFICATION_METHODS_MAX)?;
+                items.iter().map(did).collect::<Result<_, _>>()?
+            }
+            Some(one) => vec![did(&one)?],
+        };
+        for method in array(&mut object, "verificationMethod")? {
+            let method = read_method(method.into_object().ok_or(DocumentError::Shape)?, id)?;
+            add(&mut document, method)?;
+        }
+        document.authentication = relationship(&mut document, &mut object, "authentication")?;
+        document.assertion_method = relationship(&mut document, &mut object, "assertionMethod")?;
+        document.key_agreement = relationship(&mut document, &mut object, "keyAgreement")?;
+        let services = array(&mut object, "service")?;
+        bounded(services.len(), SERVICES_MAX)?;
+        for service in services {
+            let map = service.into_object().ok_or(DocumentError::Shape)?.into_map();
+            document.service.push(Service::from_map(map, id).ok_or(DocumentError::Shape)?);
+        }
+        Ok(document)
+    }
+}
+
+/// Reads references and embedded methods; the latter move to `verification_method`.
+fn relationship(
+    document: &mut DidDocument,
+    object: &mut Object<'_>,
+    name: &str,
+) -> Result<Vec<DidUrl>, DocumentError> {
+    let items = array(object, name)?;
+    bounded(items.len(), VERIFICATION_METHODS_MAX)?;
+    let mut ids = Vec::with_capacity(items.len());
+    for item in items {
+        let id = match item {
+            Json::String(text) => absolute(&text, &document.id)?,
+            Json::Object(embedded) => {
+                let method = read_method(embedded, &document.id)?;
+                add(document, method)?
+            }
+            _ => return Err(DocumentError::Shape),
+        };
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+/// Adds a method. One that is embedded in several relationships may stand there again, but not differ.
+fn add(document: &mut DidDocument, method: VerificationMethod) -> Result<DidUrl, DocumentError> {
+    if let Some(known) = document.verification_method.iter().find(|known| known.id == method.id) {
+        return if *known == method { Ok(method.id) } else { Err(DocumentError::Shape) };
+    }
+    bounded(document.verification_method.len() + 1, VERIFICATION_METHODS_MAX)?;
+    Ok(document.add_key(method))
+}
+
+fn read_method(mut object: Object<'_>, did_: &Did) -> Result<VerificationMethod, DocumentError> {
+    let mut text = |name: &str| object.take(name).and_then(Json::into_string);
+    let id = absolute(&text("id").ok_or(DocumentError::Shape)?, did_)?;
+    let type_ = text("type").ok_or(DocumentError::Shape)?;
+    let controller = match object.take("controller") {
+        None => did_.clone(),
+        Some(one) => did(&one)?,
+    };
+    let public_key = read_key(&type_, &object);
+    let other = if public_key.is_some() { Map::new() } else { material(object) };
+    Ok(VerificationMethod { id, type_, controller, public_key, other })
+}
+
+/// Reads the key in the one form that its type prescribes. A key that is unknown, malformed or unsafe is not usable;
+/// the document stays readable.
+fn read_key(type_: &str, object: &Object<'_>) -> Option<PublicKey> {
+    let multibase = || PublicKey::from_multibase(object.get_str("publicKeyMultibase")?).ok();
+    let jwk = || PublicKey::from_jwk_object(object.get("publicKeyJwk")?.as_object()?).ok();
+    let base58 = |make: fn([u8; 32]) -> PublicKey| {
+        PublicKey::from_base58(object.get_str("publicKeyBase58")?, make).ok()
+    };
+    let forms = ["publicKeyMultibase", "publicKeyJwk", "publicKeyBase58"];
+    // Two forms could say two things.
+    if forms.iter().filter(|form| object.contains(form)).count() != 1 {
+        return None;
+    }
+    match type_ {
+        "Multikey" => multibase(),
+        "JsonWebKey2020" | "JsonWebKey" => jwk(),
+        "Ed25519VerificationKey2018" | "Ed25519VerificationKey2020" => multibase()
+            .or_else(jwk)
+            .or_else(|| base58(PublicKey::Ed25519))
+            .filter(PublicKey::is_signing),
+        "X25519KeyAgreementKey2019" | "X25519KeyAgreementKey2020" => multibase()
+            .or_else(jwk)
+            .or_else(|| base58(PublicKey::X25519))
+            .filter(PublicKey::is_agreement),
+        _ => None,
+    }
+}
+
+/// Keeps the material of an unusable key, except what could never be public.
+fn material(object: Object<'_>) -> Map<String, Value> {
+    let mut map = object.into_map();
+    map.retain(|name, _| !name.starts_with("privateKey") && !name.starts_with("secretKey"));
+    if let Some(Value::Object(jwk)) = map.get_mut("publicKeyJwk") {
+        jwk.retain(|name, _| !matches!(name.as_str(), "d" | "p" | "q" | "dp" | "dq" | "qi" | "k"));
+    }
+    map
+}
+
+fn absolute(text: &str, did: &Did) -> Result<DidUrl, DocumentError> {
+    let url = if text.starts_with('#') { format!("{did}{text}") } else { text.to_owned() };
+    DidUrl::parse(&url).map_err(|_| DocumentError::Shape)
+}
+
+fn did(json: &Json<'_>) -> Result<Did, DocumentError> {
+    json.as_str().and_then(|text| Did::parse(text).ok()).ok_or(DocumentError::Shape)
+}
+
+fn array<'a>(object: &mut Object<'a>, name: &str) -> Result<Vec<Json<'a>>, DocumentError> {
+    match object.take(name) {
+        None => Ok(Vec::new()),
+        Some(json) => json.into_array().ok_or(DocumentError::Shape),
+    }
+}
+
+const fn bounded(count: usize, max: usize) -> Result<(), DocumentError> {
+    if max < count { Err(DocumentError::TooMany) } else { Ok(()) }
+}

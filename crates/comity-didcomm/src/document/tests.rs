@@ -1,0 +1,176 @@
+//! Documents as they are found, and what is refused in them.
+
+use serde_json::json;
+
+use super::*;
+use crate::key::{AgreementKey, SigningKey};
+
+const ID: &str = "did:web:a.example";
+
+fn parse(document: &Value) -> Result<DidDocument, DocumentError> {
+    DidDocument::parse(document.to_string().as_bytes(), &Did::parse(ID).unwrap())
+}
+
+fn signing() -> PublicKey {
+    SigningKey::from_seed([1; 32].into()).public()
+}
+
+fn agreement() -> PublicKey {
+    AgreementKey::from_bytes([2; 32].into()).public()
+}
+
+fn multikey(id: &str, key: &PublicKey) -> Value {
+    json!({ "id": id, "type": "Multikey", "controller": ID, "publicKeyMultibase": key.to_multibase() })
+}
+
+#[test]
+fn every_form_of_key_is_read() {
+    let raw = |key: &PublicKey| match key {
+        PublicKey::Ed25519(raw) | PublicKey::X25519(raw) => bs58::encode(raw).into_string(),
+    };
+    let document = parse(&json!({
+        "id": ID,
+        "verificationMethod": [
+            multikey("#s1", &signing()),
+            { "id": "#s2", "type": "JsonWebKey2020", "controller": ID, "publicKeyJwk": signing().to_jwk() },
+            { "id": "#s3", "type": "Ed25519VerificationKey2020", "controller": ID, "publicKeyMultibase": signing().to_multibase() },
+            { "id": "#s4", "type": "Ed25519VerificationKey2018", "controller": ID, "publicKeyBase58": raw(&signing()) },
+            multikey("#a1", &agreement()),
+            { "id": "did:web:a.example#a2", "type": "X25519KeyAgreementKey2019", "controller": ID, "publicKeyBase58": raw(&agreement()) },
+            { "id": "#a3", "type": "X25519KeyAgreementKey2020", "controller": ID, "publicKeyMultibase": agreement().to_multibase() },
+        ],
+        "authentication": ["#s1", "did:web:a.example#s2", "#s3", "#s4", "#a1", "#unknown"],
+        "keyAgreement": ["#a1", "#a2", "#a3", "#s1",
+            { "id": "#a4", "type": "JsonWebKey2020", "controller": ID, "publicKeyJwk": agreement().to_jwk() }],
+    }))
+    .unwrap();
+    let ids = |keys: Vec<(&DidUrl, &PublicKey)>| -> Vec<String> {
+        keys.iter().map(|(id, _)| id.fragment().unwrap().to_owned()).collect()
+    };
+    // A key stands only for what its kind can do, whatever list it is in.
+    assert_eq!(ids(document.signing_keys().collect()), ["s1", "s2", "s3", "s4"]);
+    assert_eq!(ids(document.agreement_keys().collect()), ["a1", "a2", "a3", "a4"]);
+    assert!(document.signing_keys().all(|(_, key)| *key == signing()));
+    assert!(document.agreement_keys().all(|(_, key)| *key == agreement()));
+    assert_eq!(document.agreement_key(&document.id.url("s1")), None);
+    assert_eq!(document.authentication_key(&document.id.url("a1")), None);
+}
+
+#[test]
+fn the_written_form_is_read_back() {
+    let id = Did::parse(ID).unwrap();
+    let mut document = DidDocument::new(id.clone());
+    document.also_known_as.push("acct:a@a.example".to_owned());
+    document.controller.push(Did::parse("did:web:owner.example").unwrap());
+    let key = document.add_key(VerificationMethod::new(id.url("key-1"), signing()));
+    document.authentication.push(key.clone());
+    document.assertion_method.push(key);
+    let key = document.add_key(VerificationMethod::new(id.url("key-2"), agreement()));
+    document.key_agreement.push(key);
+    let endpoint = Endpoint::new("https://a.example/didcomm");
+    document.service.push(Service::didcomm(&id.url("service"), &endpoint));
+    assert_eq!(parse(&document.to_json()).unwrap(), document);
+    assert_eq!(document.didcomm_endpoints(), [endpoint]);
+}
+
+#[test]
+fn keys_of_unknown_kinds_are_kept_but_not_used() {
+    let document = parse(&json!({
+        "id": ID,
+        "authentication": [
+            { "id": "#p", "type": "JsonWebKey2020", "controller": ID,
+              "publicKeyJwk": { "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "d": "secret" } },
+            { "id": "#q", "type": "FutureKey2099", "controller": ID, "publicKeyFuture": [1] },
+            { "id": "#two", "type": "Multikey", "controller": ID, "publicKeyMultibase": signing().to_multibase(),
+              "publicKeyJwk": signing().to_jwk() },
+        ],
+    }))
+    .unwrap();
+    assert_eq!(document.signing_keys().count(), 0);
+    let text = document.to_json().to_string();
+    assert!(text.contains("publicKeyFuture") && text.contains("P-256"));
+    assert!(!text.contains("secret"), "a private part that somebody published is not passed on");
+}
+
+#[test]
+fn keys_that_others_hold_are_not_used() {
+    let foreign = |controller: Value| {
+        parse(&json!({
+            "id": ID,
+            "controller": controller,
+            "verificationMethod": [{ "id": "#k", "type": "Multikey", "controller": "did:web:other.example",
+                "publicKeyMultibase": signing().to_multibase() }],
+            "authentication": ["#k"],
+        }))
+        .unwrap()
+        .signing_keys()
+        .count()
+    };
+    assert_eq!(foreign(json!([])), 0);
+    assert_eq!(foreign(json!("did:web:third.example")), 0);
+    assert_eq!(foreign(json!(["did:web:third.example", "did:web:other.example"])), 1);
+}
+
+#[test]
+fn documents_of_others_and_misshapen_ones_are_refused() {
+    assert_eq!(parse(&json!({ "id": "did:web:b.example" })), Err(DocumentError::Id));
+    assert_eq!(parse(&json!({})), Err(DocumentError::Id));
+    assert_eq!(parse(&json!({ "id": [ID] })), Err(DocumentError::Id));
+    let key = multikey("#k", &signing());
+    let other = multikey("#k", &agreement());
+    for bad in [
+        json!({ "id": ID, "verificationMethod": {} }),
+        json!({ "id": ID, "verificationMethod": [1] }),
+        json!({ "id": ID, "verificationMethod": [{ "type": "Multikey" }] }),
+        json!({ "id": ID, "verificationMethod": [multikey("k", &signing())] }),
+        json!({ "id": ID, "verificationMethod": [key, other] }),
+        json!({ "id": ID, "authentication": [1] }),
+        json!({ "id": ID, "authentication": "#k" }),
+        json!({ "id": ID, "controller": 1 }),
+        json!({ "id": ID, "service": [{}] }),
+    ] {
+        assert_eq!(parse(&bad), Err(DocumentError::Shape), "{bad}");
+    }
+    let twice = format!(r#"{{"id":"{ID}","id":"{ID}"}}"#);
+    let did = Did::parse(ID).unwrap();
+    assert_eq!(
+        DidDocument::parse(twice.as_bytes(), &did),
+        Err(DocumentError::Json(JsonError::Duplicate))
+    );
+}
+
+#[test]
+fn sizes_are_bounded() {
+    let many: Vec<Value> = (0..65).map(|n| multikey(&format!("#k{n}"), &signing())).collect();
+    assert_eq!(
+        parse(&json!({ "id": ID, "verificationMethod": many })),
+        Err(DocumentError::TooMany)
+    );
+    let many: Vec<Value> = (0..33)
+        .map(|n| json!({ "id": format!("#s{n}"), "type": "X", "serviceEndpoint": "y" }))
+        .collect();
+    assert_eq!(parse(&json!({ "id": ID, "service": many })), Err(DocumentError::TooMany));
+    let large = json!({ "id": ID, "x": "y".repeat(crate::limits::DOCUMENT_BYTES_MAX) });
+    assert_eq!(parse(&large), Err(DocumentError::Json(JsonError::TooLarge)));
+}
+
+#[test]
+fn endpoints_are_read_in_every_form() {
+    let endpoints = |service: Value| {
+        parse(&json!({ "id": ID, "service": [
+            { "id": "#web", "type": "LinkedDomains", "serviceEndpoint": "https://a.example" }, service,
+        ] }))
+        .unwrap()
+        .didcomm_endpoints()
+    };
+    let bare = |uri: &str| Endpoint { uri: uri.to_owned(), accept: vec![], routing_keys: vec![] };
+    let service = |endpoint: Value| json!({ "id": "#d", "type": ["DIDCommMessaging"], "serviceEndpoint": endpoint });
+    assert_eq!(endpoints(service(json!("https://x"))), [bare("https://x")]);
+    assert_eq!(
+        endpoints(service(
+            json!([{ "uri": "https://x", "accept": ["didcomm/v2"] }, "https://y", { "no": "uri" }])
+        )),
+        [Endpoint::new("https://x"), bare("https://y")]
+    );
+    assert_eq!(endpoints(service(json!(1))), []);
+}

@@ -1,0 +1,300 @@
+//! Encrypted envelopes: JWE in the general JSON serialisation (RFC 7516, section 7.2.1) with the headers that DIDComm
+//! v2.1 prescribes. Parsing does no cryptography; the machine in the open module decides when some is worth doing.
+
+use aws_lc_rs::digest;
+use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap as _};
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::content::{ContentKey, WRAPPED_KEY_BYTES_MAX};
+use super::header::{self, ProtectedHeader};
+use super::kdf::{self, Parties, Secrets};
+use super::{ContentEncryption, ENCRYPTED_TYPE, KeyManagement};
+use crate::did::DidUrl;
+use crate::encoding;
+use crate::json::{Json, Object};
+use crate::key::{self, AgreementKey, PublicKey};
+use crate::limits::{ENVELOPE_BYTES_MAX, PROTECTED_CHARS_MAX};
+use crate::open::OpenError;
+use crate::seal::SealError;
+
+/// One encrypted envelope, decoded and checked as far as is possible without a key.
+pub(crate) struct Jwe {
+    pub(crate) alg: KeyManagement,
+    pub(crate) recipients: Vec<Recipient>,
+    /// The sender's key id, under authcrypt.
+    pub(crate) skid: Option<DidUrl>,
+    enc: ContentEncryption,
+    epk: PublicKey,
+    apu: Vec<u8>,
+    apv: [u8; 32],
+    /// The protected header as it was sent, which is also the additional authenticated data.
+    protected: String,
+    iv: Vec<u8>,
+    ciphertext: Vec<u8>,
+    tag: Vec<u8>,
+}
+
+/// One recipient of an envelope.
+pub(crate) struct Recipient {
+    pub(crate) kid: DidUrl,
+    encrypted_key: Vec<u8>,
+}
+
+impl Jwe {
+    /// Reads an envelope.
+    pub(crate) fn from_object(
+        envelope: &Object<'_>,
+        recipients_max: usize,
+    ) -> Result<Self, OpenError> {
+        // Counted first: nothing below may cost more for an envelope with more recipients than anybody has.
+        let recipients =
+            envelope.get("recipients").and_then(Json::as_array).ok_or(OpenError::Malformed)?;
+        if recipients_max < recipients.len() {
+            return Err(OpenError::TooManyRecipients);
+        }
+        // The flattened form, shared unprotected headers and extra authenticated data are not part of DIDComm.
+        if ["aad", "encrypted_key", "header", "payload", "signatures", "unprotected"]
+            .iter()
+            .any(|name| envelope.contains(name))
+        {
+            return Err(OpenError::Malformed);
+        }
+        let member = |name: &str| envelope.get_str(name).ok_or(OpenError::Malformed);
+        let protected = member("protected")?;
+        if PROTECTED_CHARS_MAX < protected.len() {
+            return Err(OpenError::Malformed);
+        }
+        let header_text = encoding::from_base64url(protected).ok_or(OpenError::Malformed)?;
+        let header = header::read(&header_text, ENCRYPTED_TYPE)?;
+        let alg = required(&header, "alg")?;
+        let alg = KeyManagement::from_name(alg).ok_or(OpenError::Algorithm)?;
+        let enc = required(&header, "enc")?;
+        let enc = ContentEncryption::from_name(enc).ok_or(OpenError::Algorithm)?;
+        // Check 10: the pair of algorithms.
+        if !alg.allows(enc) {
+            return Err(OpenError::Algorithm);
+        }
+        let epk = header.0.get("epk").and_then(Json::as_object).ok_or(OpenError::Malformed)?;
+        // Check 9, first half: the ephemeral key is a safe point of the one curve.
+        let epk = PublicKey::from_jwk_object(epk).map_err(|_| OpenError::Key)?;
+        if !epk.is_agreement() {
+            return Err(OpenError::Key);
+        }
+        let (apu, skid) = sender(&header, alg)?;
+        let recipients = recipients.iter().map(recipient).collect::<Result<Vec<_>, _>>()?;
+        let apv = encoding::from_base64url_array(required(&header, "apv")?)
+            .ok_or(OpenError::Malformed)?;
+        // Check 6: the recipients are those that the sender sealed for.
+        if recipients_digest(recipients.iter().map(|recipient| &recipient.kid)) != Some(apv) {
+            return Err(OpenError::Malformed);
+        }
+        let decoded = |name: &str| {
+            member(name).and_then(|text| encoding::from_base64url(text).ok_or(OpenError::Malformed))
+        };
+        Ok(Self {
+            alg,
+            recipients,
+            skid,
+            enc,
+            epk,
+            apu,
+            apv,
+            iv: decoded("iv")?,
+            ciphertext: decoded("ciphertext")?,
+            tag: decoded("tag")?,
+            protected: protected.to_owned(),
+        })
+    }
+
+    /// Decrypts with the first of these keys that works. One answer for every failure, so that nobody learns which
+    /// part was wrong.
+    pub(crate) fn decrypt(
+        self,
+        own: &[(usize, AgreementKey)],
+        sender: Option<&PublicKey>,
+    ) -> Result<(DidUrl, Vec<u8>), OpenError> {
+        let parties = Parties { alg: self.alg, apu: &self.apu, apv: &self.apv, tag: &self.tag };
+        let unwrapped = own.iter().find_map(|(at, own)| {
+            let recipient = self.recipients.get(*at)?;
+            let secrets = Secrets::of_recipient(own, &self.epk, sender)?;
+            let key = unwrap(self.enc, &kdf::derive(&secrets, &parties), &recipient.encrypted_key)?;
+            Some((recipient.kid.clone(), key))
+        });
+        let (kid, key) = unwrapped.ok_or(OpenError::Crypto)?;
+        let plaintext = key
+            .decrypt(&self.iv, self.protected.as_bytes(), &self.tag, self.ciphertext)
+            .map_err(|_| OpenError::Crypto)?;
+        Ok((kid, plaintext))
+    }
+}
+
+/// Reads `apu` and `skid`. Check 2: both name the same key; `apu` alone suffices, `skid` alone does not.
+fn sender(
+    header: &ProtectedHeader<'_>,
+    alg: KeyManagement,
+) -> Result<(Vec<u8>, Option<DidUrl>), OpenError> {
+    let skid = header.text("skid")?;
+    let apu = match header.text("apu")? {
+        Some(text) => Some(encoding::from_base64url(text).ok_or(OpenError::Malformed)?),
+        None => None,
+    };
+    match (alg, apu, skid) {
+        (KeyManagement::EcdhEsA256Kw, apu, None) => Ok((apu.unwrap_or_default(), None)),
+        (KeyManagement::Ecdh1PuA256Kw, Some(apu), skid) => {
+            let named = std::str::from_utf8(&apu).map_err(|_| OpenError::Malformed)?;
+            if skid.is_some_and(|skid| skid != named) {
+                return Err(OpenError::SenderMismatch);
+            }
+            let skid = header::key_id(named)?;
+            Ok((apu, Some(skid)))
+        }
+        // A sender's key in an anonymous envelope, or no sender's key in an authenticated one.
+        _ => Err(OpenError::Malformed),
+    }
+}
+
+fn recipient(json: &Json<'_>) -> Result<Recipient, OpenError> {
+    let object = json.as_object().ok_or(OpenError::Malformed)?;
+    let header = object.get("header").and_then(Json::as_object).ok_or(OpenError::Malformed)?;
+    header::refuse_parameters(header)?;
+    // These decide how to decrypt, so they must stand where they are authenticated.
+    if ["alg", "apu", "apv", "enc", "epk", "skid"].iter().any(|name| header.contains(name)) {
+        return Err(OpenError::Malformed);
+    }
+    let kid = header::key_id(header.get_str("kid").ok_or(OpenError::Malformed)?)?;
+    let encrypted_key = object.get_str("encrypted_key").ok_or(OpenError::Malformed)?;
+    if WRAPPED_KEY_BYTES_MAX * 2 < encrypted_key.len() {
+        return Err(OpenError::Malformed);
+    }
+    let encrypted_key = encoding::from_base64url(encrypted_key).ok_or(OpenError::Malformed)?;
+    Ok(Recipient { kid, encrypted_key })
+}
+
+fn required<'h>(header: &'h ProtectedHeader<'_>, name: &str) -> Result<&'h str, OpenError> {
+    header.text(name)?.ok_or(OpenError::Malformed)
+}
+
+/// Computes `apv`: SHA-256 over the sorted key ids, joined by dots. `None` without recipients or with one twice.
+fn recipients_digest<'k>(kids: impl Iterator<Item = &'k DidUrl>) -> Option<[u8; 32]> {
+    let mut kids: Vec<&DidUrl> = kids.collect();
+    kids.sort_unstable();
+    if kids.is_empty() || kids.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
+        return None;
+    }
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for (at, kid) in kids.iter().enumerate() {
+        if 0 < at {
+            hash.update(b".");
+        }
+        hash.update(kid.as_str().as_bytes());
+    }
+    hash.finish().as_ref().try_into().ok()
+}
+
+fn unwrap(enc: ContentEncryption, kek: &[u8; 32], wrapped: &[u8]) -> Option<ContentKey> {
+    if wrapped.len() != enc.sizes().0 + 8 {
+        return None;
+    }
+    let mut bytes = Zeroizing::new(vec![0; enc.sizes().0]);
+    AesKek::new(&AES_256, kek).ok()?.unwrap(wrapped, &mut bytes).ok()?;
+    ContentKey::new(enc, bytes)
+}
+
+/// Who seals: nobody in particular, or the holder of a key.
+pub(crate) enum Sealer<'a> {
+    Anonymous,
+    Key { skid: &'a DidUrl, key: &'a AgreementKey },
+}
+
+/// Writes an envelope. Recipients are listed in the order of their key ids, which some peers' check of `apv` relies on.
+pub(crate) fn seal(
+    plaintext: &[u8],
+    sealer: &Sealer<'_>,
+    recipients: &[(DidUrl, PublicKey)],
+    enc: ContentEncryption,
+    rng: &mut dyn CryptoRng,
+) -> Result<String, SealError> {
+    let mut sorted: Vec<&(DidUrl, PublicKey)> = recipients.iter().collect();
+    sorted.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    let apv = recipients_digest(sorted.iter().map(|(kid, _)| kid)).ok_or(SealError::Recipients)?;
+    let (alg, skid, static_key) = match sealer {
+        Sealer::Anonymous => (KeyManagement::EcdhEsA256Kw, None, None),
+        Sealer::Key { skid, key } => (KeyManagement::Ecdh1PuA256Kw, Some(*skid), Some(*key)),
+    };
+    if !alg.allows(enc) {
+        return Err(SealError::ContentEncryption);
+    }
+    let ephemeral = AgreementKey::generate(rng);
+    let apu = skid.map_or(&[][..], |skid| skid.as_str().as_bytes());
+    let protected = encoding::base64url(protected_header(alg, enc, &ephemeral, apu, &apv, skid));
+
+    let (key_len, iv_len, _) = enc.sizes();
+    let mut key_bytes = Zeroizing::new(vec![0; key_len]);
+    rng.fill_bytes(&mut key_bytes);
+    let content_key = ContentKey::new(enc, key_bytes).ok_or(SealError::Crypto)?;
+    let iv = key::random::<24>(rng);
+    let iv = iv.get(..iv_len).ok_or(SealError::Crypto)?;
+    let mut content = Vec::with_capacity(plaintext.len() + 16);
+    content.extend_from_slice(plaintext);
+    let tag = content_key
+        .encrypt(iv, protected.as_bytes(), &mut content)
+        .map_err(|_| SealError::Crypto)?;
+
+    let parties = Parties { alg, apu, apv: &apv, tag: &tag };
+    let mut out =
+        String::with_capacity(content.len() * 4 / 3 + protected.len() + sorted.len() * 256 + 256);
+    out.push_str("{\"protected\":\"");
+    out.push_str(&protected);
+    out.push_str("\",\"recipients\":[");
+    for (at, (kid, public)) in sorted.into_iter().enumerate() {
+        let secrets =
+            Secrets::of_sender(&ephemeral, static_key, public).ok_or(SealError::RecipientKey)?;
+        let mut wrapped = [0; WRAPPED_KEY_BYTES_MAX];
+        let wrapped = AesKek::new(&AES_256, &*kdf::derive(&secrets, &parties))
+            .and_then(|kek| kek.wrap(content_key.as_bytes(), &mut wrapped))
+            .map_err(|_| SealError::Crypto)?;
+        // A key id has no character that JSON would escape.
+        out.push_str(if at == 0 { "{\"header\":{\"kid\":\"" } else { ",{\"header\":{\"kid\":\"" });
+        out.push_str(kid.as_str());
+        out.push_str("\"},\"encrypted_key\":\"");
+        encoding::push_base64url(wrapped, &mut out);
+        out.push_str("\"}");
+    }
+    out.push_str("],\"iv\":\"");
+    encoding::push_base64url(iv, &mut out);
+    out.push_str("\",\"ciphertext\":\"");
+    encoding::push_base64url(&content, &mut out);
+    out.push_str("\",\"tag\":\"");
+    encoding::push_base64url(&tag, &mut out);
+    out.push_str("\"}");
+    if ENVELOPE_BYTES_MAX < out.len() || PROTECTED_CHARS_MAX < protected.len() {
+        return Err(SealError::TooLarge);
+    }
+    Ok(out)
+}
+
+fn protected_header(
+    alg: KeyManagement,
+    enc: ContentEncryption,
+    ephemeral: &AgreementKey,
+    apu: &[u8],
+    apv: &[u8; 32],
+    skid: Option<&DidUrl>,
+) -> String {
+    let epk = serde_json::Value::Object(ephemeral.public().to_jwk());
+    let mut out = format!(
+        "{{\"typ\":\"{ENCRYPTED_TYPE}\",\"alg\":\"{}\",\"enc\":\"{}\",\"epk\":{epk},\"apv\":\"",
+        alg.name(),
+        enc.name(),
+    );
+    encoding::push_base64url(apv, &mut out);
+    if let Some(skid) = skid {
+        out.push_str("\",\"apu\":\"");
+        encoding::push_base64url(apu, &mut out);
+        out.push_str("\",\"skid\":\"");
+        out.push_str(skid.as_str());
+    }
+    out.push_str("\"}");
+    out
+}

@@ -1,0 +1,46 @@
+//! Every bound on what a peer can make this crate hold or do. Reaching one is an ordinary refusal, never a panic.
+//!
+//! Not here: bounds on queues, connections and stores, which belong to the programs that use this crate.
+
+/// Bytes of one envelope, and of anything inside it.
+pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
+/// Nested arrays and objects in any JSON text.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// Values (strings, numbers, arrays, objects and so on) in any JSON text: bounds memory, since `[0,0,..]` costs more parsed than sent.
+pub const JSON_VALUES_MAX: usize = 131_072;
+/// Characters of an encoded protected header. A did:peer:4 of full length appears in it twice, once of them as base64url.
+pub const PROTECTED_CHARS_MAX: usize = 32 * 1024;
+/// Recipients of one envelope, counted before any key agreement.
+pub const RECIPIENTS_MAX: usize = 64;
+/// Layers of one envelope, the plaintext not counted (DIDComm v2.1, section on combinations).
+pub const LAYERS_MAX: usize = 2;
+
+/// Bytes of a DID; the long forms of did:peer:2 and did:peer:4 fit.
+pub const DID_BYTES_MAX: usize = 4096;
+/// Bytes that a path, query and fragment may add to a DID.
+pub const DID_URL_SUFFIX_BYTES_MAX: usize = 512;
+/// Bytes of a DID document.
+pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+/// Verification methods of one document.
+pub const VERIFICATION_METHODS_MAX: usize = 64;
+/// Services of one document.
+pub const SERVICES_MAX: usize = 32;
+/// Endpoints of all DIDComm services of one document.
+pub const ENDPOINTS_MAX: usize = 32;
+/// Characters of an encoded public key (multibase or JWK member).
+pub const KEY_CHARS_MAX: usize = 256;
+
+/// Characters of a message id or thread id. The specification advises 32, and a UUID has 36.
+pub const MESSAGE_ID_CHARS_MAX: usize = 64;
+/// Characters of a message type URI.
+pub const MESSAGE_TYPE_CHARS_MAX: usize = 512;
+/// DIDs in a `to` header.
+pub const TO_MAX: usize = 64;
+/// Ids in a `please_ack` or `ack` header, and entries of the other list headers.
+pub const LIST_HEADER_MAX: usize = 1024;
+/// Attachments of one message.
+pub const ATTACHMENTS_MAX: usize = 256;
+/// Characters of a `from_prior` token.
+pub const FROM_PRIOR_CHARS_MAX: usize = 32 * 1024;
+/// Characters of a problem-report code.
+pub const PROBLEM_CODE_CHARS_MAX: usize = 256;

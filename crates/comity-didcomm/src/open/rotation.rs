@@ -1,0 +1,120 @@
+//! DID rotation (DIDComm v2.1, section "DID Rotation"): the `from_prior` token, by which a party's prior DID says
+//! which DID succeeds it, or that it ends the relation.
+
+use crate::did::{Did, DidUrl};
+use crate::document::DidDocument;
+use crate::encoding;
+use crate::envelope::{SignatureAlgorithm, header};
+use crate::json::{self, Json};
+use crate::key::SigningKey;
+use crate::limits::FROM_PRIOR_CHARS_MAX;
+use crate::time::UnixTime;
+
+use super::OpenError;
+
+/// Proves that a DID is succeeded by another, or ends a relation. Made only by a verified token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    prior: Did,
+    successor: Option<Did>,
+    at: UnixTime,
+    kid: DidUrl,
+}
+
+impl Rotation {
+    /// Returns the DID that is not used any more.
+    #[must_use]
+    pub const fn prior(&self) -> &Did {
+        &self.prior
+    }
+
+    /// Returns the DID that is used instead; `None` when the relation ends.
+    #[must_use]
+    pub const fn successor(&self) -> Option<&Did> {
+        self.successor.as_ref()
+    }
+
+    /// Returns when it happened, as the prior DID says.
+    #[must_use]
+    pub const fn at(&self) -> UnixTime {
+        self.at
+    }
+
+    /// Returns the key of the prior DID that signed.
+    #[must_use]
+    pub const fn kid(&self) -> &DidUrl {
+        &self.kid
+    }
+}
+
+/// Creates a `from_prior` token; `kid` and `key` are the prior DID's.
+#[must_use]
+pub fn from_prior(kid: &DidUrl, key: &SigningKey, successor: Option<&Did>, at: UnixTime) -> String {
+    let alg = SignatureAlgorithm::EdDsa.name();
+    let header = format!("{{\"typ\":\"JWT\",\"alg\":\"{alg}\",\"kid\":\"{kid}\"}}");
+    let sub = successor.map_or_else(String::new, |did| format!(",\"sub\":\"{did}\""));
+    let claims = format!("{{\"iss\":\"{}\"{sub},\"iat\":{at}}}", kid.did());
+    let mut token = encoding::base64url(header);
+    token.push('.');
+    encoding::push_base64url(claims, &mut token);
+    let signature = key.sign(token.as_bytes());
+    token.push('.');
+    encoding::push_base64url(signature, &mut token);
+    token
+}
+
+/// A token that is read but not verified.
+pub(super) struct FromPrior {
+    rotation: Rotation,
+    alg: SignatureAlgorithm,
+    signing_input: String,
+    signature: [u8; 64],
+}
+
+impl FromPrior {
+    /// Reads a token. Check 13, first half: `sub` is the message's `from`, the key is one of `iss`.
+    pub(super) fn parse(token: &str, from: Option<&Did>) -> Result<Self, OpenError> {
+        Self::read(token)
+            .filter(|token| token.rotation.successor.as_ref() == from)
+            .ok_or(OpenError::FromPrior)
+    }
+
+    fn read(token: &str) -> Option<Self> {
+        let (signing_input, signature) = token.rsplit_once('.')?;
+        let (header, claims) = signing_input.split_once('.')?;
+        let header = encoding::from_base64url(header)?;
+        let header = header::read(&header, "application/JWT").ok()?;
+        let alg = SignatureAlgorithm::from_name(header.0.get_str("alg")?)?;
+        let kid = header::key_id(header.0.get_str("kid")?).ok()?;
+        let claims = encoding::from_base64url(claims)?;
+        let claims = json::read_object(&claims, FROM_PRIOR_CHARS_MAX).ok()?;
+        let prior = Did::parse(claims.get_str("iss")?).ok()?;
+        let successor = match claims.get("sub") {
+            None => None,
+            Some(sub) => Some(Did::parse(sub.as_str()?).ok()?),
+        };
+        let at = claims.get("iat").and_then(Json::as_u64).map(UnixTime)?;
+        if !kid.did().same_subject(&prior) || successor.as_ref() == Some(&prior) {
+            return None;
+        }
+        Some(Self {
+            rotation: Rotation { prior, successor, at, kid },
+            alg,
+            signing_input: signing_input.to_owned(),
+            signature: encoding::from_base64url_array(signature)?,
+        })
+    }
+
+    pub(super) const fn prior(&self) -> &Did {
+        &self.rotation.prior
+    }
+
+    /// Verifies. Check 13, second half: the key is in `authentication` of `iss`.
+    pub(super) fn verify(self, document: &DidDocument) -> Result<Rotation, OpenError> {
+        let key = document.authentication_key(&self.rotation.kid).filter(|key| self.alg.fits(key));
+        key.ok_or(OpenError::FromPrior)?
+            .verify(self.signing_input.as_bytes(), &self.signature)
+            .map_err(|_| OpenError::FromPrior)?;
+        Ok(self.rotation)
+    }
+}
