@@ -1,0 +1,403 @@
+//! The agents' API and the admin API as types: one definition for the node that serves them and the clients that call them (ADR 0017).
+//!
+//! Times are RFC 3339 in UTC with seconds. Unknown members are ignored by clients, refused by the node.
+
+use comity_didcomm::UnixTime;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A message that an agent wants sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SendRequest {
+    /// Recipient: a DID, or a handle `name@host`.
+    pub to: String,
+    /// Message type URI; a basic message when absent.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+    /// Content, a JSON object.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub body: Map<String, Value>,
+    /// Attachments as in DIDComm v2.1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
+    pub attachments: Vec<Value>,
+    /// Message id, 1 to 64 unreserved URI characters; made by the node when absent. The same id with the same content is sent once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Thread that the message continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thid: Option<String>,
+    /// Parent of the thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pthid: Option<String>,
+    /// Seconds until the message expires, at most 2,592,000 (30 days); 604,800 (7 days) when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
+    /// Authenticate without a signature that could be shown to others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deniable: bool,
+}
+
+/// The answer to a [`SendRequest`]: the message is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SendAnswer {
+    /// Message id.
+    pub id: String,
+    /// Thread of the message.
+    pub thid: String,
+    /// How far it is: `queued`, or further when the id was sent before.
+    pub state: String,
+}
+
+/// A message handed to an agent: what is verified, apart from what the sender claims.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Delivery {
+    /// Names this message in acknowledgements; unique in the mailbox.
+    pub delivery: u64,
+    /// Message id, chosen by the sender.
+    pub id: String,
+    /// DID of the sender, proven by a key.
+    pub from: String,
+    /// DID of the recipient.
+    pub to: String,
+    /// Message type URI.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// Thread.
+    pub thid: String,
+    /// Parent of the thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pthid: Option<String>,
+    /// How the sender is proven: `signature` (can be shown to others) or `authcrypt` (cannot).
+    pub verified: String,
+    /// Why it was let in: `allow-list`, `approved`, `thread`, `own-home`.
+    pub admitted: String,
+    /// When the home accepted it.
+    pub received_at: String,
+    /// When it expires.
+    pub expires_at: String,
+    /// How often it was handed over before without an acknowledgement.
+    #[serde(default)]
+    pub redelivered: u32,
+    /// Content. Untrusted: the sender's words.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub body: Map<String, Value>,
+    /// Attachments. Untrusted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
+    pub attachments: Vec<Value>,
+}
+
+/// What an agent does with messages it was handed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Disposition {
+    /// Done with: leaves the mailbox, the sender learns `processed`.
+    Ack {
+        /// The deliveries.
+        deliveries: Vec<u64>,
+    },
+    /// Not wanted: leaves the mailbox, the sender learns `refused` and gets a problem report.
+    Refuse {
+        /// The delivery.
+        delivery: u64,
+        /// Problem-report code; `e.m.refused` when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+        /// Reason for the sender, at most 500 characters.
+        #[serde(default)]
+        reason: String,
+    },
+}
+
+/// The answer to a [`Disposition`]. Doing it twice is harmless: what was settled before counts as `settled` too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DispositionAnswer {
+    /// How many of the named deliveries are out of the mailbox.
+    pub settled: usize,
+}
+
+/// The ladder of one message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Trace {
+    /// Message id.
+    pub id: String,
+    /// DID of the sender.
+    pub from: String,
+    /// DID of the recipient.
+    pub to: String,
+    /// Thread.
+    pub thid: String,
+    /// What is known, in the order of the ladder.
+    pub states: Vec<TraceState>,
+}
+
+/// One rung of a [`Trace`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TraceState {
+    /// `queued`, `accepted`, `received`, `processed`, `refused` or `expired`.
+    pub state: String,
+    /// When, by the clock of `by`.
+    pub at: String,
+    /// DID of whoever says so.
+    pub by: String,
+    /// Index in the log of the recipient's home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_index: Option<u64>,
+    /// With `accepted`: waits for the recipient's operator.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
+    /// With `refused`: the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// With `refused`: the reason, the peer's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A frame that an agent sends on its WebSocket. `ref` comes back in the [`ServerFrame`] that answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum ClientFrame {
+    /// Send a message.
+    Send {
+        /// Echoed in the answer.
+        r#ref: u64,
+        /// The message.
+        message: SendRequest,
+    },
+    /// Settle messages that were handed over.
+    Settle {
+        /// Echoed in the answer.
+        r#ref: u64,
+        /// What to do with them.
+        disposition: Disposition,
+    },
+}
+
+/// A frame that the node sends on an agent's WebSocket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum ServerFrame {
+    /// A message for the agent.
+    Message(Box<Delivery>),
+    /// One of the agent's own messages got further.
+    State {
+        /// Message id.
+        id: String,
+        /// The rung.
+        state: TraceState,
+    },
+    /// Answer to [`ClientFrame::Send`].
+    Sent {
+        /// Of the frame that is answered.
+        r#ref: u64,
+        /// The answer.
+        answer: SendAnswer,
+    },
+    /// Answer to [`ClientFrame::Settle`].
+    Settled {
+        /// Of the frame that is answered.
+        r#ref: u64,
+        /// The answer.
+        answer: DispositionAnswer,
+    },
+    /// The frame could not be served.
+    Error {
+        /// Of the frame that is answered; `null` if it could not be read.
+        r#ref: Option<u64>,
+        /// What was wrong.
+        problem: Problem,
+    },
+}
+
+/// What every error of the node's HTTP interfaces looks like (RFC 9457 members, with the stable `code`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Problem {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable code, see `docs/errors.md`.
+    pub code: String,
+    /// What happened.
+    pub title: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+/// An agent of the home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AgentInfo {
+    /// Its name in this home.
+    pub name: String,
+    /// Its DID.
+    pub did: String,
+    /// `name@host`, by which others can look it up.
+    pub handle: String,
+    /// Bearer token of the agents' API; shown once, when the agent is added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+/// An agent to be added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AddAgent {
+    /// Name: 1 to 64 characters of a-z, 0-9, `-`, `_`, `.`.
+    pub name: String,
+    /// DID method.
+    #[serde(default)]
+    pub did: DidMethod,
+}
+
+/// DID methods that an agent can be given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum DidMethod {
+    /// did:peer:4: needs no domain; the DID carries its document.
+    Peer,
+    /// did:web under the node's public URL.
+    #[default]
+    Web,
+}
+
+/// An operator's decision about somebody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    /// DID or handle.
+    pub who: String,
+    /// Protocol identifiers that are allowed; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protocols: Vec<String>,
+    /// Until when, RFC 3339; absent: until changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// One line of an agent's requests or allow-list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Relation {
+    /// DID of the other party.
+    pub did: String,
+    /// Protocols it is about; empty: all.
+    pub protocols: Vec<String>,
+    /// Until when it holds.
+    pub until: Option<String>,
+    /// `pending`, `allowed`, `denied`, `revoked` or `expired`.
+    pub state: String,
+}
+
+/// A resolved identity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Resolved {
+    /// The DID.
+    pub did: String,
+    /// Its document.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub document: Value,
+}
+
+/// Counts of a running node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Status {
+    /// The node's DID.
+    pub did: String,
+    /// Public URL under which peers reach it.
+    pub url: String,
+    /// Version of the program.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime_s: u64,
+    /// Agents that live here.
+    pub agents: usize,
+    /// Messages in all mailboxes.
+    pub mailbox_messages: u64,
+    /// Requests that wait for the operator.
+    pub requests_pending: u64,
+    /// Messages that wait to be sent.
+    pub outbox_messages: u64,
+    /// Peers that could not be reached at the last attempt.
+    pub peers_unreachable: usize,
+    /// Leaves in the log.
+    pub log_size: u64,
+    /// Root of the log, base64url.
+    pub log_root: String,
+    /// Bytes the store occupies.
+    pub store_bytes: u64,
+    /// Connected agent sockets.
+    pub sockets: usize,
+    /// Resident memory of the process in bytes; 0 where it cannot be read.
+    pub rss_bytes: u64,
+    /// CPU time of the process in microseconds; 0 where it cannot be read.
+    pub cpu_us: u64,
+}
+
+/// One check of `comity doctor`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CheckResult {
+    /// What was checked.
+    pub name: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+    /// What to do, when it is not.
+    pub hint: String,
+}
+
+/// Writes a time as RFC 3339 in UTC, with seconds.
+#[must_use]
+pub fn rfc3339(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
+/// Reads an RFC 3339 time, or a bare date, which means its first second in UTC.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<UnixTime> {
+    let timestamp = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+        let date = text.parse::<jiff::civil::Date>().ok()?;
+        Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    })?;
+    u64::try_from(timestamp.as_second()).ok().map(UnixTime)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_and_read_the_same_way() {
+        let time = UnixTime(1_790_000_000);
+        assert_eq!(rfc3339(time), "2026-09-21T14:13:20Z");
+        assert_eq!(parse_rfc3339(&rfc3339(time)), Some(time));
+        assert_eq!(parse_rfc3339("2026-09-21"), Some(UnixTime(1_789_948_800)));
+        assert_eq!(parse_rfc3339("soon"), None);
+    }
+
+    #[test]
+    fn an_unknown_member_of_a_request_is_refused() {
+        let typo = r#"{"to":"did:key:z","expire_in_s":5}"#;
+        assert!(serde_json::from_str::<SendRequest>(typo).is_err());
+    }
+}

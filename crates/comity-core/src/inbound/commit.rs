@@ -1,0 +1,272 @@
+//! Step 4: what is written before anybody is told anything. One commit per message, all or nothing.
+
+use std::sync::Arc;
+
+use comity_didcomm::problem::ProblemReport;
+use comity_didcomm::{Did, DidDocument, Message, MessageId, Opened, UnixTime};
+
+use super::authorize::{Authorized, Grant, Verdict};
+use super::{Authenticated, Context};
+use crate::limits::{EXPIRES_S_DEFAULT, EXPIRES_S_MAX, REQUEST_AGE_S_MAX};
+use crate::log::salted_digest;
+use crate::protocol::{EMPTY, RECEIPT, RECEIPT_TO, REPORT_PROBLEM};
+use crate::receipt::{Rung, State};
+use crate::record::{Act, LogRecord, Notice, Received, digest_text, key_hash};
+use crate::refusal::Refusal;
+use crate::trust::Admission;
+
+/// Everything about one message that has to become durable together. Only an authorized or a duly refused message becomes one.
+#[derive(Debug)]
+pub struct Commit {
+    opened: Opened,
+    document: Arc<DidDocument>,
+    envelope: Vec<u8>,
+    received: Received,
+    placement: Placement,
+    rung: Rung,
+    leaf: Option<LogRecord>,
+    salt: [u8; 16],
+    why: String,
+}
+
+/// Where a message goes.
+#[derive(Debug)]
+pub enum Placement {
+    /// Nowhere but into the home's own knowledge: receipts, acknowledgements, reports between homes.
+    Home,
+    /// Into the recipient's mailbox.
+    Mailbox,
+    /// Nowhere. The report, if one is due, goes to the sender in the same commit.
+    Refused(Refusal, Option<Box<Message>>),
+    /// To the operator.
+    Request,
+}
+
+/// What became of a [`Commit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is durable. `seq` names the message in its mailbox.
+    New {
+        /// Position of the message in the store.
+        seq: u64,
+    },
+    /// A message with this id from this sender to this recipient was there before; this is the digest of its plaintext.
+    Repeat {
+        /// As in [`Received::digest`].
+        digest: String,
+    },
+    /// It could not be written now.
+    Temporary(Refusal),
+}
+
+impl Commit {
+    /// Returns the opened message.
+    #[must_use]
+    pub const fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// Returns the plaintext message.
+    #[must_use]
+    pub const fn message(&self) -> &Message {
+        &self.opened.message
+    }
+
+    /// Returns the sender's document as it was used.
+    #[must_use]
+    pub const fn document(&self) -> &Arc<DidDocument> {
+        &self.document
+    }
+
+    /// Returns the envelope as it came.
+    #[must_use]
+    pub fn envelope(&self) -> &[u8] {
+        &self.envelope
+    }
+
+    /// Returns the row that remembers it.
+    #[must_use]
+    pub const fn received(&self) -> &Received {
+        &self.received
+    }
+
+    /// Returns where it goes.
+    #[must_use]
+    pub const fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// Returns the first answer about it, which every repeat gets again.
+    #[must_use]
+    pub const fn rung(&self) -> &Rung {
+        &self.rung
+    }
+
+    /// Returns its entry in the log; a refused message and the home's own have none.
+    #[must_use]
+    pub const fn leaf(&self) -> Option<&LogRecord> {
+        self.leaf.as_ref()
+    }
+
+    /// Returns the salt of the leaf's digest.
+    #[must_use]
+    pub const fn salt(&self) -> &[u8; 16] {
+        &self.salt
+    }
+
+    /// Returns the policy's reason.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
+pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
+    let (authenticated, placement, admitted, why) = match verdict {
+        Verdict::Authorized(Authorized { authenticated, grant, why }) => match grant {
+            Grant::Admitted(admission) => {
+                let placement = placement(&authenticated, admission);
+                (authenticated, placement, Some(admission), why)
+            }
+            Grant::AsRequest => (authenticated, Placement::Request, None, why),
+        },
+        Verdict::Refused(authenticated, refusal, why) => {
+            let report = report(&authenticated, refusal, context.now).map(Box::new);
+            (authenticated, Placement::Refused(refusal, report), None, why)
+        }
+    };
+    let received = received(&authenticated, &placement, admitted, context.now);
+    let rung = rung(&placement, context);
+    let Authenticated { opened, document, envelope, .. } = authenticated;
+    let leaf = matches!(placement, Placement::Mailbox | Placement::Request).then(|| LogRecord {
+        v: 1,
+        act: Act::Received,
+        agent: received.recipient.clone(),
+        peer: received.sender.clone(),
+        id: received.id.clone(),
+        digest: digest_text(&salted_digest(&context.salt, opened.plaintext())),
+        at: context.now,
+    });
+    Commit { opened, document, envelope, received, placement, rung, leaf, salt: context.salt, why }
+}
+
+/// What only the home can use does not bother the agent: its own protocols, and messages that exist for their headers.
+fn placement(authenticated: &Authenticated, admission: Admission) -> Placement {
+    let is_empty = authenticated.opened.message.type_.protocol().as_str() == EMPTY;
+    match admission {
+        Admission::HomeProtocol => Placement::Home,
+        _ if is_empty => Placement::Home,
+        _ => Placement::Mailbox,
+    }
+}
+
+fn received(
+    authenticated: &Authenticated,
+    placement: &Placement,
+    admitted: Option<Admission>,
+    now: UnixTime,
+) -> Received {
+    let message = &authenticated.opened.message;
+    let latest = match placement {
+        Placement::Request => now.saturating_add(REQUEST_AGE_S_MAX),
+        _ => now.saturating_add(EXPIRES_S_MAX),
+    };
+    let expires = message.expires_time.unwrap_or_else(|| now.saturating_add(EXPIRES_S_DEFAULT));
+    Received {
+        id: message.id.as_str().to_owned(),
+        sender: authenticated.sender.did().clone(),
+        recipient: authenticated.recipient.clone(),
+        type_: message.type_.to_string(),
+        thid: message.thread_id().to_owned(),
+        received_at: now,
+        expires: expires.min(latest),
+        digest: digest_text(authenticated.opened.plaintext()),
+        document: digest_text(authenticated.document.to_json().to_string().as_bytes()),
+        admitted,
+        notice: notice(authenticated),
+        size_bytes: authenticated.envelope.len(),
+    }
+}
+
+/// Whom to tell how far the message gets. Receipts go only to the sender or to a controller of its document, so that nobody can have
+/// them sent to a third party; and the home's own protocols are never acknowledged.
+fn notice(authenticated: &Authenticated) -> Notice {
+    let message = &authenticated.opened.message;
+    if is_notice(message) {
+        return Notice::None;
+    }
+    let sender = authenticated.sender.did();
+    if let Some(home) = message.extra.get(RECEIPT_TO).and_then(|value| value.as_str()) {
+        let document = &authenticated.document;
+        let speaks = |home: &Did| {
+            home.same_subject(sender)
+                || document.controller.iter().any(|one| one.same_subject(home))
+        };
+        return match home.parse::<Did>() {
+            Ok(home) if speaks(&home) => Notice::Receipts(home),
+            _ => Notice::Receipts(sender.clone()),
+        };
+    }
+    if message.please_ack.is_empty() { Notice::None } else { Notice::Ack }
+}
+
+fn rung(placement: &Placement, context: &Context) -> Rung {
+    let state = match placement {
+        Placement::Refused(..) => State::Refused,
+        _ => State::Accepted,
+    };
+    let mut rung = Rung::new(state, context.now, context.home.clone());
+    match placement {
+        Placement::Refused(refusal, _) => {
+            rung.code = Some(refusal.code().to_owned());
+            rung.reason = Some(refusal.meaning().to_owned());
+        }
+        Placement::Request => rung.pending = true,
+        Placement::Home | Placement::Mailbox => {}
+    }
+    rung
+}
+
+/// Builds the one report that a refused sender gets; none about a report, nor about any other of the home's own messages.
+fn report(authenticated: &Authenticated, refusal: Refusal, now: UnixTime) -> Option<Message> {
+    let message = &authenticated.opened.message;
+    if is_notice(message) {
+        return None;
+    }
+    Some(problem_report(
+        &authenticated.recipient,
+        authenticated.sender.did(),
+        message.id.as_str(),
+        message.thread_id(),
+        refusal.to_report(),
+        now,
+    ))
+}
+
+/// Builds a problem report about one message. Its id follows from that message, so that it is the same however often it is built.
+#[must_use]
+pub fn problem_report(
+    from: &Did,
+    to: &Did,
+    id: &str,
+    thid: &str,
+    problem: ProblemReport,
+    now: UnixTime,
+) -> Message {
+    let hash = key_hash(&[from.as_str().as_bytes(), to.as_str().as_bytes(), id.as_bytes()]);
+    let mut message = problem.into_message(report_id(hash), thid, vec![id.to_owned()]);
+    message.from = Some(from.clone());
+    message.to = vec![to.clone()];
+    message.created_time = Some(now);
+    message
+}
+
+#[expect(clippy::expect_used, reason = "hexadecimal digits are unreserved characters")]
+fn report_id(hash: [u8; 16]) -> MessageId {
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    MessageId::parse(&format!("report-{digits}")).expect("a short id of unreserved characters")
+}
+
+fn is_notice(message: &Message) -> bool {
+    [EMPTY, RECEIPT, REPORT_PROBLEM].contains(&message.type_.protocol().as_str())
+}

@@ -1,0 +1,83 @@
+//! Step 5: what follows from a durable message: whom to wake, and what to answer.
+
+use std::sync::Arc;
+
+use comity_didcomm::Did;
+
+use super::commit::{Commit, Placement, Written};
+use crate::refusal::Refusal;
+
+/// A message that waits, durably, in a mailbox or before the operator.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    commit: Arc<Commit>,
+    seq: u64,
+}
+
+impl Delivered {
+    /// Returns whose mailbox it is in.
+    #[must_use]
+    pub fn recipient(&self) -> &Did {
+        &self.commit.received().recipient
+    }
+
+    /// Returns the message, so that it need not be read back.
+    #[must_use]
+    pub const fn commit(&self) -> &Arc<Commit> {
+        &self.commit
+    }
+
+    /// Returns its position in the store.
+    #[must_use]
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+}
+
+/// How a message's way in ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It is in the mailbox.
+    Accepted,
+    /// It is with the operator.
+    Held,
+    /// It told the home itself something.
+    Noted,
+    /// It was refused; that is on record and the sender gets a report.
+    Refused(Refusal),
+    /// It had come before and gets the same answer.
+    Repeated,
+    /// It was turned away at the door: nothing was recorded.
+    TurnedAway(Refusal),
+}
+
+impl Outcome {
+    /// Returns the HTTP status that tells the truth about it.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::TurnedAway(refusal) => refusal.status(),
+            _ => 202,
+        }
+    }
+}
+
+pub(super) fn deliver(commit: &Arc<Commit>, written: Written) -> (Option<Delivered>, Outcome) {
+    let seq = match written {
+        Written::New { seq } => seq,
+        Written::Repeat { digest } if digest == commit.received().digest => {
+            return (None, Outcome::Repeated);
+        }
+        Written::Repeat { .. } => return (None, Outcome::TurnedAway(Refusal::IdReuse)),
+        Written::Temporary(refusal) => return (None, Outcome::TurnedAway(refusal)),
+    };
+    match commit.placement() {
+        Placement::Mailbox => {
+            (Some(Delivered { commit: Arc::clone(commit), seq }), Outcome::Accepted)
+        }
+        Placement::Request => (None, Outcome::Held),
+        Placement::Home => (None, Outcome::Noted),
+        Placement::Refused(refusal, _) => (None, Outcome::Refused(*refusal)),
+    }
+}

@@ -1,0 +1,57 @@
+//! Every bound of the protocol, in one place. Reaching one is an ordinary outcome with a [`Refusal`](crate::refusal::Refusal).
+
+/// Largest envelope that a home takes, in bytes. Advertised as `max_receive_bytes`.
+pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Largest body that an agent may submit, in bytes of JSON. Leaves room for two layers of base64url within
+/// [`ENVELOPE_BYTES_MAX`].
+pub const BODY_BYTES_MAX: usize = 384 * 1024;
+
+/// Largest envelope of a stranger's request, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// Requests that one agent holds for its operator at most.
+pub const REQUESTS_PENDING_MAX: i64 = 1_000;
+
+/// How long a request waits for the operator, in seconds (30 days), when its message names no earlier deadline.
+pub const REQUEST_AGE_S_MAX: u64 = 30 * 24 * 3600;
+
+/// Messages that one mailbox holds at most.
+pub const MAILBOX_MESSAGES_MAX: i64 = 100_000;
+
+/// Messages of one sender that one mailbox holds at most: half of it, so that no single peer can fill it.
+pub const MAILBOX_SENDER_MESSAGES_MAX: i64 = MAILBOX_MESSAGES_MAX / 2;
+
+/// Messages of one agent that wait in the outbox at most.
+pub const OUTBOX_MESSAGES_MAX: i64 = 100_000;
+
+/// Deadline of a message whose sender names none, in seconds (7 days).
+pub const EXPIRES_S_DEFAULT: u64 = 7 * 24 * 3600;
+
+/// Furthest deadline that a sender may name, in seconds (30 days). The memory of repeats lasts as long, so a message
+/// cannot outlive it.
+pub const EXPIRES_S_MAX: u64 = 30 * 24 * 3600;
+
+/// How long a message is remembered after it was settled, in seconds (31 days): for repeats, receipts and `trace`.
+pub const HISTORY_S: u64 = 31 * 24 * 3600;
+
+/// Receipts in one receipt message at most.
+pub const RECEIPTS_PER_MESSAGE_MAX: usize = 256;
+
+/// Message ids in one receipt query at most.
+pub const QUERY_IDS_MAX: usize = 256;
+
+/// Length of a refusal's or problem report's free text at most, in characters.
+pub const REASON_CHARS_MAX: usize = 500;
+
+/// First pause before a failed transmission is tried again, in milliseconds; it doubles up to [`RETRY_MS_MAX`].
+pub const RETRY_MS_FIRST: u64 = 250;
+
+/// Longest pause between two transmissions, in milliseconds (5 minutes).
+pub const RETRY_MS_MAX: u64 = 5 * 60 * 1000;
+
+/// First pause before a home asks again for receipts that have not come, in seconds; it doubles up to one hour.
+pub const QUERY_S_FIRST: u64 = 30;
+
+/// Longest pause between two receipt queries for one message, in seconds.
+pub const QUERY_S_MAX: u64 = 3600;

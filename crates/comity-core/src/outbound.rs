@@ -1,0 +1,278 @@
+//! The way out: address, authorize, pack, queue, transmit, wait.
+//!
+//! The first four steps happen at once and are one machine, [`Outbound`], with the contract of
+//! [`Inbound`](crate::inbound::Inbound). It ends when the message is durable. The last two may take days and survive restarts, so they are
+//! functions over what is stored: [`after_attempt`] and [`next_check`].
+
+mod address;
+mod authorize;
+mod pack;
+mod queue;
+mod transmit;
+mod wait;
+
+pub use address::Addressed;
+pub use authorize::Authorized;
+pub use pack::{Packed, SenderKeys};
+pub use queue::{Queued, Stored};
+pub use transmit::{Attempt, Step, after_attempt};
+pub use wait::{Check, next_check};
+
+use std::sync::Arc;
+
+use comity_didcomm::{Attachment, Did, DidDocument, MessageId, MessageType, UnixTime};
+use rand_core::CryptoRng;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::record::OutgoingKind;
+
+/// What somebody of this home wants to say.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Id of the message: the sender's choice, so that saying it twice sends it once.
+    pub id: MessageId,
+    /// Who says it.
+    pub from: Did,
+    /// To whom.
+    pub to: Did,
+    /// Its type.
+    pub type_: MessageType,
+    /// Its content.
+    pub body: Map<String, Value>,
+    /// Its attachments.
+    pub attachments: Vec<Attachment>,
+    /// Its thread, if it continues one.
+    pub thid: Option<String>,
+    /// The thread its thread belongs to.
+    pub pthid: Option<String>,
+    /// Ids it acknowledges (`ack` header).
+    pub ack: Vec<String>,
+    /// Its deadline.
+    pub expires: Option<UnixTime>,
+    /// Whether it can be proved to others.
+    pub accountability: Accountability,
+    /// What it is to the home.
+    pub kind: OutgoingKind,
+}
+
+/// Whether a recipient can prove to others what was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accountability {
+    /// Signed, then encrypted: it can.
+    Accountable,
+    /// Authenticated encryption: only the recipient knows.
+    Deniable,
+}
+
+/// What is the same for all messages of a home.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The home's own DID.
+    pub home: Did,
+    /// The time.
+    pub now: UnixTime,
+    /// Fresh randomness: the salt of the message's leaf in the log.
+    pub salt: [u8; 16],
+}
+
+/// What the machine asks for.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Write this, all or nothing, durably. Answer with [`Input::Stored`].
+    Commit(Arc<Queued>),
+    /// The end.
+    Done(Result<Arc<Queued>, Unsendable>),
+    /// Give the sender's keys and whether the recipient lives here. Answer with [`Input::Keys`].
+    Keys(Did),
+    /// Get this DID's document. Answer with [`Input::Document`] or [`Input::Unresolvable`].
+    Resolve(Did),
+}
+
+/// An answer to an [`Output`].
+#[non_exhaustive]
+pub enum Input {
+    /// The recipient's document, and where it lives.
+    Document(Arc<DidDocument>, Residence),
+    /// The sender's keys.
+    Keys(SenderKeys),
+    /// What became of the commit.
+    Stored(Stored),
+    /// There is no such document to be had.
+    Unresolvable,
+}
+
+/// Where a recipient lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residence {
+    /// With a peer.
+    Elsewhere,
+    /// In this home.
+    Here,
+}
+
+/// Why a message cannot be sent. The agent is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Unsendable {
+    /// The body and attachments exceed [`BODY_BYTES_MAX`](crate::limits::BODY_BYTES_MAX).
+    #[error("the body is larger than 384 KiB")]
+    BodyTooLarge,
+    /// The deadline has passed or is more than 30 days away.
+    #[error("the deadline has passed, or lies more than 30 days ahead")]
+    Deadline,
+    /// The id names another message of this agent.
+    #[error("another message of this agent has this id")]
+    IdReuse,
+    /// The sender has no key of the needed kind.
+    #[error("the sender has no key for this kind of message")]
+    NoSenderKey,
+    /// The recipient's document has no endpoint that this home can post to.
+    #[error("the recipient's DID document names no DIDComm endpoint that can be reached directly")]
+    NoEndpoint,
+    /// The recipient's document has no key of a supported kind.
+    #[error("the recipient's DID document has no X25519 key for encryption")]
+    NoRecipientKey,
+    /// The outbox of the agent is full.
+    #[error("too many messages of this agent wait to be sent")]
+    OutboxFull,
+    /// The type belongs to the home.
+    #[error("messages of this protocol are sent by the home, not by agents")]
+    ReservedType,
+    /// The home cannot store at this moment.
+    #[error("the home cannot store the message at this moment")]
+    Unavailable,
+    /// The recipient's document cannot be had.
+    #[error("the recipient's DID document cannot be resolved")]
+    Unresolvable,
+}
+
+impl Unsendable {
+    /// Every reason, in the order of `docs/errors.md`.
+    pub const ALL: &'static [Self] = &[
+        Self::BodyTooLarge,
+        Self::Deadline,
+        Self::IdReuse,
+        Self::NoEndpoint,
+        Self::NoRecipientKey,
+        Self::NoSenderKey,
+        Self::OutboxFull,
+        Self::ReservedType,
+        Self::Unavailable,
+        Self::Unresolvable,
+    ];
+
+    /// Returns the code that the agents' API gives.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BodyTooLarge => "send.body-too-large",
+            Self::Deadline => "send.deadline",
+            Self::IdReuse => "send.id-reuse",
+            Self::NoEndpoint => "send.no-endpoint",
+            Self::NoRecipientKey => "send.no-recipient-key",
+            Self::NoSenderKey => "send.no-sender-key",
+            Self::OutboxFull => "send.outbox-full",
+            Self::ReservedType => "send.reserved-type",
+            Self::Unavailable => "send.unavailable",
+            Self::Unresolvable => "send.unresolvable",
+        }
+    }
+
+    /// Returns the HTTP status that the agents' API gives.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BodyTooLarge => 413,
+            Self::Deadline | Self::ReservedType => 400,
+            Self::IdReuse => 409,
+            Self::NoEndpoint | Self::NoRecipientKey | Self::NoSenderKey | Self::Unresolvable => 422,
+            Self::OutboxFull => 429,
+            Self::Unavailable => 503,
+        }
+    }
+
+    /// Returns what to do about it.
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::BodyTooLarge => "Send a link to large content instead",
+            Self::Deadline => "Name a deadline between now and 30 days ahead; check the clock",
+            Self::IdReuse => {
+                "Use a new id for each message, the same id only to repeat the same message"
+            }
+            Self::NoEndpoint => {
+                "Ask the recipient's operator for a document with an http(s) DIDCommMessaging endpoint; routing through mediators is not supported yet"
+            }
+            Self::NoRecipientKey => "Ask the recipient's operator for an X25519 keyAgreement key",
+            Self::NoSenderKey => "Send it the accountable way, or add the agent anew",
+            Self::OutboxFull => "Wait until the peers have taken what is queued: comity status",
+            Self::ReservedType => "Use a type of your own protocol",
+            Self::Unavailable => "Try again; see comity doctor: the disk may be full",
+            Self::Unresolvable => {
+                "Check the DID or handle with comity did resolve; http and loopback addresses need --dev"
+            }
+        }
+    }
+}
+
+/// The machine of the first four steps.
+pub struct Outbound {
+    context: Context,
+    stage: Stage,
+}
+
+enum Stage {
+    Address(Box<Submission>),
+    Pack(Box<Authorized>),
+    Queue(Arc<Queued>),
+    Done(Result<Arc<Queued>, Unsendable>),
+}
+
+impl Outbound {
+    /// Starts with what is to be said.
+    #[must_use]
+    pub fn new(submission: Submission, context: Context) -> Self {
+        Self { context, stage: Stage::Address(Box::new(submission)) }
+    }
+
+    /// Says what is needed next.
+    pub fn poll_output(&mut self) -> Output {
+        match &self.stage {
+            Stage::Address(submission) => Output::Resolve(submission.to.clone()),
+            Stage::Pack(authorized) => Output::Keys(authorized.submission().from.clone()),
+            Stage::Queue(queued) => Output::Commit(Arc::clone(queued)),
+            Stage::Done(result) => Output::Done(result.clone()),
+        }
+    }
+
+    /// Takes the answer to the last output. An answer to a question that was not asked changes nothing.
+    pub fn handle_input(&mut self, input: Input, rng: &mut dyn CryptoRng) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Done(Err(Unsendable::Unavailable)));
+        self.stage = match (stage, input) {
+            (Stage::Address(submission), Input::Document(document, residence)) => {
+                address::address(*submission, document, residence)
+                    .and_then(|addressed| authorize::authorize(addressed, &self.context))
+                    .map_or_else(
+                        |reason| Stage::Done(Err(reason)),
+                        |authorized| Stage::Pack(Box::new(authorized)),
+                    )
+            }
+            (Stage::Address(_), Input::Unresolvable) => Stage::Done(Err(Unsendable::Unresolvable)),
+            (Stage::Pack(authorized), Input::Keys(keys)) => {
+                match pack::pack(*authorized, &keys, &self.context, rng) {
+                    Ok(packed) => Stage::Queue(Arc::new(queue::queue(packed, &self.context))),
+                    Err(reason) => Stage::Done(Err(reason)),
+                }
+            }
+            (Stage::Queue(queued), Input::Stored(stored)) => {
+                Stage::Done(queue::conclude(queued, &stored))
+            }
+            (stage, _) => stage,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

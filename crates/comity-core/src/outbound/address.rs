@@ -1,0 +1,45 @@
+//! Step 1: where it goes and to which keys, from the recipient's document.
+
+use std::sync::Arc;
+
+use comity_didcomm::{Did, DidDocument, DidUrl, PublicKey};
+
+use super::{Residence, Submission, Unsendable};
+
+/// A submission whose recipient has keys and an address.
+#[derive(Debug)]
+pub struct Addressed {
+    pub(super) submission: Submission,
+    pub(super) keys: Vec<(DidUrl, PublicKey)>,
+    pub(super) uri: Option<String>,
+    pub(super) homes: Vec<Did>,
+}
+
+pub(super) fn address(
+    submission: Submission,
+    document: Arc<DidDocument>,
+    residence: Residence,
+) -> Result<Addressed, Unsendable> {
+    let keys: Vec<_> =
+        document.agreement_keys().map(|(kid, key)| (kid.clone(), key.clone())).collect();
+    if keys.is_empty() {
+        return Err(Unsendable::NoRecipientKey);
+    }
+    let uri = match residence {
+        Residence::Here => None,
+        Residence::Elsewhere => Some(direct_endpoint(&document).ok_or(Unsendable::NoEndpoint)?),
+    };
+    Ok(Addressed { submission, keys, uri, homes: document.controller.clone() })
+}
+
+/// Picks the first endpoint that can be posted to without a mediator in between (DIDComm v2.1, "Service Endpoint": order is preference).
+fn direct_endpoint(document: &DidDocument) -> Option<String> {
+    document
+        .didcomm_endpoints()
+        .into_iter()
+        .filter(|endpoint| endpoint.routing_keys.is_empty())
+        .find(|endpoint| {
+            endpoint.uri.starts_with("https://") || endpoint.uri.starts_with("http://")
+        })
+        .map(|endpoint| endpoint.uri)
+}

@@ -1,0 +1,43 @@
+//! Step 2: may it go. What an agent may say is bounded by the home: size, deadline, and the home's own protocols.
+
+use super::{Addressed, Context, Submission, Unsendable};
+use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
+use crate::protocol::RECEIPT;
+use crate::record::OutgoingKind;
+use comity_didcomm::UnixTime;
+
+/// A submission that may go.
+#[derive(Debug)]
+pub struct Authorized {
+    pub(super) addressed: Addressed,
+    pub(super) expires: UnixTime,
+}
+
+impl Authorized {
+    /// Returns what is to be said.
+    #[must_use]
+    pub const fn submission(&self) -> &Submission {
+        &self.addressed.submission
+    }
+}
+
+pub(super) fn authorize(addressed: Addressed, context: &Context) -> Result<Authorized, Unsendable> {
+    let submission = &addressed.submission;
+    let expires =
+        submission.expires.unwrap_or_else(|| context.now.saturating_add(EXPIRES_S_DEFAULT));
+    if expires <= context.now || context.now.saturating_add(EXPIRES_S_MAX) < expires {
+        return Err(Unsendable::Deadline);
+    }
+    // An agent's receipts would be believed, since it may speak for itself: only its home knows what happened.
+    let reserved = submission.type_.protocol().as_str() == RECEIPT;
+    if submission.kind == OutgoingKind::Message && reserved {
+        return Err(Unsendable::ReservedType);
+    }
+    let body_bytes = serde_json::to_vec(&submission.body).map_or(usize::MAX, |json| json.len());
+    let attachment_bytes =
+        serde_json::to_vec(&submission.attachments).map_or(usize::MAX, |json| json.len());
+    if BODY_BYTES_MAX < body_bytes.saturating_add(attachment_bytes) {
+        return Err(Unsendable::BodyTooLarge);
+    }
+    Ok(Authorized { addressed, expires })
+}

@@ -1,0 +1,79 @@
+//! Step 3: the letter is written, signed and sealed.
+
+use comity_didcomm::{
+    AgreementKey, ContentEncryption, DidUrl, Message, Protection, SigningKey, seal,
+};
+use rand_core::CryptoRng;
+use serde_json::Value;
+
+use super::{Accountability, Addressed, Authorized, Context, Unsendable};
+use crate::protocol::RECEIPT_TO;
+use crate::record::{OutgoingKind, digest_text};
+
+/// The keys with which a sender of this home speaks.
+pub struct SenderKeys {
+    /// For signatures, with its key id.
+    pub signing: (DidUrl, SigningKey),
+    /// For authenticated encryption, with its key id.
+    pub agreement: (DidUrl, AgreementKey),
+}
+
+/// A sealed message.
+#[derive(Debug)]
+pub struct Packed {
+    pub(super) authorized: Authorized,
+    pub(super) thid: String,
+    pub(super) envelope: Vec<u8>,
+    pub(super) plaintext: Vec<u8>,
+    pub(super) request_digest: String,
+}
+
+pub(super) fn pack(
+    authorized: Authorized,
+    keys: &SenderKeys,
+    context: &Context,
+    rng: &mut dyn CryptoRng,
+) -> Result<Packed, Unsendable> {
+    let Addressed { submission, keys: recipients, .. } = &authorized.addressed;
+    let mut message = Message::new(submission.id.clone(), submission.type_.clone());
+    message.from = Some(submission.from.clone());
+    message.to = vec![submission.to.clone()];
+    message.thid.clone_from(&submission.thid);
+    message.pthid.clone_from(&submission.pthid);
+    message.ack.clone_from(&submission.ack);
+    message.body = submission.body.clone();
+    message.attachments.clone_from(&submission.attachments);
+    // What the agent asked for, without what the home adds: the same wish twice is one message.
+    let request_digest =
+        digest_text(&[message.to_json(), expiry_text(submission.expires)].concat());
+    message.created_time = Some(context.now);
+    message.expires_time = Some(authorized.expires);
+    if submission.kind == OutgoingKind::Message {
+        // A home of ours answers with receipts; any other DIDComm peer may honour the standard header.
+        message.extra.insert(RECEIPT_TO.to_owned(), Value::from(context.home.as_str()));
+        message.please_ack = vec![String::new()];
+    }
+    let protection = match submission.accountability {
+        Accountability::Accountable => Protection::Accountable {
+            kid: &keys.signing.0,
+            key: &keys.signing.1,
+            enc: ContentEncryption::A256CbcHs512,
+        },
+        Accountability::Deniable => {
+            Protection::Deniable { kid: &keys.agreement.0, key: &keys.agreement.1 }
+        }
+    };
+    let sealed =
+        seal(&message, protection, recipients, rng).map_err(|_| Unsendable::NoSenderKey)?;
+    Ok(Packed {
+        thid: message.thread_id().to_owned(),
+        envelope: sealed.envelope.into_bytes(),
+        plaintext: sealed.plaintext,
+        request_digest,
+        authorized,
+    })
+}
+
+fn expiry_text(expires: Option<comity_didcomm::UnixTime>) -> Vec<u8> {
+    expires.map(|time| time.to_string()).unwrap_or_default().into_bytes()
+}

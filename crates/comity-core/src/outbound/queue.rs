@@ -1,0 +1,119 @@
+//! Step 4: durable. From here on the home answers for the message.
+
+use std::sync::Arc;
+
+use super::{Context, Packed, Unsendable};
+use crate::log::salted_digest;
+use crate::receipt::{Rung, State};
+use crate::record::{Act, LogRecord, Outgoing, OutgoingKind, Sent, digest_text};
+
+/// Everything about one outgoing message that has to become durable together.
+#[derive(Debug)]
+pub struct Queued {
+    sent: Sent,
+    outgoing: Outgoing,
+    envelope: Vec<u8>,
+    rung: Rung,
+    leaf: LogRecord,
+}
+
+/// What became of a [`Queued`] message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// The sender's outbox is full.
+    Full,
+    /// It is durable.
+    New,
+    /// The sender has used the id before; this is the digest of what it asked for then.
+    Repeat {
+        /// As in [`Sent::request_digest`].
+        request_digest: String,
+    },
+    /// It could not be written now.
+    Unavailable,
+}
+
+impl Queued {
+    /// Returns the row that remembers the message.
+    #[must_use]
+    pub const fn sent(&self) -> &Sent {
+        &self.sent
+    }
+
+    /// Returns the row of the outbox.
+    #[must_use]
+    pub const fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
+    }
+
+    /// Returns the sealed envelope.
+    #[must_use]
+    pub fn envelope(&self) -> &[u8] {
+        &self.envelope
+    }
+
+    /// Returns the first rung of the ladder.
+    #[must_use]
+    pub const fn rung(&self) -> &Rung {
+        &self.rung
+    }
+
+    /// Returns the entry in the log; the home's own messages have none.
+    #[must_use]
+    pub fn leaf(&self) -> Option<&LogRecord> {
+        (self.outgoing.kind == OutgoingKind::Message).then_some(&self.leaf)
+    }
+}
+
+pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
+    let Packed { authorized, thid, envelope, plaintext, request_digest } = packed;
+    let expires = authorized.expires;
+    let addressed = authorized.addressed;
+    let submission = addressed.submission;
+    let id = submission.id.as_str().to_owned();
+    let leaf = LogRecord {
+        v: 1,
+        act: Act::Sent,
+        agent: submission.from.clone(),
+        peer: submission.to.clone(),
+        id: id.clone(),
+        digest: digest_text(&salted_digest(&context.salt, &plaintext)),
+        at: context.now,
+    };
+    let outgoing = Outgoing {
+        id: id.clone(),
+        sender: submission.from.clone(),
+        recipient: submission.to.clone(),
+        uri: addressed.uri,
+        expires,
+        kind: submission.kind,
+    };
+    let sent = Sent {
+        id,
+        thid,
+        sender: submission.from,
+        recipient: submission.to,
+        recipient_homes: addressed.homes,
+        type_: submission.type_.to_string(),
+        digest: digest_text(&plaintext),
+        request_digest,
+        queued_at: context.now,
+        expires,
+        salt: context.salt,
+    };
+    let rung = Rung::new(State::Queued, context.now, context.home.clone());
+    Queued { sent, outgoing, envelope, rung, leaf }
+}
+
+pub(super) fn conclude(queued: Arc<Queued>, stored: &Stored) -> Result<Arc<Queued>, Unsendable> {
+    match stored {
+        Stored::New => Ok(queued),
+        // The first answer again (I8): the message is on its way, or has arrived.
+        Stored::Repeat { request_digest } if *request_digest == queued.sent.request_digest => {
+            Ok(queued)
+        }
+        Stored::Repeat { .. } => Err(Unsendable::IdReuse),
+        Stored::Full => Err(Unsendable::OutboxFull),
+        Stored::Unavailable => Err(Unsendable::Unavailable),
+    }
+}

@@ -1,0 +1,149 @@
+//! Step 5: to the peer, again and again until it answers or the deadline passes.
+
+use comity_didcomm::UnixTime;
+
+use crate::limits::{RETRY_MS_FIRST, RETRY_MS_MAX};
+use crate::record::Outgoing;
+
+/// How one transmission went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The peer has it, durably: its answer was 2xx.
+    Accepted,
+    /// The peer does not want it; the code it gave, if any.
+    Refused {
+        /// Problem-report code from the answer's body.
+        code: Option<String>,
+    },
+    /// The peer cannot take it now.
+    RetryLater {
+        /// After how many seconds the peer wants to see it again.
+        after_s: Option<u64>,
+    },
+    /// The peer was not reached, or not understood.
+    Unreachable,
+}
+
+/// What to do after an [`Attempt`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The deadline has passed: forget the envelope and tell the sender.
+    Expire,
+    /// It was refused: forget the envelope and tell the sender.
+    Refuse {
+        /// The peer's code, or ours when it gave none.
+        code: String,
+    },
+    /// Try again after this pause.
+    Retry {
+        /// The pause.
+        pause_ms: u64,
+    },
+    /// It has arrived: forget the envelope, receipts will follow.
+    Settle,
+}
+
+/// Code for a refusal by a peer that named none.
+const REFUSED_WITHOUT_CODE: &str = "e.p.xfer.refused";
+
+/// Decides what follows from an attempt. `attempts` counts those made, this one included; `jitter` is random in 0..1 and spreads the retries of many.
+#[must_use]
+pub fn after_attempt(
+    outgoing: &Outgoing,
+    attempt: Attempt,
+    attempts: u32,
+    now: UnixTime,
+    jitter: f64,
+) -> Step {
+    let after_s = match attempt {
+        Attempt::Accepted => return Step::Settle,
+        Attempt::Refused { code } => {
+            return Step::Refuse { code: code.unwrap_or_else(|| REFUSED_WITHOUT_CODE.to_owned()) };
+        }
+        Attempt::RetryLater { after_s } => after_s,
+        Attempt::Unreachable => None,
+    };
+    if outgoing.expires <= now {
+        return Step::Expire;
+    }
+    let doubled = RETRY_MS_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+    let backoff = doubled.min(RETRY_MS_MAX);
+    // Between half and all of it.
+    let spread = backoff / 2 + scale(backoff / 2, jitter);
+    let wished = after_s.unwrap_or(0).saturating_mul(1000).min(RETRY_MS_MAX);
+    let left = outgoing.expires.0.saturating_sub(now.0).saturating_mul(1000);
+    Step::Retry { pause_ms: spread.max(wished).min(left) }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "milliseconds below 2^32, and a factor in 0..1"
+)]
+fn scale(millis: u64, factor: f64) -> u64 {
+    (millis as f64 * factor.clamp(0.0, 1.0)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::OutgoingKind;
+
+    fn outgoing() -> Outgoing {
+        Outgoing {
+            id: "m-1".to_owned(),
+            sender: "did:web:a.example:agents:aria".parse().unwrap(),
+            recipient: "did:web:b.example:agents:bruno".parse().unwrap(),
+            uri: Some("https://b.example/didcomm".to_owned()),
+            expires: UnixTime(1_000),
+            kind: OutgoingKind::Message,
+        }
+    }
+
+    fn pause(attempts: u32, after_s: Option<u64>, jitter: f64) -> u64 {
+        let attempt = Attempt::RetryLater { after_s };
+        match after_attempt(&outgoing(), attempt, attempts, UnixTime(0), jitter) {
+            Step::Retry { pause_ms } => pause_ms,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_bound_and_are_spread() {
+        assert_eq!(pause(1, None, 1.0), RETRY_MS_FIRST);
+        assert_eq!(pause(1, None, 0.0), RETRY_MS_FIRST / 2);
+        assert_eq!(pause(3, None, 1.0), RETRY_MS_FIRST * 4);
+        assert_eq!(pause(60, None, 1.0), RETRY_MS_MAX);
+    }
+
+    #[test]
+    fn a_peers_wish_to_wait_is_heard_within_the_bound() {
+        assert_eq!(pause(1, Some(7), 0.0), 7_000);
+        assert_eq!(pause(1, Some(u64::MAX), 0.0), RETRY_MS_MAX);
+    }
+
+    #[test]
+    fn no_retry_is_planned_past_the_deadline() {
+        let late = after_attempt(&outgoing(), Attempt::Unreachable, 60, UnixTime(999), 1.0);
+        assert_eq!(late, Step::Retry { pause_ms: 1_000 });
+        let over = after_attempt(&outgoing(), Attempt::Unreachable, 60, UnixTime(1_000), 1.0);
+        assert_eq!(over, Step::Expire);
+    }
+
+    #[test]
+    fn an_arrival_counts_even_after_the_deadline() {
+        let step = after_attempt(&outgoing(), Attempt::Accepted, 1, UnixTime(2_000), 0.5);
+        assert_eq!(step, Step::Settle);
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_code() {
+        let with = Attempt::Refused { code: Some("e.m.trust.crypto".to_owned()) };
+        let step = after_attempt(&outgoing(), with, 1, UnixTime(0), 0.5);
+        assert_eq!(step, Step::Refuse { code: "e.m.trust.crypto".to_owned() });
+        let without =
+            after_attempt(&outgoing(), Attempt::Refused { code: None }, 1, UnixTime(0), 0.5);
+        assert_eq!(without, Step::Refuse { code: REFUSED_WITHOUT_CODE.to_owned() });
+    }
+}
