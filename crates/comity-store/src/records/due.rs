@@ -1,0 +1,124 @@
+//! What is due when: expiry, checks, forgetting. A due row is a hint; whoever acts on one reads the truth first.
+
+use comity_didcomm::{Did, UnixTime};
+
+use super::keys::{self, MessageKey};
+use crate::batch::{Batch, Keyspace, Seq};
+use crate::store::{KeyRange, Store, StoreFault};
+use crate::wake::MailboxKey;
+
+/// Something that is due at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Look again at how far a sent message got.
+    CheckSent(MessageKey),
+    /// A message in a mailbox expires.
+    ExpireMessage(MailboxKey, Seq),
+    /// A request expires.
+    ExpireRequest {
+        /// Whose request row.
+        recipient: Did,
+        /// Who asked.
+        sender: Did,
+    },
+    /// A received message need not be remembered any more.
+    ForgetReceived(MessageKey),
+    /// A sent message need not be remembered any more.
+    ForgetSent(MessageKey),
+}
+
+const CHECK_SENT: u8 = b'c';
+const EXPIRE_MESSAGE: u8 = b'e';
+const EXPIRE_REQUEST: u8 = b'q';
+const FORGET_RECEIVED: u8 = b'f';
+const FORGET_SENT: u8 = b'g';
+
+impl Due {
+    /// Adds it to a batch.
+    pub fn put(&self, batch: &mut Batch, at: UnixTime) {
+        batch.put(Keyspace::Index, &self.key(at), self.value());
+    }
+
+    /// Adds the expiry of the message whose mailbox row is in the same batch.
+    pub(super) fn put_expiry(batch: &mut Batch, at: UnixTime, mailbox: MailboxKey) {
+        let prefix = keys::due(at, EXPIRE_MESSAGE, &mailbox.0);
+        batch.put_stamped_key(Keyspace::Index, &prefix, Vec::new());
+    }
+
+    fn key(&self, at: UnixTime) -> Vec<u8> {
+        match self {
+            Self::CheckSent(message) => keys::due(at, CHECK_SENT, &message.0),
+            Self::ExpireMessage(mailbox, seq) => {
+                keys::due(at, EXPIRE_MESSAGE, &[&mailbox.0[..], &seq.to_bytes()[..]].concat())
+            }
+            Self::ExpireRequest { recipient, sender } => {
+                let row = keys::request(recipient, sender);
+                keys::due(at, EXPIRE_REQUEST, &row)
+            }
+            Self::ForgetReceived(message) => keys::due(at, FORGET_RECEIVED, &message.0),
+            Self::ForgetSent(message) => keys::due(at, FORGET_SENT, &message.0),
+        }
+    }
+
+    fn value(&self) -> Vec<u8> {
+        match self {
+            Self::ExpireRequest { recipient, sender } => super::encode(&(recipient, sender)),
+            _ => Vec::new(),
+        }
+    }
+
+    fn read(kind: u8, rest: &[u8], value: &[u8]) -> Result<Self, StoreFault> {
+        let unreadable = || StoreFault::Corrupt("a due row is unreadable".to_owned());
+        let message = || rest.try_into().map(MessageKey).map_err(|_| unreadable());
+        match kind {
+            CHECK_SENT => Ok(Self::CheckSent(message()?)),
+            EXPIRE_MESSAGE => {
+                let (mailbox, seq) = Seq::split_key(rest).ok_or_else(unreadable)?;
+                let mailbox = mailbox.try_into().map_err(|_| unreadable())?;
+                Ok(Self::ExpireMessage(MailboxKey(mailbox), seq))
+            }
+            EXPIRE_REQUEST => {
+                let (recipient, sender) = super::decode(value)?;
+                Ok(Self::ExpireRequest { recipient, sender })
+            }
+            FORGET_RECEIVED => Ok(Self::ForgetReceived(message()?)),
+            FORGET_SENT => Ok(Self::ForgetSent(message()?)),
+            _ => Err(unreadable()),
+        }
+    }
+}
+
+/// Something due, with its row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueRow {
+    /// What.
+    pub due: Due,
+    key: Vec<u8>,
+}
+
+/// Reads what is due by now, oldest first.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn until(
+    store: &dyn Store,
+    now: UnixTime,
+    limit: usize,
+) -> Result<Vec<DueRow>, StoreFault> {
+    let from = keys::due(UnixTime(0), 0, &[]);
+    let to = keys::due(now.saturating_add(1), 0, &[]);
+    let rows = store.read(Keyspace::Index, KeyRange::between(&from, &to), limit).await?;
+    rows.into_iter()
+        .map(|row| {
+            let short = || StoreFault::Corrupt("a due key is too short".to_owned());
+            let (kind, rest) = row.key.get(9..).and_then(<[u8]>::split_first).ok_or_else(short)?;
+            Ok(DueRow { due: Due::read(*kind, rest, &row.value)?, key: row.key })
+        })
+        .collect()
+}
+
+/// Crosses off what was done.
+pub fn done(batch: &mut Batch, row: &DueRow) {
+    batch.delete(Keyspace::Index, &row.key);
+}

@@ -1,0 +1,154 @@
+//! Where each record lies. One letter, then fixed-size parts, so that a range is a prefix.
+//!
+//! | keyspace | key | value |
+//! |---|---|---|
+//! | body | `m` seq | envelope of a received message |
+//! | body | `o` seq | envelope of an outgoing message |
+//! | body | `v` seq | signed receipt message, kept as evidence |
+//! | index | `d` message | what is known of a received message, stamped: also tells a repeat |
+//! | index | `h` message rank | rung of a received message, stamped |
+//! | index | `i` agent id message | finds received messages by id |
+//! | index | `m` mailbox seq | row of a mailbox |
+//! | index | `o` destination seq | row of the outbox |
+//! | index | `p` message | row of a sent message in the outbox: destination, stamped |
+//! | index | `q` mailbox subject | a stranger's request, stamped |
+//! | index | `r` peer message rank | a receipt that is to be sent, stamped |
+//! | index | `s` message | what is known of a sent message, stamped: also tells a repeat |
+//! | index | `t` message rank | rung of a sent message, stamped |
+//! | index | `w` agent thread-and-peer | that the agent wrote there: time |
+//! | index | `x` time kind rest | what is due then |
+//! | meta | `a` name | an agent |
+//! | meta | `c` ... | counters |
+//! | meta | `D` digest | a DID document as it was used |
+//! | meta | `e` agent subject | an operator's decision |
+//! | meta | `k` did | sealed keys |
+//! | meta | `node` | the node's own identity |
+
+use comity_core::receipt::State;
+use comity_core::record::key_hash;
+use comity_core::trust::subject;
+use comity_didcomm::{Did, UnixTime};
+
+use crate::batch::Seq;
+use crate::wake::MailboxKey;
+
+/// Stands for one message in keys: sixteen bytes of a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageKey(pub [u8; 16]);
+
+impl MessageKey {
+    /// Returns the key of a message that came to `recipient` from `sender`. Ids compare without regard to case (DIDComm v2.1, `id`).
+    #[must_use]
+    pub fn received(recipient: &Did, sender: &Did, id: &str) -> Self {
+        let (recipient, sender) = (subject(recipient), subject(sender));
+        let id = id.to_ascii_lowercase();
+        Self(key_hash(&[
+            b"in",
+            recipient.as_str().as_bytes(),
+            sender.as_str().as_bytes(),
+            id.as_bytes(),
+        ]))
+    }
+
+    /// Returns the key of a message that `sender` of this home sent.
+    #[must_use]
+    pub fn sent(sender: &Did, id: &str) -> Self {
+        let id = id.to_ascii_lowercase();
+        Self(key_hash(&[b"out", subject(sender).as_str().as_bytes(), id.as_bytes()]))
+    }
+}
+
+/// Stands for those who get receipts together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerKey(pub [u8; 16]);
+
+/// Returns the key of an identity's mailbox.
+#[must_use]
+pub fn mailbox_key(did: &Did) -> MailboxKey {
+    MailboxKey(did_hash(did))
+}
+
+pub(super) fn did_hash(did: &Did) -> [u8; 16] {
+    key_hash(&[subject(did).as_str().as_bytes()])
+}
+
+pub(super) fn join(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.push(tag);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+pub(super) fn body(tag: u8, seq: Seq) -> Vec<u8> {
+    join(tag, &[&seq.to_bytes()])
+}
+
+pub(super) fn known(message: MessageKey) -> Vec<u8> {
+    join(b'd', &[&message.0])
+}
+
+pub(super) fn rung_in(message: MessageKey, state: State) -> Vec<u8> {
+    join(b'h', &[&message.0, &[state.rank()]])
+}
+
+pub(super) fn by_id(agent: &Did, id: &str) -> Vec<u8> {
+    let id = id.to_ascii_lowercase();
+    join(b'i', &[&did_hash(agent), &key_hash(&[id.as_bytes()])])
+}
+
+pub(super) fn mailbox(mailbox: MailboxKey) -> Vec<u8> {
+    join(b'm', &[&mailbox.0])
+}
+
+pub(super) fn mailbox_row(mailbox: MailboxKey, seq: Seq) -> Vec<u8> {
+    join(b'm', &[&mailbox.0, &seq.to_bytes()])
+}
+
+pub(super) fn pointer(message: MessageKey) -> Vec<u8> {
+    join(b'p', &[&message.0])
+}
+
+pub(super) fn request(recipient: &Did, sender: &Did) -> Vec<u8> {
+    join(b'q', &[&did_hash(recipient), &did_hash(sender)])
+}
+
+pub(super) fn sent(message: MessageKey) -> Vec<u8> {
+    join(b's', &[&message.0])
+}
+
+pub(super) fn rung_out(message: MessageKey, state: State) -> Vec<u8> {
+    join(b't', &[&message.0, &[state.rank()]])
+}
+
+pub(super) fn wrote(agent: &Did, peer: &Did, thread: &str) -> Vec<u8> {
+    let there = key_hash(&[&did_hash(peer), thread.as_bytes()]);
+    join(b'w', &[&did_hash(agent), &there])
+}
+
+pub(super) fn due(at: UnixTime, kind: u8, rest: &[u8]) -> Vec<u8> {
+    join(b'x', &[&at.0.to_be_bytes(), &[kind], rest])
+}
+
+pub(super) fn entry(agent: &Did, peer: &Did) -> Vec<u8> {
+    join(b'e', &[&did_hash(agent), &did_hash(peer)])
+}
+
+/// Counter of the messages in a mailbox.
+pub(super) fn count_mailbox(recipient: &Did) -> Vec<u8> {
+    join(b'c', &[b"m", &did_hash(recipient)])
+}
+
+/// Counter of one sender's messages in a mailbox.
+pub(super) fn count_sender(recipient: &Did, sender: &Did) -> Vec<u8> {
+    join(b'c', &[b"s", &did_hash(recipient), &did_hash(sender)])
+}
+
+/// Counter of the requests that wait for an agent's operator.
+pub(super) fn count_requests(recipient: &Did) -> Vec<u8> {
+    join(b'c', &[b"q", &did_hash(recipient)])
+}
+
+/// Counter of an identity's messages in the outbox.
+pub(super) fn count_outbox(sender: &Did) -> Vec<u8> {
+    join(b'c', &[b"o", &did_hash(sender)])
+}

@@ -1,0 +1,360 @@
+//! Messages that wait for an agent, and a stranger's request that waits for the operator.
+//!
+//! [`keep`] is the only way in, and takes a [`Commit`]: nothing reaches a mailbox around the policy.
+
+use comity_core::inbound::{Commit, Placement, Written};
+use comity_core::limits::{
+    HISTORY_S, MAILBOX_MESSAGES_MAX, MAILBOX_SENDER_MESSAGES_MAX, REQUESTS_PENDING_MAX,
+};
+use comity_core::log::leaf_hash;
+use comity_core::receipt::{Rung, State};
+use comity_core::record::Received;
+use comity_core::refusal::Refusal;
+use comity_core::trust::{Admission, Request, RequestState};
+use comity_didcomm::Did;
+use serde::{Deserialize, Serialize};
+
+use super::due::Due;
+use super::keys::{self, MessageKey};
+use super::{decode, decode_stamped, documents, encode, ladder, notices};
+use crate::batch::{Batch, Keyspace, Seq, Stamp};
+use crate::store::{CommitError, Conflict, KeyRange, Store, StoreFault};
+use crate::wake::MailboxKey;
+
+/// What is known of a received message for as long as repeats of it may come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The message.
+    pub received: Received,
+    /// The first answer about it.
+    pub rung: Rung,
+    /// Salt of its leaf in the log.
+    pub salt: [u8; 16],
+}
+
+/// Where in its batch the operations of [`keep`] can conflict.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    first: usize,
+    message: MessageKey,
+}
+
+/// Adds everything about one inbound message to a batch.
+pub fn keep(batch: &mut Batch, commit: &Commit) -> Kept {
+    let received = commit.received();
+    let message = MessageKey::received(&received.recipient, &received.sender, &received.id);
+    let known =
+        Known { received: received.clone(), rung: commit.rung().clone(), salt: *commit.salt() };
+    let first = batch.assert_absent(Keyspace::Index, &keys::known(message));
+    batch.put_stamped_value(Keyspace::Index, &keys::known(message), encode(&known));
+    batch.put(Keyspace::Index, &by_id_row(received, message), Vec::new());
+    let forget = received.received_at.saturating_add(HISTORY_S).max(received.expires);
+    Due::ForgetReceived(message).put(batch, forget);
+    if let Some(leaf) = commit.leaf() {
+        let record = leaf.to_leaf();
+        batch.append_leaf(leaf_hash(&record), record);
+    }
+    if !matches!(commit.placement(), Placement::Home) {
+        notices::owe(batch, received, message, commit.rung());
+    }
+    match commit.placement() {
+        Placement::Mailbox => {
+            put_body(batch, commit);
+            put_row(batch, received);
+        }
+        Placement::Request => {
+            put_body(batch, commit);
+            put_request(batch, commit);
+        }
+        Placement::Home | Placement::Refused(..) => {}
+    }
+    Kept { first, message }
+}
+
+/// Tells what became of a batch that [`keep`] was part of.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn written(
+    store: &dyn Store,
+    kept: Kept,
+    result: Result<Stamp, CommitError>,
+) -> Result<Written, StoreFault> {
+    match result {
+        Ok(stamp) => Ok(Written::New { seq: stamp.seq.0 }),
+        Err(CommitError::Conflict(Conflict::Assertion { index })) if index == kept.first => {
+            let known = known(store, kept.message).await?;
+            let gone = || StoreFault::Corrupt("a message that was there is not".to_owned());
+            Ok(Written::Repeat { digest: known.ok_or_else(gone)?.0.received.digest })
+        }
+        // Somebody else's message came in between, for instance the same stranger's other one.
+        Err(CommitError::Conflict(Conflict::Assertion { .. })) => {
+            Ok(Written::Temporary(Refusal::Busy))
+        }
+        Err(CommitError::Conflict(Conflict::Bound { .. })) => {
+            Ok(Written::Temporary(Refusal::MailboxFull))
+        }
+        Err(CommitError::Fault(fault)) => Err(fault),
+    }
+}
+
+/// Reads what is known of a received message.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn known(
+    store: &dyn Store,
+    message: MessageKey,
+) -> Result<Option<(Known, Stamp)>, StoreFault> {
+    let row = store.get(Keyspace::Index, &keys::known(message)).await?;
+    let Some(row) = row else { return Ok(None) };
+    let (mut known, stamp): (Known, Stamp) = decode_stamped(&row)?;
+    if known.rung.state == State::Accepted {
+        known.rung.log_index = Some(stamp.log);
+    }
+    Ok(Some((known, stamp)))
+}
+
+/// Finds the messages that an agent received under an id, from whomever; at most eight.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn find_by_id(
+    store: &dyn Store,
+    agent: &Did,
+    id: &str,
+) -> Result<Vec<MessageKey>, StoreFault> {
+    let range = KeyRange::prefix(&keys::by_id(agent, id));
+    let rows = store.read(Keyspace::Index, range, 8).await?;
+    Ok(rows
+        .iter()
+        .filter_map(|row| row.key.last_chunk::<16>())
+        .map(|key| MessageKey(*key))
+        .collect())
+}
+
+/// Reads the rows of a mailbox after a position, oldest first.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn rows(
+    store: &dyn Store,
+    mailbox: MailboxKey,
+    after: Seq,
+    limit: usize,
+) -> Result<Vec<(Seq, Received)>, StoreFault> {
+    let range = KeyRange::prefix_after(&keys::mailbox(mailbox), &keys::mailbox_row(mailbox, after));
+    let entries = store.read(Keyspace::Index, range, limit).await?;
+    entries.iter().map(|entry| Ok((row_seq(&entry.key)?, decode(&entry.value)?))).collect()
+}
+
+/// Reads one row of a mailbox; nothing if it has been settled.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn row(
+    store: &dyn Store,
+    mailbox: MailboxKey,
+    seq: Seq,
+) -> Result<Option<Received>, StoreFault> {
+    let row = store.get(Keyspace::Index, &keys::mailbox_row(mailbox, seq)).await?;
+    row.map(|row| decode(&row)).transpose()
+}
+
+/// Reads the envelope of a message in a mailbox or of a request.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn envelope(store: &dyn Store, seq: Seq) -> Result<Option<Vec<u8>>, StoreFault> {
+    store.get(Keyspace::Body, &keys::body(b'm', seq)).await
+}
+
+/// Takes a message out of its mailbox with the rung that it reached thereby. The batch conflicts if it is not there any more.
+pub fn settle(batch: &mut Batch, seq: Seq, received: &Received, rung: &Rung) {
+    let mailbox = keys::mailbox_key(&received.recipient);
+    let key = keys::mailbox_row(mailbox, seq);
+    batch.assert_value(Keyspace::Index, &key, &encode(received));
+    batch.delete(Keyspace::Index, &key);
+    batch.delete(Keyspace::Body, &keys::body(b'm', seq));
+    batch.add(&keys::count_mailbox(&received.recipient), -1);
+    batch.add(&keys::count_sender(&received.recipient, &received.sender), -1);
+    climb(batch, received, rung);
+}
+
+/// Remembers a rung that a received message reached, and owes its sender the receipt.
+pub fn climb(batch: &mut Batch, received: &Received, rung: &Rung) {
+    let message = MessageKey::received(&received.recipient, &received.sender, &received.id);
+    ladder::put_received(batch, message, rung);
+    notices::owe(batch, received, message, rung);
+}
+
+/// A request as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldRequest {
+    /// What the operator sees.
+    pub request: Request,
+    /// The message.
+    pub received: Received,
+}
+
+/// A request as it was read: what it is, and the evidence by which it is taken exactly once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The request.
+    pub held: HeldRequest,
+    /// The position of its message.
+    pub seq: Seq,
+    row: Vec<u8>,
+}
+
+impl Waiting {
+    fn read(row: Vec<u8>) -> Result<Self, StoreFault> {
+        let (held, stamp) = decode_stamped(&row)?;
+        Ok(Self { held, seq: stamp.seq, row })
+    }
+}
+
+/// Reads the request of one sender to one agent.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn request(
+    store: &dyn Store,
+    recipient: &Did,
+    sender: &Did,
+) -> Result<Option<Waiting>, StoreFault> {
+    let row = store.get(Keyspace::Index, &keys::request(recipient, sender)).await?;
+    row.map(Waiting::read).transpose()
+}
+
+/// Reads the requests that wait for an agent's operator.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn requests(store: &dyn Store, recipient: &Did) -> Result<Vec<Waiting>, StoreFault> {
+    let prefix = keys::join(b'q', &[&keys::did_hash(recipient)]);
+    let limit = usize::try_from(REQUESTS_PENDING_MAX).unwrap_or(usize::MAX);
+    let rows = store.read(Keyspace::Index, KeyRange::prefix(&prefix), limit).await?;
+    rows.into_iter().map(|row| Waiting::read(row.value)).collect()
+}
+
+/// Reads how many requests wait for an agent's operator.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn requests_pending(store: &dyn Store, recipient: &Did) -> Result<i64, StoreFault> {
+    store.counter(&keys::count_requests(recipient)).await
+}
+
+/// Reads how many messages an agent's mailbox holds.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn messages(store: &dyn Store, recipient: &Did) -> Result<i64, StoreFault> {
+    store.counter(&keys::count_mailbox(recipient)).await
+}
+
+/// Moves an approved request into the mailbox. Its place there is where it would have been.
+pub fn hand_over(batch: &mut Batch, waiting: &Waiting) {
+    take(batch, waiting);
+    let received = &waiting.held.received;
+    let received = Received { admitted: Some(Admission::Approved), ..received.clone() };
+    let mailbox = keys::mailbox_key(&received.recipient);
+    batch.put(Keyspace::Index, &keys::mailbox_row(mailbox, waiting.seq), encode(&received));
+    count(batch, &received);
+    Due::ExpireMessage(mailbox, waiting.seq).put(batch, received.expires);
+}
+
+/// Drops a request that was denied or ran out, with the rung that says so.
+pub fn drop_request(batch: &mut Batch, waiting: &Waiting, rung: &Rung) {
+    take(batch, waiting);
+    batch.delete(Keyspace::Body, &keys::body(b'm', waiting.seq));
+    climb(batch, &waiting.held.received, rung);
+}
+
+/// Forgets a received message: repeats of it are not known any more.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn forget(
+    store: &dyn Store,
+    batch: &mut Batch,
+    message: MessageKey,
+) -> Result<(), StoreFault> {
+    let Some((known, _)) = known(store, message).await? else { return Ok(()) };
+    batch.delete(Keyspace::Index, &by_id_row(&known.received, message));
+    batch.delete(Keyspace::Index, &keys::known(message));
+    for state in State::ALL {
+        batch.delete(Keyspace::Index, &keys::rung_in(message, state));
+    }
+    Ok(())
+}
+
+fn put_body(batch: &mut Batch, commit: &Commit) {
+    batch.put_stamped_key(Keyspace::Body, b"m", commit.envelope());
+    documents::put(batch, &commit.received().document, commit.document());
+}
+
+fn put_row(batch: &mut Batch, received: &Received) {
+    let mailbox = keys::mailbox_key(&received.recipient);
+    batch.put_stamped_key(Keyspace::Index, &keys::mailbox(mailbox), encode(received));
+    count(batch, received);
+    Due::put_expiry(batch, received.expires, mailbox);
+}
+
+fn count(batch: &mut Batch, received: &Received) {
+    let mailbox = keys::count_mailbox(&received.recipient);
+    batch.add_bounded(&mailbox, 1, MAILBOX_MESSAGES_MAX);
+    let sender = keys::count_sender(&received.recipient, &received.sender);
+    batch.add_bounded(&sender, 1, MAILBOX_SENDER_MESSAGES_MAX);
+}
+
+fn put_request(batch: &mut Batch, commit: &Commit) {
+    let received = commit.received();
+    let request = Request {
+        did: received.sender.clone(),
+        protocol: commit.message().type_.protocol().clone(),
+        state: RequestState::Pending,
+        received_at: received.received_at,
+        until: received.expires,
+    };
+    let key = keys::request(&received.recipient, &received.sender);
+    let held = HeldRequest { request, received: received.clone() };
+    batch.assert_absent(Keyspace::Index, &key);
+    batch.put_stamped_value(Keyspace::Index, &key, encode(&held));
+    batch.add_bounded(&keys::count_requests(&received.recipient), 1, REQUESTS_PENDING_MAX);
+    Due::ExpireRequest { recipient: received.recipient.clone(), sender: received.sender.clone() }
+        .put(batch, received.expires);
+}
+
+/// Takes a request away; the batch conflicts if somebody else did.
+fn take(batch: &mut Batch, waiting: &Waiting) {
+    let received = &waiting.held.received;
+    let key = keys::request(&received.recipient, &received.sender);
+    batch.assert_value(Keyspace::Index, &key, &waiting.row);
+    batch.delete(Keyspace::Index, &key);
+    batch.add(&keys::count_requests(&received.recipient), -1);
+}
+
+fn by_id_row(received: &Received, message: MessageKey) -> Vec<u8> {
+    let mut key = keys::by_id(&received.recipient, &received.id);
+    key.extend_from_slice(&message.0);
+    key
+}
+
+fn row_seq(key: &[u8]) -> Result<Seq, StoreFault> {
+    let (_, seq) = Seq::split_key(key)
+        .ok_or_else(|| StoreFault::Corrupt("a mailbox key is too short".to_owned()))?;
+    Ok(seq)
+}
