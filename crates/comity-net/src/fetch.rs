@@ -1,0 +1,177 @@
+//! The one way to fetch something that a peer names (DESIGN D12, threats T22 and T32).
+//!
+//! A GET by https, to a checked address, without redirects, cookies, proxies or compression, at
+//! most 64 KiB of JSON in 5 seconds, four at a time per host. No error carries anything that the
+//! host sent. It caches nothing; `resolve.rs` does.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::Full;
+use thiserror::Error;
+use tokio::time::timeout;
+
+use crate::{
+    address::AddressPolicy,
+    body::{self, BodyError},
+    client::{self, Client, Idle, PeerUrl, UrlError},
+    connect::ConnectError,
+    gate::HostGate,
+    limits::{
+        DELIVER_IDLE, FETCH_BODY_BYTES_MAX, FETCH_DEADLINE, FETCHES_MAX, FETCHES_PER_HOST_MAX,
+    },
+    tls::PeerConnector,
+};
+
+/// Why nothing was fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The body broke off.
+    #[error("the answer broke off")]
+    Broken,
+    /// Too many fetches are under way.
+    #[error("too many fetches are under way")]
+    Busy,
+    /// No connection was made.
+    #[error("{0}")]
+    Connect(#[from] ConnectError),
+    /// The answer is not JSON, or is compressed.
+    #[error("the answer is not plain JSON")]
+    ContentType,
+    /// The host does not have it.
+    #[error("the host does not have the document")]
+    NotFound,
+    /// The host answered with a redirect, which is not followed.
+    #[error("the host redirects, which is not followed")]
+    Redirected,
+    /// The URL's scheme is not admitted.
+    #[error("the URL's scheme is not admitted")]
+    Scheme,
+    /// The host answered with another status than 200.
+    #[error("the host answered with status {0}")]
+    Status(u16),
+    /// It took longer than the deadline.
+    #[error("the answer did not arrive in time")]
+    TimedOut,
+    /// The answer is larger than the cap.
+    #[error("the answer is too large")]
+    TooLarge,
+    /// The URL is malformed, too long, or carries user information.
+    #[error("the URL is not one that can be fetched")]
+    Url,
+}
+
+impl FetchError {
+    /// Tells whether the same fetch may well succeed a little later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Broken | Self::Busy | Self::TimedOut => true,
+            Self::Connect(error) => !matches!(
+                error,
+                ConnectError::AddressDenied | ConnectError::Scheme | ConnectError::Url
+            ),
+            Self::Status(status) => *status == 408 || *status == 429 || 500 <= *status,
+            Self::ContentType
+            | Self::NotFound
+            | Self::Redirected
+            | Self::Scheme
+            | Self::TooLarge
+            | Self::Url => false,
+        }
+    }
+}
+
+/// Fetches small JSON documents safely.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), comity_net::FetchError> {
+/// use comity_net::{AddressPolicy, Fetcher, PeerConnector, SafeConnector, Trust};
+///
+/// let safe = SafeConnector::new(AddressPolicy::Public);
+/// let fetcher = Fetcher::new(PeerConnector::new(safe, Trust::Native));
+/// let document = fetcher.get("https://org-b.example/.well-known/did.json", "application/did+json").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Fetcher {
+    client: Client,
+    gate: HostGate,
+    policy: AddressPolicy,
+}
+
+impl Fetcher {
+    /// Makes a fetcher over a connector.
+    pub fn new(connector: PeerConnector) -> Self {
+        let policy = connector.policy();
+        // Hosts are asked every few minutes at most: keeping connections to them has no use.
+        let idle = Idle { per_host_max: 0, kept: DELIVER_IDLE };
+        Self {
+            client: client::build(connector, &idle),
+            gate: HostGate::new(FETCHES_PER_HOST_MAX, FETCHES_MAX),
+            policy,
+        }
+    }
+
+    /// Returns the policy that URLs and addresses are checked by.
+    pub fn policy(&self) -> AddressPolicy {
+        self.policy
+    }
+
+    /// Fetches the JSON document at the URL, asking for the media type `accept`.
+    ///
+    /// # Errors
+    /// [`FetchError`] says why there is none; it holds nothing that the host sent.
+    pub async fn get(&self, url: &str, accept: &'static str) -> Result<Bytes, FetchError> {
+        let url = PeerUrl::parse(url, self.policy).map_err(|error| match error {
+            UrlError::Malformed => FetchError::Url,
+            UrlError::Scheme => FetchError::Scheme,
+        })?;
+        timeout(FETCH_DEADLINE, self.get_checked(url, accept))
+            .await
+            .unwrap_or(Err(FetchError::TimedOut))
+    }
+
+    async fn get_checked(&self, url: PeerUrl, accept: &'static str) -> Result<Bytes, FetchError> {
+        let _pass = self.gate.enter(url.authority()).await.ok_or(FetchError::Busy)?;
+        let mut request = Request::new(Full::default());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = url.into_uri();
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+
+        let response = self.client.request(request).await.map_err(|error| {
+            client::connect_error(&error).map_or(FetchError::Broken, FetchError::Connect)
+        })?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(FetchError::NotFound),
+            status if status.is_redirection() => return Err(FetchError::Redirected),
+            status => return Err(FetchError::Status(status.as_u16())),
+        }
+        if !is_plain_json(response.headers()) {
+            return Err(FetchError::ContentType);
+        }
+        body::collect(response.into_body(), FETCH_BODY_BYTES_MAX).await.map_err(|error| match error
+        {
+            BodyError::Broken => FetchError::Broken,
+            BodyError::TimedOut => FetchError::TimedOut,
+            BodyError::TooLarge => FetchError::TooLarge,
+        })
+    }
+}
+
+/// Tells whether the answer claims to be JSON, under whichever of its media types (`+json`, RFC
+/// 6839), so that a page or a text that happens to parse is not taken for a document.
+fn is_plain_json(headers: &HeaderMap) -> bool {
+    let is_json = client::media_type(headers).is_some_and(|essence| {
+        essence == "application/json"
+            || (essence.starts_with("application/") && essence.ends_with("+json"))
+    });
+    is_json && client::is_unencoded(headers)
+}
+
+#[cfg(test)]
+mod tests;
