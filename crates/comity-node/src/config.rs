@@ -1,0 +1,66 @@
+//! What an operator can set: nothing is required. A TOML file, above it the environment, above that flags.
+
+mod source;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+pub use source::{ConfigError, Overrides};
+
+/// Settings of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Data directory: the store, the keys, the admin token. One running node at a time.
+    pub data: PathBuf,
+    /// Public listener: envelopes, DID documents, WebFinger.
+    pub listen: SocketAddr,
+    /// Local listener: agents and the operator.
+    pub local: SocketAddr,
+    /// URL under which peers reach the public listener, without a path. In development mode `http://localhost:PORT` when absent.
+    pub public_url: Option<String>,
+    /// Development mode: plain http and loopback addresses are allowed for peers.
+    pub dev: bool,
+    /// File with the key that seals the keystore; `keystore.key` in the data directory, made when missing, when absent.
+    pub key_file: Option<PathBuf>,
+    /// Passphrase that seals the keystore, from the environment only.
+    pub passphrase: Option<Passphrase>,
+}
+
+/// A passphrase that shows itself nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Passphrase(pub(crate) zeroize::Zeroizing<String>);
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passphrase(..)")
+    }
+}
+
+impl Config {
+    /// Returns the defaults for a data directory.
+    #[must_use]
+    pub fn in_directory(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7700)),
+            local: SocketAddr::from((Ipv4Addr::LOCALHOST, 7701)),
+            public_url: None,
+            dev: false,
+            key_file: None,
+            passphrase: None,
+        }
+    }
+
+    /// Reads the settings: defaults, then the file, then the environment, then the flags. Without `file`, `comity.toml` in the
+    /// data directory is read if it exists.
+    ///
+    /// # Errors
+    /// When the file cannot be read, a key is unknown, or a value has no meaning.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: Overrides,
+    ) -> Result<Self, ConfigError> {
+        source::load(file, environment, flags)
+    }
+}

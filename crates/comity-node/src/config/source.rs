@@ -1,0 +1,303 @@
+//! Where settings come from, and what is said about one that is wrong.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::{Config, Passphrase};
+
+/// Why the settings cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No data directory was named.
+    #[error("no data directory is known")]
+    NoData,
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: io::Error,
+    },
+    /// The file is not TOML, or a value is of the wrong kind.
+    #[error("{path} is not a valid configuration: {reason}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        reason: String,
+    },
+    /// A key is unknown.
+    #[error("{place} has the unknown setting {key}")]
+    UnknownKey {
+        /// The file, or the environment.
+        place: String,
+        /// The key.
+        key: String,
+        /// The known key that looks most like it.
+        nearest: String,
+    },
+    /// A value has no meaning.
+    #[error("{setting} cannot be {value}")]
+    BadValue {
+        /// The setting.
+        setting: String,
+        /// The value.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+impl ConfigError {
+    /// Says what to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoData => "Name one with --data DIR or COMITY_DATA".to_owned(),
+            Self::Unreadable { .. } => {
+                "Check that the file exists and that you may read it".to_owned()
+            }
+            Self::Invalid { .. } => {
+                "Correct the file; docs/operating.md lists the settings".to_owned()
+            }
+            Self::UnknownKey { nearest, .. } => format!("Did you mean {nearest}?"),
+            Self::BadValue { expected, .. } => format!("Give {expected}"),
+        }
+    }
+}
+
+/// Settings given as flags; each wins over the file and the environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    /// As [`Config::data`].
+    pub data: Option<PathBuf>,
+    /// As [`Config::listen`].
+    pub listen: Option<SocketAddr>,
+    /// As [`Config::local`].
+    pub local: Option<SocketAddr>,
+    /// As [`Config::public_url`].
+    pub public_url: Option<String>,
+    /// As [`Config::dev`].
+    pub dev: Option<bool>,
+    /// As [`Config::key_file`].
+    pub key_file: Option<PathBuf>,
+}
+
+/// The settings that a file may have.
+const FILE_KEYS: [&str; 5] = ["dev", "key_file", "listen", "local", "public_url"];
+
+/// Variables that are settings.
+const VARIABLES: [&str; 7] = [
+    "COMITY_DATA",
+    "COMITY_DEV",
+    "COMITY_KEY_FILE",
+    "COMITY_LISTEN",
+    "COMITY_LOCAL",
+    "COMITY_PASSPHRASE",
+    "COMITY_PUBLIC_URL",
+];
+
+/// Variables that mean something to other parts of Comity.
+const OTHER_VARIABLES: [&str; 6] =
+    ["COMITY_BLESS", "COMITY_CONFIG", "COMITY_LOG", "COMITY_TOKEN", "COMITY_URL", "COMITY_VECTORS"];
+
+pub(super) fn load(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+    flags: Overrides,
+) -> Result<Config, ConfigError> {
+    let (from_environment, passphrase) = read_environment(environment)?;
+    let data = flags.data.clone().or_else(|| from_environment.data.clone());
+    let data = data.ok_or(ConfigError::NoData)?;
+    let default_file = data.join("comity.toml");
+    let from_file = match file {
+        Some(file) => read_file(file)?,
+        None if default_file.exists() => read_file(&default_file)?,
+        None => Overrides::default(),
+    };
+    let mut config = Config { passphrase, ..Config::in_directory(data) };
+    for layer in [from_file, from_environment, flags] {
+        layer.apply(&mut config);
+    }
+    if let Some(url) = &mut config.public_url {
+        *url = check_url(url, config.dev)?;
+    }
+    Ok(config)
+}
+
+impl Overrides {
+    fn apply(self, config: &mut Config) {
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.local = self.local.unwrap_or(config.local);
+        config.dev = self.dev.unwrap_or(config.dev);
+        config.public_url = self.public_url.or_else(|| config.public_url.take());
+        config.key_file = self.key_file.or_else(|| config.key_file.take());
+    }
+}
+
+fn read_file(path: &Path) -> Result<Overrides, ConfigError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+    let invalid = |error: toml::de::Error| ConfigError::Invalid {
+        path: path.to_owned(),
+        reason: error.message().to_owned(),
+    };
+    let table: toml::Table = toml::from_str(&text).map_err(invalid)?;
+    if let Some(key) = table.keys().find(|key| !FILE_KEYS.contains(&key.as_str())) {
+        return Err(ConfigError::UnknownKey {
+            place: path.display().to_string(),
+            key: key.clone(),
+            nearest: nearest(key, &FILE_KEYS),
+        });
+    }
+    table.try_into().map_err(invalid)
+}
+
+fn read_environment(
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<(Overrides, Option<Passphrase>), ConfigError> {
+    let mut settings = Overrides::default();
+    let mut passphrase = None;
+    for (name, value) in variables {
+        match name.as_str() {
+            "COMITY_DATA" => settings.data = Some(PathBuf::from(value)),
+            "COMITY_DEV" => settings.dev = Some(parse(&name, &value, "true or false")?),
+            "COMITY_KEY_FILE" => settings.key_file = Some(PathBuf::from(value)),
+            "COMITY_LISTEN" => settings.listen = Some(parse(&name, &value, ADDRESS)?),
+            "COMITY_LOCAL" => settings.local = Some(parse(&name, &value, ADDRESS)?),
+            "COMITY_PASSPHRASE" => passphrase = Some(Passphrase(zeroize::Zeroizing::new(value))),
+            "COMITY_PUBLIC_URL" => settings.public_url = Some(value),
+            other if !other.starts_with("COMITY_") || OTHER_VARIABLES.contains(&other) => {}
+            unknown => {
+                return Err(ConfigError::UnknownKey {
+                    place: "the environment".to_owned(),
+                    key: unknown.to_owned(),
+                    nearest: nearest(unknown, &VARIABLES),
+                });
+            }
+        }
+    }
+    Ok((settings, passphrase))
+}
+
+const ADDRESS: &str = "an address and a port, such as 127.0.0.1:7700";
+
+fn parse<T: std::str::FromStr>(
+    setting: &str,
+    value: &str,
+    expected: &'static str,
+) -> Result<T, ConfigError> {
+    value.parse().map_err(|_| ConfigError::BadValue {
+        setting: setting.to_owned(),
+        value: value.to_owned(),
+        expected,
+    })
+}
+
+/// Checks that a URL has a scheme that is allowed, a host, and no path, and drops a final slash.
+fn check_url(url: &str, dev: bool) -> Result<String, ConfigError> {
+    let bad = |expected| ConfigError::BadValue {
+        setting: "public_url".to_owned(),
+        value: url.to_owned(),
+        expected,
+    };
+    let expected = "an https URL without a path, such as https://agents.example.org";
+    let trimmed = url.strip_suffix('/').unwrap_or(url);
+    let uri: http::Uri = trimmed.parse().map_err(|_| bad(expected))?;
+    let plain = uri.path() == "/" && uri.query().is_none() && !trimmed.contains('@');
+    match uri.scheme_str() {
+        Some("https") if plain => Ok(trimmed.to_owned()),
+        Some("http") if plain && dev => Ok(trimmed.to_owned()),
+        Some("http") if plain => Err(bad("an https URL, or add --dev for a trial on one machine")),
+        _ => Err(bad(expected)),
+    }
+}
+
+fn nearest(key: &str, known: &[&str]) -> String {
+    let closest = known
+        .iter()
+        .max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
+    closest.copied().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    fn in_folder(toml: &str) -> (tempfile::TempDir, Overrides) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("comity.toml"), toml).unwrap();
+        let flags = Overrides { data: Some(folder.path().to_owned()), ..Overrides::default() };
+        (folder, flags)
+    }
+
+    #[test]
+    fn nothing_is_required_but_a_place_for_data() {
+        let flags = Overrides { data: Some(PathBuf::from("d")), ..Overrides::default() };
+        let config = load(None, environment(&[]), flags).unwrap();
+        assert_eq!(config, Config::in_directory("d"));
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let (_folder, mut flags) =
+            in_folder("listen = '127.0.0.1:1'\nlocal = '127.0.0.1:2'\ndev = true");
+        flags.listen = Some("127.0.0.1:5".parse().unwrap());
+        let variables =
+            [("COMITY_LISTEN", "127.0.0.1:3"), ("COMITY_LOCAL", "127.0.0.1:4"), ("HOME", "x")];
+        let config = load(None, environment(&variables), flags).unwrap();
+        assert_eq!(config.listen.port(), 5);
+        assert_eq!(config.local.port(), 4);
+        assert!(config.dev);
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_known_one() {
+        let (_folder, flags) = in_folder("publik_url = 'x'");
+        let error = load(None, environment(&[]), flags.clone()).unwrap_err();
+        assert!(error.to_string().contains("publik_url"), "{error}");
+        assert_eq!(error.hint(), "Did you mean public_url?");
+        let error = load(None, environment(&[("COMITY_LISTN", "")]), flags).unwrap_err();
+        assert_eq!(error.hint(), "Did you mean COMITY_LISTEN?");
+    }
+
+    #[test]
+    fn a_value_without_meaning_says_what_it_should_be() {
+        let (_folder, flags) = in_folder("listen = 'everywhere'");
+        assert!(matches!(load(None, environment(&[]), flags), Err(ConfigError::Invalid { .. })));
+        let flags = Overrides { data: Some(PathBuf::from("d")), ..Overrides::default() };
+        let error = load(None, environment(&[("COMITY_DEV", "yes")]), flags).unwrap_err();
+        assert_eq!(error.hint(), "Give true or false");
+    }
+
+    #[test]
+    fn a_public_url_is_https_without_a_path_unless_in_development() {
+        assert_eq!(check_url("https://a.example/", false).unwrap(), "https://a.example");
+        assert_eq!(check_url("http://localhost:1", true).unwrap(), "http://localhost:1");
+        for bad in [
+            "http://a.example",
+            "https://a.example/x",
+            "a.example",
+            "https://u@a.example",
+            "ftp://a.example",
+        ] {
+            assert!(check_url(bad, false).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Hands messages over: those that came back first, then new ones in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_core::api::{Delivery, rfc3339};
+use comity_core::receipt::{Rung, State};
+use comity_core::record::Received;
+use comity_didcomm::{Message, OpenPolicy, Opened, SenderProof, open};
+use comity_store::records::{documents, mailbox, mailbox_key};
+use comity_store::{Batch, Seq, StoreFault};
+use tokio::time::Instant;
+
+use super::{Holder, Lease};
+use crate::home::Home;
+use crate::identities::Identity;
+
+/// A message that is now in an agent's hands.
+pub(crate) struct Handed {
+    pub(crate) seq: Seq,
+    pub(crate) received: Received,
+    /// How often it was handed over before.
+    pub(crate) times: u32,
+}
+
+/// Hands over at most `limit` messages to a holder, for a time or for as long as it lives.
+pub(crate) async fn hand_over(
+    home: &Home,
+    agent: &Identity,
+    holder: Holder,
+    lease: Option<Duration>,
+    limit: usize,
+) -> Result<Vec<Handed>, StoreFault> {
+    let mailbox = mailbox_key(&agent.did);
+    let now = Instant::now();
+    let until = lease.map(|lease| now + lease);
+    let (returned, cursor, limit) = home.mailboxes.with(mailbox, |hands| {
+        let limit = limit.min(hands.room());
+        let returned = hands.returned(now, limit);
+        // They are this holder's from now on; another one that asks meanwhile gets others.
+        for seq in &returned {
+            if let Some(lease) = hands.out.get_mut(seq) {
+                *lease = Lease { holder: Some(holder), until, times: lease.times };
+            }
+        }
+        (returned, hands.cursor, limit)
+    });
+    let mut handed = Vec::new();
+    for seq in &returned {
+        match mailbox::row(home.store.as_ref(), mailbox, *seq).await? {
+            Some(received) => handed.push(Handed { seq: *seq, received, times: 0 }),
+            None => home.mailboxes.forget(mailbox, *seq),
+        }
+    }
+    let fresh = limit.saturating_sub(handed.len());
+    if 0 < fresh {
+        for (seq, received) in mailbox::rows(home.store.as_ref(), mailbox, cursor, fresh).await? {
+            handed.push(Handed { seq, received, times: 0 });
+        }
+    }
+    home.mailboxes.with(mailbox, |hands| {
+        handed.retain_mut(|message| {
+            let is_returned = returned.contains(&message.seq);
+            if !is_returned && message.seq <= hands.cursor {
+                // Another holder took it in between.
+                return false;
+            }
+            hands.cursor = hands.cursor.max(message.seq);
+            let entry = hands.out.entry(message.seq);
+            let lease = entry.or_insert(Lease { holder: Some(holder), until, times: 0 });
+            message.times = lease.times;
+            lease.times = lease.times.saturating_add(1);
+            true
+        });
+    });
+    Ok(handed)
+}
+
+/// Reads the oldest messages without handing them over.
+pub(crate) async fn peek(
+    home: &Home,
+    agent: &Identity,
+    limit: usize,
+) -> Result<Vec<Handed>, StoreFault> {
+    let rows = mailbox::rows(home.store.as_ref(), mailbox_key(&agent.did), Seq(0), limit).await?;
+    Ok(rows.into_iter().map(|(seq, received)| Handed { seq, received, times: 0 }).collect())
+}
+
+/// Remembers that the agent has been handed messages, which their senders learn.
+pub(crate) async fn record_received(home: &Arc<Home>, handed: &[Handed]) {
+    let mut batch = Batch::new();
+    for message in handed.iter().filter(|message| message.times == 0) {
+        let rung = Rung::new(State::Received, home.now(), home.did.clone());
+        mailbox::climb(&mut batch, &message.received, &rung);
+    }
+    if batch.is_empty() {
+        return;
+    }
+    match home.store.commit(batch).await {
+        Ok(_) => home.notices.wake(),
+        // The sender learns the next rung; this one is only news.
+        Err(error) => tracing::warn!(%error, "a hand-over was not recorded"),
+    }
+}
+
+/// Opens a message for its agent: what is verified, apart from what the sender says.
+pub(crate) async fn delivery(
+    home: &Home,
+    message: &Handed,
+) -> Result<Option<Delivery>, StoreFault> {
+    if let Some(commit) = home.opened.get(&message.seq.0) {
+        return Ok(Some(describe(message, commit.message(), commit.opened())));
+    }
+    let store = home.store.as_ref();
+    let received = &message.received;
+    let Some(envelope) = mailbox::envelope(store, message.seq).await? else { return Ok(None) };
+    let document = documents::document(store, &received.sender, &received.document).await?;
+    let document = document.map(Arc::new);
+    // Opened as on the day it came: with that day's document, and before its deadline.
+    let opened = open(
+        &envelope,
+        &OpenPolicy::default(),
+        received.received_at,
+        &|kid| home.identities.agreement_keys(std::slice::from_ref(kid)).pop().map(|(_, key)| key),
+        &|did| document.clone().filter(|document| document.id == *did),
+    );
+    match opened {
+        Ok(opened) => Ok(Some(describe(message, &opened.message, &opened))),
+        Err(error) => Err(StoreFault::Corrupt(format!("a stored envelope does not open: {error}"))),
+    }
+}
+
+fn describe(handed: &Handed, message: &Message, opened: &Opened) -> Delivery {
+    let received = &handed.received;
+    let verified = match opened.sender().map(comity_didcomm::Sender::proof) {
+        Some(SenderProof::Authcrypt) => "authcrypt",
+        _ => "signature",
+    };
+    let attachments = message.attachments.iter().filter_map(|one| serde_json::to_value(one).ok());
+    Delivery {
+        delivery: handed.seq.0,
+        id: received.id.clone(),
+        from: received.sender.to_string(),
+        to: received.recipient.to_string(),
+        type_: received.type_.clone(),
+        thid: received.thid.clone(),
+        pthid: message.pthid.clone(),
+        verified: verified.to_owned(),
+        admitted: received.admitted.map_or("request", |admitted| admitted.as_str()).to_owned(),
+        received_at: rfc3339(received.received_at),
+        expires_at: rfc3339(received.expires),
+        redelivered: handed.times,
+        body: message.body.clone(),
+        attachments: attachments.collect(),
+    }
+}

@@ -1,0 +1,115 @@
+//! Takes messages out of a mailbox: acknowledged, or refused with a report to the sender.
+
+use std::sync::Arc;
+
+use comity_core::api::Disposition;
+use comity_core::inbound::problem_report;
+use comity_core::receipt::{Rung, State, bounded};
+use comity_core::record::Received;
+use comity_core::refusal::Refusal;
+use comity_didcomm::problem::{ProblemCode, ProblemReport};
+use comity_store::records::{mailbox, mailbox_key, outbox};
+use comity_store::{Batch, CommitError, Seq, StoreFault};
+
+use crate::home::Home;
+use crate::identities::Identity;
+use crate::outbound;
+
+/// Does what an agent says about messages; returns how many are out of the mailbox thereby or before.
+pub(crate) async fn settle(
+    home: &Arc<Home>,
+    agent: &Identity,
+    disposition: &Disposition,
+) -> Result<usize, StoreFault> {
+    match disposition {
+        Disposition::Ack { deliveries } => {
+            let seqs: Vec<Seq> = deliveries.iter().copied().map(Seq).collect();
+            acknowledge(home, agent, &seqs).await?;
+            Ok(seqs.len())
+        }
+        Disposition::Refuse { delivery, code, reason } => {
+            refuse(home, agent, Seq(*delivery), code.as_deref(), reason).await?;
+            Ok(1)
+        }
+    }
+}
+
+async fn acknowledge(home: &Arc<Home>, agent: &Identity, seqs: &[Seq]) -> Result<(), StoreFault> {
+    let mailbox = mailbox_key(&agent.did);
+    let mut rows = Vec::with_capacity(seqs.len());
+    for seq in seqs {
+        if let Some(received) = mailbox::row(home.store.as_ref(), mailbox, *seq).await? {
+            rows.push((*seq, received));
+        }
+    }
+    if !commit(home, processed(home, &rows)).await? {
+        // One of them left the mailbox in this moment: the others go one by one.
+        for row in &rows {
+            commit(home, processed(home, std::slice::from_ref(row))).await?;
+        }
+    }
+    for seq in seqs {
+        home.mailboxes.forget(mailbox, *seq);
+        home.opened.remove(&seq.0);
+    }
+    home.notices.wake();
+    Ok(())
+}
+
+fn processed(home: &Home, rows: &[(Seq, Received)]) -> Batch {
+    let mut batch = Batch::new();
+    let rung = Rung::new(State::Processed, home.now(), home.did.clone());
+    for (seq, received) in rows {
+        mailbox::settle(&mut batch, *seq, received, &rung);
+    }
+    batch
+}
+
+async fn refuse(
+    home: &Arc<Home>,
+    agent: &Identity,
+    seq: Seq,
+    code: Option<&str>,
+    reason: &str,
+) -> Result<(), StoreFault> {
+    let mailbox = mailbox_key(&agent.did);
+    let Some(received) = mailbox::row(home.store.as_ref(), mailbox, seq).await? else {
+        return Ok(());
+    };
+    let code = code.and_then(|code| ProblemCode::parse(code).ok());
+    let problem = match code {
+        Some(code) => ProblemReport::new(code, bounded(reason)),
+        None => ProblemReport { comment: Some(bounded(reason)), ..Refusal::ByAgent.to_report() },
+    };
+    let mut rung = Rung::new(State::Refused, home.now(), home.did.clone());
+    rung.code = Some(problem.code.as_str().to_owned());
+    rung.reason.clone_from(&problem.comment);
+    let mut batch = Batch::new();
+    mailbox::settle(&mut batch, seq, &received, &rung);
+    let mut report = None;
+    // A report is not reported on.
+    if !received.type_.starts_with(comity_core::protocol::REPORT_PROBLEM) {
+        let (id, thid) = (&received.id, &received.thid);
+        let message = problem_report(&agent.did, &received.sender, id, thid, problem, home.now());
+        report = outbound::prepare_notice(home, message).await.ok();
+    }
+    if let Some(report) = &report {
+        outbox::enqueue(&mut batch, report);
+    }
+    if commit(home, batch).await? {
+        if let Some(report) = report {
+            home.transmitter.wake(home, report.outgoing());
+        }
+    }
+    home.mailboxes.forget(mailbox, seq);
+    home.notices.wake();
+    Ok(())
+}
+
+async fn commit(home: &Home, batch: Batch) -> Result<bool, StoreFault> {
+    match home.store.commit(batch).await {
+        Ok(_) => Ok(true),
+        Err(CommitError::Conflict(_)) => Ok(false),
+        Err(CommitError::Fault(fault)) => Err(fault),
+    }
+}

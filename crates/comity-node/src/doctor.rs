@@ -1,0 +1,126 @@
+//! What the operator can see: counts, and checks that say what to do.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use comity_core::api::{CheckResult, Status};
+use comity_store::records::{mailbox, outbox};
+use comity_store::{Batch, StoreFault};
+
+use crate::home::Home;
+
+/// Counts what the node holds and does.
+pub(crate) async fn status(home: &Arc<Home>, started: Instant) -> Result<Status, StoreFault> {
+    let store = home.store.as_ref();
+    let head = store.tree_head().await?;
+    let mut status = Status {
+        did: home.did.to_string(),
+        url: home.public_url.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_s: started.elapsed().as_secs(),
+        agents: home.identities.count(),
+        peers_unreachable: home.transmitter.unreachable(),
+        log_size: head.size,
+        log_root: URL_SAFE_NO_PAD.encode(head.root),
+        store_bytes: store.size_bytes(),
+        sockets: home.mailboxes.sockets(),
+        rss_bytes: rss_bytes().unwrap_or(0),
+        cpu_us: cpu_us().unwrap_or(0),
+        ..Status::default()
+    };
+    let count = |value: i64| u64::try_from(value).unwrap_or(0);
+    for agent in home.identities.agents() {
+        status.mailbox_messages += count(mailbox::messages(store, &agent.did).await?);
+        status.requests_pending += count(mailbox::requests_pending(store, &agent.did).await?);
+        status.outbox_messages += count(outbox::messages(store, &agent.did).await?);
+    }
+    status.outbox_messages += count(outbox::messages(store, &home.did).await?);
+    Ok(status)
+}
+
+/// Checks what can go wrong, one line each.
+pub(crate) async fn checks(home: &Arc<Home>) -> Vec<CheckResult> {
+    vec![store(home).await, reachable(home).await, keys(home), agents(home), peers(home)]
+}
+
+async fn store(home: &Home) -> CheckResult {
+    // An empty batch is committed like any other: it shows that the disk takes writes.
+    let result = home.store.commit(Batch::new()).await;
+    let ok = result.is_ok();
+    let detail = match result {
+        Ok(_) => format!("{} takes writes, {} bytes", home.store.name(), home.store.size_bytes()),
+        Err(error) => error.to_string(),
+    };
+    check("store", ok, detail, "Make room on the disk, then start the node again")
+}
+
+async fn reachable(home: &Home) -> CheckResult {
+    if home.public_url.is_empty() {
+        let hint = "Start with --public-url https://NAME behind a TLS proxy, or with --dev to try it on one machine";
+        let detail = "peers cannot reach this node: it has no public URL".to_owned();
+        return check("public url", false, detail, hint);
+    }
+    let url = format!("{}/.well-known/did.json", home.public_url);
+    match home.fetcher.get(&url, "application/did+json").await {
+        Ok(_) => check("public url", true, format!("{} answers", home.public_url), ""),
+        Err(error) => {
+            let hint = "Check DNS, the TLS proxy and the firewall; the proxy must pass /didcomm and /.well-known";
+            check("public url", false, format!("{}: {error}", home.public_url), hint)
+        }
+    }
+}
+
+fn keys(home: &Home) -> CheckResult {
+    let config = &home.config;
+    let generated = config.data.join("keystore.key");
+    match (&config.passphrase, &config.key_file) {
+        (Some(_), _) => check("keystore", true, "sealed with a passphrase".to_owned(), ""),
+        (None, Some(file)) => {
+            check("keystore", true, format!("sealed with {}", file.display()), "")
+        }
+        (None, None) => {
+            let detail = format!("sealed with {}, beside the data", generated.display());
+            check("keystore", true, detail, "To keep them apart: --key-file, or COMITY_PASSPHRASE")
+        }
+    }
+}
+
+fn agents(home: &Home) -> CheckResult {
+    let count = home.identities.count();
+    check("agents", 0 < count, format!("{count} live here"), "Add one: comity agent add NAME")
+}
+
+fn peers(home: &Home) -> CheckResult {
+    let away = home.transmitter.unreachable();
+    let detail = format!("{away} with messages waiting cannot be reached");
+    check(
+        "peers",
+        away == 0,
+        detail,
+        "They are tried until the messages expire; see comity trace ID",
+    )
+}
+
+fn check(name: &str, ok: bool, detail: String, hint: &str) -> CheckResult {
+    CheckResult { name: name.to_owned(), ok, detail, hint: hint.to_owned() }
+}
+
+/// Reads the resident memory of this process, where the system tells (proc(5)).
+fn rss_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Reads the CPU time of this process, where the system tells (proc(5), clock ticks of 10 ms).
+fn cpu_us() -> Option<u64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some((user + system) * 10_000)
+}

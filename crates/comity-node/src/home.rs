@@ -1,0 +1,74 @@
+//! What all parts of a running node share.
+
+use std::sync::Arc;
+
+use comity_core::inbound::Commit;
+use comity_didcomm::{Did, UnixTime};
+use comity_net::{Deliverer, Fetcher, Resolver};
+use comity_store::{LocalWake, Store};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::deliver::Mailboxes;
+use crate::identities::Identities;
+use crate::keystore::Keystore;
+use crate::limits::OPENED_BYTES_MAX;
+use crate::notices::Notices;
+use crate::transmit::Transmitter;
+
+/// A home: its identity, its memory, and its ways to others.
+pub(crate) struct Home {
+    pub(crate) config: Config,
+    /// Under which peers reach the public listener; empty when they cannot.
+    pub(crate) public_url: String,
+    pub(crate) did: Did,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) wake: LocalWake,
+    pub(crate) keystore: Keystore,
+    pub(crate) identities: Arc<Identities>,
+    pub(crate) resolver: Resolver,
+    pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) deliverer: Deliverer,
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) transmitter: Transmitter,
+    pub(crate) notices: Notices,
+    /// Messages that were just opened, so that handing them over opens none again.
+    pub(crate) opened: Cache<u64, Arc<Commit>, ByEnvelope>,
+}
+
+/// Weighs an opened message by its envelope, which is about half of what it takes.
+#[derive(Clone)]
+pub(crate) struct ByEnvelope;
+
+impl Weighter<u64, Arc<Commit>> for ByEnvelope {
+    fn weight(&self, _seq: &u64, commit: &Arc<Commit>) -> u64 {
+        2 * commit.envelope().len() as u64
+    }
+}
+
+impl Home {
+    pub(crate) fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    /// Returns what the inbound path needs to know about this home.
+    pub(crate) fn inbound_context(&self) -> comity_core::inbound::Context {
+        comity_core::inbound::Context { home: self.did.clone(), now: self.now(), salt: salt() }
+    }
+
+    /// Returns what the outbound path needs to know about this home.
+    pub(crate) fn outbound_context(&self) -> comity_core::outbound::Context {
+        comity_core::outbound::Context { home: self.did.clone(), now: self.now(), salt: salt() }
+    }
+}
+
+pub(crate) fn opened_cache() -> Cache<u64, Arc<Commit>, ByEnvelope> {
+    Cache::with_weighter(4_096, OPENED_BYTES_MAX, ByEnvelope)
+}
+
+fn salt() -> [u8; 16] {
+    rand::random()
+}

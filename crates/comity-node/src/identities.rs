@@ -1,0 +1,138 @@
+//! Who lives here: the agents and the home itself, with their documents and keys, in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use comity_core::outbound::SenderKeys;
+use comity_core::record::digest_text;
+use comity_core::trust::{Recipient, subject};
+use comity_didcomm::{AgreementKey, Did, DidDocument, DidUrl};
+use comity_net::LocalDocuments;
+
+use crate::keystore::Keys;
+
+/// An identity of this home.
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) did: Did,
+    pub(crate) document: Arc<DidDocument>,
+    pub(crate) token_digest: String,
+    keys: Keys,
+    signing_kid: DidUrl,
+    agreement_kid: DidUrl,
+    role: Recipient,
+}
+
+impl Identity {
+    /// Joins an identity's parts; nothing if the document lists no key of one kind.
+    pub(crate) fn new(
+        name: String,
+        document: DidDocument,
+        keys: Keys,
+        token_digest: String,
+        role: Recipient,
+    ) -> Option<Self> {
+        let signing_kid = document.signing_keys().next()?.0.clone();
+        let agreement_kid = document.agreement_keys().next()?.0.clone();
+        Some(Self {
+            name,
+            did: document.id.clone(),
+            document: Arc::new(document),
+            token_digest,
+            keys,
+            signing_kid,
+            agreement_kid,
+            role,
+        })
+    }
+
+    /// Returns the keys with which it speaks.
+    pub(crate) fn sender_keys(&self) -> SenderKeys {
+        SenderKeys {
+            signing: (self.signing_kid.clone(), self.keys.signing.clone()),
+            agreement: (self.agreement_kid.clone(), self.keys.agreement.clone()),
+        }
+    }
+}
+
+/// All identities of this home.
+#[derive(Default)]
+pub(crate) struct Identities {
+    by: RwLock<Indexes>,
+}
+
+#[derive(Default)]
+struct Indexes {
+    did: HashMap<Did, Arc<Identity>>,
+    name: HashMap<String, Arc<Identity>>,
+    token: HashMap<String, Arc<Identity>>,
+}
+
+impl Identities {
+    pub(crate) fn insert(&self, identity: Identity) -> Arc<Identity> {
+        let identity = Arc::new(identity);
+        let mut by = self.by.write().unwrap_or_else(PoisonError::into_inner);
+        by.did.insert(subject(&identity.did), Arc::clone(&identity));
+        if identity.role == Recipient::Agent {
+            by.name.insert(identity.name.clone(), Arc::clone(&identity));
+            by.token.insert(identity.token_digest.clone(), Arc::clone(&identity));
+        }
+        drop(by);
+        identity
+    }
+
+    /// Finds an identity by its DID, in whichever form.
+    pub(crate) fn by_did(&self, did: &Did) -> Option<Arc<Identity>> {
+        self.read(|by| by.did.get(&subject(did)).cloned())
+    }
+
+    /// Finds an agent by its name.
+    pub(crate) fn by_name(&self, name: &str) -> Option<Arc<Identity>> {
+        self.read(|by| by.name.get(name).cloned())
+    }
+
+    /// Finds an agent by the digest of its token. Tokens are 256 random bits, so looking up their digest tells nothing by its time.
+    pub(crate) fn by_token(&self, token: &str) -> Option<Arc<Identity>> {
+        let digest = digest_text(token.as_bytes());
+        self.read(|by| by.token.get(&digest).cloned())
+    }
+
+    /// Returns what an identity is to this home; nothing if it does not live here.
+    pub(crate) fn role(&self, did: &Did) -> Option<Recipient> {
+        self.by_did(did).map(|identity| identity.role)
+    }
+
+    /// Returns all agents, by name.
+    pub(crate) fn agents(&self) -> Vec<Arc<Identity>> {
+        let mut agents = self.read(|by| by.name.values().cloned().collect::<Vec<_>>());
+        agents.sort_by(|a, b| a.name.cmp(&b.name));
+        agents
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.read(|by| by.name.len())
+    }
+
+    /// Picks those of the keys that are ours.
+    pub(crate) fn agreement_keys(&self, kids: &[DidUrl]) -> Vec<(DidUrl, AgreementKey)> {
+        kids.iter()
+            .filter_map(|kid| {
+                let identity = self.by_did(kid.did())?;
+                let ours = kid.fragment() == identity.agreement_kid.fragment();
+                ours.then(|| (kid.clone(), identity.keys.agreement.clone()))
+            })
+            .collect()
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Indexes) -> T) -> T {
+        look(&self.by.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl LocalDocuments for Identities {
+    fn document(&self, did: &Did) -> Option<Arc<DidDocument>> {
+        let identity = self.by_did(did)?;
+        // A did:peer:4 has two forms with a document each; the other one is derived from the DID itself.
+        (identity.did == *did).then(|| Arc::clone(&identity.document))
+    }
+}

@@ -1,0 +1,138 @@
+//! Drives a message on its way in: does what the machine of `comity-core` asks for, and answers.
+
+use std::sync::Arc;
+
+use comity_core::inbound::{Arrival, Commit, Inbound, Input, Outcome, Output, Placement, Written};
+use comity_core::refusal::Refusal;
+use comity_core::trust::{Facts, Question, Recipient};
+use comity_didcomm::Did;
+use comity_net::Source;
+use comity_store::records::{mailbox, mailbox_key, outbox, relations};
+use comity_store::{Batch, StoreFault, Wake as _};
+
+use crate::home::Home;
+use crate::learn;
+use crate::outbound;
+
+/// Takes an envelope and says how it ended. Nothing is answered before it is durable.
+pub(crate) async fn receive(home: &Arc<Home>, arrival: Arrival) -> Outcome {
+    let (outcome, fetched) = attempt(home, arrival.clone()).await;
+    // The sender may have changed its keys since its document was fetched: look once more, at most once a minute.
+    let doubtful = [Refusal::Crypto, Refusal::SenderMismatch];
+    if let (Outcome::TurnedAway(refusal), Some(fetched)) = (outcome, fetched) {
+        if doubtful.contains(&refusal) {
+            let fresh = home.resolver.resolve_fresh(&fetched.did).await;
+            if fresh.is_ok_and(|fresh| fetched.at < fresh.fetched_at) {
+                return attempt(home, arrival).await.0;
+            }
+        }
+    }
+    outcome
+}
+
+/// Whose document was fetched for a message, and when.
+struct Fetched {
+    did: Did,
+    at: tokio::time::Instant,
+}
+
+async fn attempt(home: &Arc<Home>, arrival: Arrival) -> (Outcome, Option<Fetched>) {
+    let mut fetched = None;
+    let mut inbound = match Inbound::new(arrival, home.inbound_context()) {
+        Ok(inbound) => inbound,
+        Err(refusal) => return (Outcome::TurnedAway(refusal), None),
+    };
+    loop {
+        let input = match inbound.poll_output() {
+            Output::Keys(kids) => Input::Keys(home.identities.agreement_keys(&kids)),
+            Output::Resolve(did) => match home.resolver.resolve(&did).await {
+                Ok(resolved) => {
+                    if resolved.source == Source::Fetched {
+                        fetched = Some(Fetched { did, at: resolved.fetched_at });
+                    }
+                    Input::Document(Arc::clone(&resolved.document))
+                }
+                Err(error) => {
+                    tracing::debug!(%did, %error, "a sender's document was not had");
+                    Input::Unresolvable(did)
+                }
+            },
+            Output::Judge(question) => match facts(home, &question).await {
+                Ok(facts) => Input::Facts(facts),
+                Err(fault) => return (unavailable(&fault), fetched),
+            },
+            Output::Commit(commit) => match write(home, &commit).await {
+                Ok(written) => Input::Written(written),
+                Err(fault) => return (unavailable(&fault), fetched),
+            },
+            Output::Deliver(delivered) => {
+                home.opened.insert(delivered.seq(), Arc::clone(delivered.commit()));
+                home.wake.wake(&mailbox_key(delivered.recipient()));
+                continue;
+            }
+            Output::Done(outcome) => return (outcome, fetched),
+            // The machine asks for nothing else; a new question would have to be answered here.
+            _ => return (Outcome::TurnedAway(Refusal::Busy), fetched),
+        };
+        inbound.handle_input(input);
+    }
+}
+
+/// Reads what the policy has to know.
+async fn facts(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
+    let role = home.identities.role(&question.recipient).unwrap_or(Recipient::Agent);
+    let mut facts = Facts::nothing_known(role);
+    if role == Recipient::Home {
+        return Ok(facts);
+    }
+    let store = home.store.as_ref();
+    let (recipient, sender) = (&question.recipient, &question.sender);
+    facts.sender_is_home = *sender == comity_core::trust::subject(&home.did);
+    facts.entry = relations::entry(store, recipient, sender).await?;
+    for thread in &question.threads {
+        if outbox::wrote_in_thread(store, recipient, sender, thread).await? {
+            facts.wrote_in_thread = true;
+        }
+    }
+    if facts.entry.is_none() && !facts.wrote_in_thread {
+        let request = mailbox::request(store, recipient, sender).await?;
+        facts.request = request.map(|waiting| waiting.held.request.state);
+        facts.requests_pending = mailbox::requests_pending(store, recipient).await?;
+    }
+    Ok(facts)
+}
+
+/// Writes everything about a message in one batch, with the report to a refused sender and what the message told about our own.
+async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreFault> {
+    let mut batch = Batch::new();
+    let kept = mailbox::keep(&mut batch, commit);
+    let learned = learn::from_message(home, &mut batch, commit).await?;
+    let mut report = None;
+    if let Placement::Refused(refusal, Some(message)) = commit.placement() {
+        tracing::info!(
+            recipient = %commit.received().recipient, sender = %commit.received().sender,
+            code = refusal.code(), why = commit.why(), "a message was refused"
+        );
+        // A sender that cannot be written to gets its refusal no other way.
+        report = outbound::prepare_notice(home, (**message).clone()).await.ok();
+        if let Some(report) = &report {
+            outbox::enqueue(&mut batch, report);
+        }
+    }
+    let result = home.store.commit(batch).await;
+    let is_written = result.is_ok();
+    let written = mailbox::written(home.store.as_ref(), kept, result).await?;
+    if is_written {
+        home.notices.wake();
+        learned.tell(home);
+        if let Some(report) = report {
+            home.transmitter.wake(home, report.outgoing());
+        }
+    }
+    Ok(written)
+}
+
+fn unavailable(fault: &StoreFault) -> Outcome {
+    tracing::error!(%fault, "a message could not be stored");
+    Outcome::TurnedAway(Refusal::Busy)
+}

@@ -1,0 +1,226 @@
+//! Private keys at rest: each identity's keys are sealed with XChaCha20-Poly1305 under one key that is kept apart.
+//!
+//! The sealing key comes from a passphrase (Argon2id, 19 MiB, 2 passes, 1 lane), from a file that the operator names, or from
+//! `keystore.key` in the data directory, made at the first start with mode 0600. The DID is authenticated with the sealed keys,
+//! so that they cannot be swapped.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use comity_didcomm::{AgreementKey, Did, SigningKey};
+use rand::Rng as _;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Why the keystore cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum KeystoreError {
+    /// A file cannot be read or written.
+    #[error("cannot use {path}: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: io::Error,
+    },
+    /// A key file can be read by others.
+    #[error("{0} can be read by other users")]
+    OpenToOthers(PathBuf),
+    /// A key file does not hold a key.
+    #[error("{0} does not hold 32 bytes in base64url")]
+    NoKey(PathBuf),
+    /// The sealed keys do not open.
+    #[error("the stored keys do not open with this key or passphrase")]
+    WrongKey,
+    /// The passphrase cannot be stretched.
+    #[error("the passphrase cannot be used")]
+    Passphrase,
+}
+
+/// Where the sealing key comes from.
+pub(crate) enum KeySource {
+    /// A file that must exist.
+    File(PathBuf),
+    /// A file that is made when it does not exist.
+    Generated(PathBuf),
+    /// A passphrase, with the file that keeps its salt.
+    Passphrase(Zeroizing<String>, PathBuf),
+}
+
+/// Seals and opens the keys of identities.
+pub(crate) struct Keystore {
+    cipher: XChaCha20Poly1305,
+}
+
+/// The private keys of one identity.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    pub(crate) signing: SigningKey,
+    pub(crate) agreement: AgreementKey,
+}
+
+impl Keys {
+    pub(crate) fn generate() -> Self {
+        let mut rng = rand::rng();
+        Self {
+            signing: SigningKey::generate(&mut rng),
+            agreement: AgreementKey::generate(&mut rng),
+        }
+    }
+}
+
+impl Keystore {
+    pub(crate) fn open(source: &KeySource) -> Result<Self, KeystoreError> {
+        let key = match source {
+            KeySource::File(path) => read_key(path)?,
+            KeySource::Generated(path) => {
+                if !path.exists() {
+                    let mut fresh = Zeroizing::new([0_u8; 32]);
+                    rand::rng().fill_bytes(fresh.as_mut());
+                    write_private(path, URL_SAFE_NO_PAD.encode(fresh.as_ref()).as_bytes())?;
+                }
+                read_key(path)?
+            }
+            KeySource::Passphrase(passphrase, salt) => stretch(passphrase, &read_salt(salt)?)?,
+        };
+        Ok(Self { cipher: XChaCha20Poly1305::new(&Key::from(*key)) })
+    }
+
+    /// Seals keys for rest. The first 24 bytes are the nonce.
+    pub(crate) fn seal(&self, did: &Did, keys: &Keys) -> Vec<u8> {
+        let mut plain = Zeroizing::new(Vec::with_capacity(64));
+        plain.extend_from_slice(keys.signing.seed().as_ref());
+        plain.extend_from_slice(keys.agreement.to_bytes().as_ref());
+        let mut nonce = [0_u8; 24];
+        rand::rng().fill_bytes(&mut nonce);
+        let payload = Payload { msg: &plain, aad: did.as_str().as_bytes() };
+        #[expect(clippy::expect_used, reason = "64 bytes are within the cipher's limit")]
+        let sealed =
+            self.cipher.encrypt(&XNonce::from(nonce), payload).expect("64 bytes can be sealed");
+        [&nonce[..], &sealed].concat()
+    }
+
+    pub(crate) fn unseal(&self, did: &Did, sealed: &[u8]) -> Result<Keys, KeystoreError> {
+        let (nonce, sealed) = sealed.split_first_chunk::<24>().ok_or(KeystoreError::WrongKey)?;
+        let payload = Payload { msg: sealed, aad: did.as_str().as_bytes() };
+        let plain = self
+            .cipher
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map(Zeroizing::new)
+            .map_err(|_| KeystoreError::WrongKey)?;
+        let halves = plain.split_first_chunk::<32>();
+        let (signing, agreement) = halves.ok_or(KeystoreError::WrongKey)?;
+        let agreement: [u8; 32] = agreement.try_into().map_err(|_| KeystoreError::WrongKey)?;
+        Ok(Keys {
+            signing: SigningKey::from_seed(Zeroizing::new(*signing)),
+            agreement: AgreementKey::from_bytes(Zeroizing::new(agreement)),
+        })
+    }
+}
+
+/// Writes a new file that only its owner can read.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), KeystoreError> {
+    let file = |error| KeystoreError::File { path: path.to_owned(), error };
+    let mut open = OpenOptions::new();
+    let mut out = open.write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
+    out.write_all(content).and_then(|()| out.sync_all()).map_err(file)
+}
+
+fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeystoreError> {
+    let text = read_private(path)?;
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim()).map(Zeroizing::new);
+    let bytes = bytes.map_err(|_| KeystoreError::NoKey(path.to_owned()))?;
+    let key: [u8; 32] =
+        bytes.as_slice().try_into().map_err(|_| KeystoreError::NoKey(path.to_owned()))?;
+    Ok(Zeroizing::new(key))
+}
+
+fn read_private(path: &Path) -> Result<Zeroizing<String>, KeystoreError> {
+    let file = |error| KeystoreError::File { path: path.to_owned(), error };
+    let mode = fs::metadata(path).map_err(file)?.mode();
+    if mode & 0o077 != 0 {
+        return Err(KeystoreError::OpenToOthers(path.to_owned()));
+    }
+    fs::read_to_string(path).map(Zeroizing::new).map_err(file)
+}
+
+fn read_salt(path: &Path) -> Result<[u8; 16], KeystoreError> {
+    if !path.exists() {
+        let mut salt = [0_u8; 16];
+        rand::rng().fill_bytes(&mut salt);
+        write_private(path, URL_SAFE_NO_PAD.encode(salt).as_bytes())?;
+    }
+    let text = read_private(path)?;
+    let salt = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|salt| salt.try_into().ok());
+    salt.ok_or_else(|| KeystoreError::NoKey(path.to_owned()))
+}
+
+fn stretch(passphrase: &str, salt: &[u8; 16]) -> Result<Zeroizing<[u8; 32]>, KeystoreError> {
+    let params = Params::new(19 * 1024, 2, 1, Some(32)).map_err(|_| KeystoreError::Passphrase)?;
+    let mut key = Zeroizing::new([0_u8; 32]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(passphrase.as_bytes(), salt, key.as_mut())
+        .map_err(|_| KeystoreError::Passphrase)?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn did(name: &str) -> Did {
+        format!("did:web:a.example:agents:{name}").parse().unwrap()
+    }
+
+    #[test]
+    fn sealed_keys_open_for_their_did_and_key_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = Keystore::open(&KeySource::Generated(folder.path().join("one"))).unwrap();
+        let keys = Keys::generate();
+        let sealed = keystore.seal(&did("aria"), &keys);
+        let opened = keystore.unseal(&did("aria"), &sealed).unwrap();
+        assert_eq!(*opened.signing.seed(), *keys.signing.seed());
+        assert_eq!(*opened.agreement.to_bytes(), *keys.agreement.to_bytes());
+
+        assert!(matches!(keystore.unseal(&did("bruno"), &sealed), Err(KeystoreError::WrongKey)));
+        let other = Keystore::open(&KeySource::Generated(folder.path().join("two"))).unwrap();
+        assert!(matches!(other.unseal(&did("aria"), &sealed), Err(KeystoreError::WrongKey)));
+        let again = Keystore::open(&KeySource::File(folder.path().join("one"))).unwrap();
+        assert!(again.unseal(&did("aria"), &sealed).is_ok());
+    }
+
+    #[test]
+    fn the_same_passphrase_opens_and_another_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let salt = folder.path().join("salt");
+        let source =
+            |words: &str| KeySource::Passphrase(Zeroizing::new(words.to_owned()), salt.clone());
+        let sealed =
+            Keystore::open(&source("one two")).unwrap().seal(&did("aria"), &Keys::generate());
+        assert!(Keystore::open(&source("one two")).unwrap().unseal(&did("aria"), &sealed).is_ok());
+        assert!(
+            Keystore::open(&source("one three")).unwrap().unseal(&did("aria"), &sealed).is_err()
+        );
+    }
+
+    #[test]
+    fn a_key_file_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        Keystore::open(&KeySource::Generated(path.clone())).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let refused = Keystore::open(&KeySource::File(path));
+        assert!(matches!(refused, Err(KeystoreError::OpenToOthers(_))));
+    }
+}

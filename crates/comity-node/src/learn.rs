@@ -1,0 +1,156 @@
+//! What messages tell about those that this home sent: receipts, acknowledgements, problem reports.
+//!
+//! Whether a peer may say so is decided by `comity_core::receipt::apply`; here it is looked up and stored.
+
+use std::sync::Arc;
+
+use comity_core::inbound::{Commit, Placement};
+use comity_core::limits::RECEIPTS_PER_MESSAGE_MAX;
+use comity_core::protocol::{RECEIPT_QUERY, RECEIPT_RECEIPT, REPORT_PROBLEM};
+use comity_core::receipt::{self, QueryItem, Receipt, Rung, State};
+use comity_core::record::{Notice, Sent};
+use comity_core::trust::subject;
+use comity_didcomm::{Did, Message};
+use comity_store::records::{MessageKey, ladder, mailbox, notices, outbox};
+use comity_store::{Batch, StoreFault};
+
+use crate::deliver::StateEvent;
+use crate::home::Home;
+
+/// What was learned, to be told once it is durable.
+#[derive(Default)]
+pub(crate) struct Learned {
+    events: Vec<StateEvent>,
+}
+
+impl Learned {
+    /// Tells the agents whose messages got further.
+    pub(crate) fn tell(&self, home: &Home) {
+        self.events.iter().for_each(|event| home.mailboxes.tell(event));
+    }
+
+    /// Adds a rung to a sent message, unless the state is known already: the first word counts.
+    pub(crate) async fn climb(
+        &mut self,
+        home: &Home,
+        batch: &mut Batch,
+        sent: &Sent,
+        rung: Rung,
+    ) -> Result<bool, StoreFault> {
+        let message = MessageKey::sent(&sent.sender, &sent.id);
+        let known = ladder::sent_rungs(home.store.as_ref(), message).await?;
+        let repeated = known.iter().any(|old| old.state == rung.state)
+            || self.events.iter().any(|event| event.is(sent, rung.state));
+        if repeated {
+            return Ok(false);
+        }
+        ladder::put_sent(batch, message, &rung);
+        self.events.push(StateEvent { agent: sent.sender.clone(), id: sent.id.clone(), rung });
+        Ok(true)
+    }
+}
+
+/// Adds to a message's own batch what it tells about others.
+pub(crate) async fn from_message(
+    home: &Arc<Home>,
+    batch: &mut Batch,
+    commit: &Commit,
+) -> Result<Learned, StoreFault> {
+    let mut learned = Learned::default();
+    if matches!(commit.placement(), Placement::Refused(..) | Placement::Request) {
+        return Ok(learned);
+    }
+    let message = commit.message();
+    let received = commit.received();
+    match message.type_.to_string().as_str() {
+        RECEIPT_RECEIPT => {
+            if let Ok(receipts) = receipt::parse_receipts(message) {
+                let signed = commit.opened().signed();
+                from_receipts(home, batch, &mut learned, &received.sender, &receipts).await?;
+                if let (false, Some(jws)) = (learned.events.is_empty(), signed) {
+                    ladder::put_evidence(batch, jws);
+                }
+            }
+        }
+        RECEIPT_QUERY => {
+            if let Ok(items) = receipt::parse_query(message) {
+                answer_query(home, batch, &received.sender, &items).await?;
+            }
+        }
+        _ => from_headers(home, batch, &mut learned, message, commit).await?,
+    }
+    Ok(learned)
+}
+
+/// Applies receipts that `signer` signed.
+pub(crate) async fn from_receipts(
+    home: &Home,
+    batch: &mut Batch,
+    learned: &mut Learned,
+    signer: &Did,
+    receipts: &[Receipt],
+) -> Result<(), StoreFault> {
+    for receipt in receipts {
+        let message = MessageKey::sent(&receipt.from, &receipt.id);
+        let Some(sent) = outbox::sent(home.store.as_ref(), message).await? else { continue };
+        if let Some(rung) = receipt::apply(receipt, &sent, signer) {
+            learned.climb(home, batch, &sent, rung).await?;
+        } else {
+            tracing::warn!(%signer, "a receipt does not fit the message it names");
+        }
+    }
+    Ok(())
+}
+
+/// Owes the receipts again that the asker was owed before.
+async fn answer_query(
+    home: &Home,
+    batch: &mut Batch,
+    asker: &Did,
+    items: &[QueryItem],
+) -> Result<(), StoreFault> {
+    for item in items {
+        let message = MessageKey::received(&item.to, &item.from, &item.id);
+        let Some((known, _)) = mailbox::known(home.store.as_ref(), message).await? else {
+            continue;
+        };
+        let notice = Notice::Receipts(asker.clone());
+        if known.received.notice != notice {
+            continue;
+        }
+        let Some(ladder) = ladder::received(home.store.as_ref(), message).await? else { continue };
+        for rung in &ladder.rungs {
+            notices::owe(batch, &known.received, message, rung);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the `ack` header and problem reports: what peers say that know only standard DIDComm.
+async fn from_headers(
+    home: &Home,
+    batch: &mut Batch,
+    learned: &mut Learned,
+    message: &Message,
+    commit: &Commit,
+) -> Result<(), StoreFault> {
+    let received = commit.received();
+    let is_report = message.type_.protocol().as_str() == REPORT_PROBLEM;
+    let code = message.body.get("code").and_then(|code| code.as_str()).unwrap_or_default();
+    for id in message.ack.iter().take(RECEIPTS_PER_MESSAGE_MAX) {
+        let key = MessageKey::sent(&received.recipient, id);
+        let Some(sent) = outbox::sent(home.store.as_ref(), key).await? else { continue };
+        if subject(&sent.recipient) != subject(&received.sender) {
+            continue;
+        }
+        let mut rung = Rung::new(State::Received, received.received_at, received.sender.clone());
+        if is_report && code.starts_with("e.") {
+            rung.state = State::Refused;
+            rung.code = Some(receipt::bounded(code));
+            let comment = message.body.get("comment").and_then(|comment| comment.as_str());
+            rung.reason = comment.map(receipt::bounded);
+        }
+        learned.climb(home, batch, &sent, rung).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Every bound of the shell, in one place. Those of the protocol are in `comity_core::limits`.
+
+use std::time::Duration;
+
+/// How long a posted envelope may take to arrive in full.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Largest request body on the local listener, in bytes: a message body with its JSON around it.
+pub const LOCAL_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Largest frame of an agent's WebSocket, in bytes.
+pub const SOCKET_FRAME_BYTES_MAX: usize = LOCAL_BODY_BYTES_MAX;
+
+/// Read buffer of an agent's WebSocket, in bytes. The library's default of 128 KiB would be most of an idle connection's memory.
+pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Frames of one agent's WebSocket that are worked on at once.
+pub const SOCKET_REQUESTS_MAX: usize = 64;
+
+/// Messages that one agent may hold without acknowledging them.
+pub const UNACKNOWLEDGED_MAX: usize = 256;
+
+/// Messages handed over in one step.
+pub const HAND_OVER_MAX: usize = 64;
+
+/// How long a message fetched over HTTP is kept from others before it comes again.
+pub const LEASE: Duration = Duration::from_secs(60);
+
+/// Longest long poll.
+pub const LONG_POLL_MAX: Duration = Duration::from_secs(60);
+
+/// How often somebody who waits looks again, in case a hint was lost.
+pub const SLOW_POLL: Duration = Duration::from_secs(5);
+
+/// How often the node pings an agent's WebSocket. An agent that answers none of two is gone.
+pub const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Memory for opened messages that wait to be handed over, in bytes. What does not fit is opened again.
+pub const OPENED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Messages to one destination that are under way at once, each in a lane of its own; a pair of agents shares a lane, so that its
+/// messages stay in order.
+pub const LANES: usize = 32;
+
+/// Messages to one destination that are read ahead of the lanes.
+pub const READ_AHEAD_MAX: usize = 256;
+
+/// Destinations that are looked at when the node starts.
+pub const DESTINATIONS_MAX: usize = 65_536;
+
+/// How long receipts are gathered before a message carries them.
+pub const NOTICE_TICK: Duration = Duration::from_millis(20);
+
+/// How often what is due is looked at.
+pub const DUE_TICK: Duration = Duration::from_secs(1);
+
+/// Due rows that are handled in one step.
+pub const DUE_ROWS_MAX: usize = 256;
+
+/// Agents of one home.
+pub const AGENTS_MAX: usize = 10_000;
+
+/// Entries of one agent's allow-list that a listing shows.
+pub const ENTRIES_MAX: usize = 10_000;
+
+/// Events that an agent's socket may lag behind; beyond, it learns of them from `trace`.
+pub const EVENTS_MAX: usize = 4_096;
+
+/// How long an orderly stop waits for what is under way.
+pub const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Free disk space below which `comity doctor` warns, in bytes.
+pub const DISK_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+
+/// Envelopes from the public listener that are worked on at once; beyond, they are turned away with 503.
+pub const ENVELOPES_UNDER_WAY_MAX: usize = 512;
+
+/// What a peer that was turned away for the moment reads in `Retry-After`, in seconds.
+pub const RETRY_AFTER_S: u64 = 1;

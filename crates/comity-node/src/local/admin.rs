@@ -1,0 +1,261 @@
+//! The admin API: agents, decisions about others, status, checks.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use comity_core::api::{
+    AddAgent, AgentInfo, CheckResult, Decide, Problem, Relation, Resolved, Status, Trace,
+    parse_rfc3339, rfc3339,
+};
+use comity_core::inbound::problem_report;
+use comity_core::receipt::{Rung, State as Reached};
+use comity_core::refusal::Refusal;
+use comity_core::trust::{Entry, EntryKind};
+use comity_didcomm::ProtocolId;
+use comity_store::records::{mailbox, mailbox_key, outbox, relations};
+use comity_store::{Batch, CommitError, StoreFault, Wake as _};
+use serde::Deserialize;
+
+use super::Local;
+use super::agents::{info, traces};
+use super::auth::no_such_agent;
+use super::extract::{JsonBody, Params};
+use crate::doctor;
+use crate::home::Home;
+use crate::identities::Identity;
+use crate::limits::ENTRIES_MAX;
+use crate::node;
+use crate::outbound;
+use crate::problem::{ApiCode, ApiError};
+
+/// Lists the agents.
+#[utoipa::path(get, path = "/admin/agents", tag = "admin", security(("token" = [])), responses((status = 200, body = [AgentInfo])))]
+pub(crate) async fn agents(State(local): State<Local>) -> Json<Vec<AgentInfo>> {
+    let agents = local.home.identities.agents();
+    Json(agents.iter().map(|agent| info(&local.home, agent)).collect())
+}
+
+/// Shows an agent.
+#[utoipa::path(get, path = "/admin/agents/{name}", tag = "admin", security(("token" = [])), params(("name" = String, Path)),
+    responses((status = 200, body = AgentInfo), (status = 404, body = Problem)))]
+pub(crate) async fn agent(
+    State(local): State<Local>,
+    Path(name): Path<String>,
+) -> Result<Json<AgentInfo>, ApiError> {
+    Ok(Json(info(&local.home, &*find(&local.home, &name)?)))
+}
+
+/// Adds an agent; the answer is the only one that holds its token.
+#[utoipa::path(post, path = "/admin/agents", tag = "admin", security(("token" = [])), request_body = AddAgent,
+    responses((status = 201, body = AgentInfo), (status = "default", body = Problem)))]
+pub(crate) async fn add_agent(
+    State(local): State<Local>,
+    JsonBody(request): JsonBody<AddAgent>,
+) -> Result<(StatusCode, Json<AgentInfo>), ApiError> {
+    let (agent, token) = node::add_agent(&local.home, &request).await?;
+    let mut info = info(&local.home, &agent);
+    info.token = Some(token);
+    Ok((StatusCode::CREATED, Json(info)))
+}
+
+/// Lists the requests of strangers that wait for a decision.
+#[utoipa::path(get, path = "/admin/agents/{name}/requests", tag = "admin", security(("token" = [])), params(("name" = String, Path)),
+    responses((status = 200, body = [Relation]), (status = 404, body = Problem)))]
+pub(crate) async fn requests(
+    State(local): State<Local>,
+    Path(name): Path<String>,
+) -> Result<Json<Vec<Relation>>, ApiError> {
+    let agent = find(&local.home, &name)?;
+    let waiting = mailbox::requests(local.home.store.as_ref(), &agent.did).await?;
+    let relation = |waiting: mailbox::Waiting| Relation {
+        did: waiting.held.request.did.to_string(),
+        protocols: vec![waiting.held.request.protocol.to_string()],
+        until: Some(rfc3339(waiting.held.request.until)),
+        state: "pending".to_owned(),
+    };
+    Ok(Json(waiting.into_iter().map(relation).collect()))
+}
+
+/// Lists an agent's decisions about others.
+#[utoipa::path(get, path = "/admin/agents/{name}/allowed", tag = "admin", security(("token" = [])), params(("name" = String, Path)),
+    responses((status = 200, body = [Relation]), (status = 404, body = Problem)))]
+pub(crate) async fn allowed(
+    State(local): State<Local>,
+    Path(name): Path<String>,
+) -> Result<Json<Vec<Relation>>, ApiError> {
+    let agent = find(&local.home, &name)?;
+    let entries = relations::entries(local.home.store.as_ref(), &agent.did, ENTRIES_MAX).await?;
+    Ok(Json(entries.iter().map(|entry| describe(&local.home, entry)).collect()))
+}
+
+/// Allows somebody; a message that waits as a request is handed over.
+#[utoipa::path(post, path = "/admin/agents/{name}/allow", tag = "admin", security(("token" = [])), params(("name" = String, Path)), request_body = Decide,
+    responses((status = 200, body = Relation), (status = "default", body = Problem)))]
+pub(crate) async fn allow(
+    State(local): State<Local>,
+    Path(name): Path<String>,
+    JsonBody(decision): JsonBody<Decide>,
+) -> Result<Json<Relation>, ApiError> {
+    decide(&local, &name, decision, EntryKind::Allow).await
+}
+
+/// Denies somebody; a message that waits as a request is refused.
+#[utoipa::path(post, path = "/admin/agents/{name}/deny", tag = "admin", security(("token" = [])), params(("name" = String, Path)), request_body = Decide,
+    responses((status = 200, body = Relation), (status = "default", body = Problem)))]
+pub(crate) async fn deny(
+    State(local): State<Local>,
+    Path(name): Path<String>,
+    JsonBody(decision): JsonBody<Decide>,
+) -> Result<Json<Relation>, ApiError> {
+    decide(&local, &name, decision, EntryKind::Deny).await
+}
+
+/// Takes a permission back.
+#[utoipa::path(post, path = "/admin/agents/{name}/revoke", tag = "admin", security(("token" = [])), params(("name" = String, Path)), request_body = Decide,
+    responses((status = 200, body = Relation), (status = "default", body = Problem)))]
+pub(crate) async fn revoke(
+    State(local): State<Local>,
+    Path(name): Path<String>,
+    JsonBody(decision): JsonBody<Decide>,
+) -> Result<Json<Relation>, ApiError> {
+    decide(&local, &name, decision, EntryKind::Revoke).await
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Who {
+    /// DID or handle.
+    who: String,
+}
+
+/// Resolves a DID or a handle.
+#[utoipa::path(get, path = "/admin/resolve", tag = "admin", security(("token" = [])), params(Who),
+    responses((status = 200, body = Resolved), (status = "default", body = Problem)))]
+pub(crate) async fn resolve(
+    State(local): State<Local>,
+    Params(Who { who }): Params<Who>,
+) -> Result<Json<Resolved>, ApiError> {
+    let did = outbound::resolve_who(&local.home, &who).await?;
+    let resolved = local.home.resolver.resolve(&did).await.map_err(|error| {
+        let hint = "Check the spelling; http and loopback addresses need --dev on this node";
+        ApiError::new(ApiCode::Unresolvable, &format!("The document cannot be had: {error}"), hint)
+    })?;
+    Ok(Json(Resolved { did: did.to_string(), document: resolved.document.to_json() }))
+}
+
+/// Shows how far a message got, as every agent of the node knows it.
+#[utoipa::path(get, path = "/admin/trace/{id}", tag = "admin", security(("token" = [])), params(("id" = String, Path)), responses((status = 200, body = [Trace])))]
+pub(crate) async fn trace(
+    State(local): State<Local>,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<Trace>>, ApiError> {
+    let mut found = Vec::new();
+    for agent in local.home.identities.agents() {
+        found.extend(traces(&local.home, &agent.did, &id).await?);
+    }
+    Ok(Json(found))
+}
+
+/// Counts what the node holds and does.
+#[utoipa::path(get, path = "/admin/status", tag = "admin", security(("token" = [])), responses((status = 200, body = Status), (status = 503, body = Problem)))]
+pub(crate) async fn status(State(local): State<Local>) -> Result<Json<Status>, ApiError> {
+    Ok(Json(doctor::status(&local.home, local.started).await?))
+}
+
+/// Checks what can go wrong.
+#[utoipa::path(get, path = "/admin/checks", tag = "admin", security(("token" = [])), responses((status = 200, body = [CheckResult])))]
+pub(crate) async fn checks(State(local): State<Local>) -> Json<Vec<CheckResult>> {
+    Json(doctor::checks(&local.home).await)
+}
+
+fn find(home: &Home, name: &str) -> Result<std::sync::Arc<Identity>, ApiError> {
+    home.identities.by_name(name).ok_or_else(no_such_agent)
+}
+
+async fn decide(
+    local: &Local,
+    name: &str,
+    decision: Decide,
+    kind: EntryKind,
+) -> Result<Json<Relation>, ApiError> {
+    let home = &local.home;
+    let agent = find(home, name)?;
+    let did = outbound::resolve_who(home, &decision.who).await?;
+    let bad = |title: &str, hint: &str| ApiError::new(ApiCode::BadRequest, title, hint);
+    let protocols = decision.protocols.iter().map(|piuri| piuri.parse::<ProtocolId>());
+    let protocols = protocols.collect::<Result<_, _>>().map_err(|_| {
+        bad("That is not a protocol identifier", "Give a URI such as https://example.org/offer/1.0")
+    })?;
+    let until = match &decision.until {
+        Some(text) => Some(parse_rfc3339(text).ok_or_else(|| {
+            bad("That is not a date", "Give YYYY-MM-DD or a time as in RFC 3339")
+        })?),
+        None => None,
+    };
+    let entry = Entry { did, kind, protocols, until, decided_at: home.now() };
+    settle_request(home, &agent, &entry).await?;
+    tracing::info!(agent = %agent.did, peer = %entry.did, ?kind, "the operator decided");
+    Ok(Json(describe(home, &entry)))
+}
+
+/// Stores a decision, together with what becomes of the message that waits for it.
+async fn settle_request(
+    home: &std::sync::Arc<Home>,
+    agent: &Identity,
+    entry: &Entry,
+) -> Result<(), ApiError> {
+    loop {
+        let mut batch = Batch::new();
+        relations::put(&mut batch, &agent.did, entry);
+        let waiting = mailbox::request(home.store.as_ref(), &agent.did, &entry.did).await?;
+        let mut report = None;
+        if let Some(waiting) = &waiting {
+            match entry.kind {
+                EntryKind::Allow => mailbox::hand_over(&mut batch, waiting),
+                EntryKind::Deny | EntryKind::Revoke => {
+                    let refusal = Refusal::Denied;
+                    let mut rung = Rung::new(Reached::Refused, home.now(), home.did.clone());
+                    rung.code = Some(refusal.code().to_owned());
+                    rung.reason = Some(refusal.meaning().to_owned());
+                    mailbox::drop_request(&mut batch, waiting, &rung);
+                    let received = &waiting.held.received;
+                    let (id, thid) = (&received.id, &received.thid);
+                    let (to, problem) = (&received.sender, refusal.to_report());
+                    let message = problem_report(&agent.did, to, id, thid, problem, home.now());
+                    report = outbound::prepare_notice(home, message).await.ok();
+                }
+            }
+        }
+        if let Some(report) = &report {
+            outbox::enqueue(&mut batch, report);
+        }
+        match home.store.commit(batch).await {
+            Ok(_) => {}
+            // The request changed in this moment: look again.
+            Err(CommitError::Conflict(comity_store::Conflict::Assertion { .. })) => continue,
+            Err(CommitError::Conflict(_)) => {
+                let hint = "Let the agent take its messages first, then decide again";
+                return Err(ApiError::of(ApiCode::MailboxFull, hint));
+            }
+            Err(CommitError::Fault(fault)) => return Err(StoreFault::into(fault)),
+        }
+        if let Some(waiting) = waiting {
+            home.mailboxes.offer(mailbox_key(&agent.did), waiting.seq);
+        }
+        home.wake.wake(&mailbox_key(&agent.did));
+        home.notices.wake();
+        if let Some(report) = report {
+            home.transmitter.wake(home, report.outgoing());
+        }
+        return Ok(());
+    }
+}
+
+fn describe(home: &Home, entry: &Entry) -> Relation {
+    Relation {
+        did: entry.did.to_string(),
+        protocols: entry.protocols.iter().map(ToString::to_string).collect(),
+        until: entry.until.map(rfc3339),
+        state: entry.state(home.now()).to_owned(),
+    }
+}

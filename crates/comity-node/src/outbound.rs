@@ -1,0 +1,192 @@
+//! Drives a message on its way out, up to the moment when it is durable; `transmit.rs` goes on from there.
+
+use std::sync::Arc;
+
+use comity_core::api::{SendAnswer, SendRequest};
+use comity_core::outbound::{
+    Accountability, Input, Outbound, Output, Queued, Residence, Stored, Submission, Unsendable,
+};
+use comity_core::protocol::BASIC_MESSAGE;
+use comity_core::record::OutgoingKind;
+use comity_didcomm::{Attachment, Did, Message, MessageId, MessageType};
+use comity_net::Handle;
+use comity_store::Batch;
+use comity_store::records::{MessageKey, ladder, outbox};
+use thiserror::Error;
+
+use crate::home::Home;
+
+/// Why an agent's wish to send was not fulfilled.
+#[derive(Debug, Error)]
+pub(crate) enum SendError {
+    /// A member of the request has no meaning.
+    #[error("{member} is not valid: {reason}")]
+    Invalid { member: &'static str, reason: &'static str },
+    /// The handle cannot be resolved.
+    #[error("the handle cannot be resolved: {0}")]
+    Handle(String),
+    /// The message cannot be sent.
+    #[error(transparent)]
+    Unsendable(#[from] Unsendable),
+}
+
+/// Sends an agent's message: it is durable when this returns.
+pub(crate) async fn send(
+    home: &Arc<Home>,
+    from: &Did,
+    request: SendRequest,
+) -> Result<SendAnswer, SendError> {
+    let submission = submission(home, from, request).await?;
+    let queued = submit(home, submission).await?;
+    let sent = queued.sent();
+    let message = MessageKey::sent(&sent.sender, &sent.id);
+    let rungs = ladder::sent_rungs(home.store.as_ref(), message).await;
+    let rungs = rungs.map_err(|_fault| Unsendable::Unavailable)?;
+    let state = rungs.last().map_or("queued", |rung| rung.state.as_str());
+    Ok(SendAnswer { id: sent.id.clone(), thid: sent.thid.clone(), state: state.to_owned() })
+}
+
+/// Resolves a DID or a handle to a DID.
+pub(crate) async fn resolve_who(home: &Home, who: &str) -> Result<Did, SendError> {
+    if who.starts_with("did:") {
+        return who.parse().map_err(|_| SendError::Invalid { member: "to", reason: "not a DID" });
+    }
+    let handle = Handle::parse(who)
+        .map_err(|_| SendError::Invalid { member: "to", reason: "neither a DID nor name@host" })?;
+    comity_net::resolve_handle(&home.fetcher, &handle)
+        .await
+        .map_err(|error| SendError::Handle(error.to_string()))
+}
+
+/// Stores a submission in the outbox and sets out to transmit it.
+pub(crate) async fn submit(
+    home: &Arc<Home>,
+    submission: Submission,
+) -> Result<Arc<Queued>, Unsendable> {
+    let mut outbound = Outbound::new(submission, home.outbound_context());
+    loop {
+        let queued = match drive(home, &mut outbound).await {
+            Step::Commit(queued) => queued,
+            Step::Done(result) => return result,
+        };
+        let mut batch = Batch::new();
+        let enqueued = outbox::enqueue(&mut batch, &queued);
+        let result = home.store.commit(batch).await;
+        let stored = outbox::stored(home.store.as_ref(), enqueued, result).await;
+        let stored = stored.unwrap_or_else(|fault| {
+            tracing::error!(%fault, "a message could not be queued");
+            Stored::Unavailable
+        });
+        if stored == Stored::New {
+            home.transmitter.wake(home, queued.outgoing());
+        }
+        outbound.handle_input(Input::Stored(stored), &mut rand::rng());
+    }
+}
+
+/// Packs a message of the home's own, to be queued in a batch of the caller's.
+pub(crate) async fn prepare_notice(
+    home: &Arc<Home>,
+    message: Message,
+) -> Result<Arc<Queued>, Unsendable> {
+    let from = message.from.clone().ok_or(Unsendable::NoSenderKey)?;
+    let to = message.to.first().cloned().ok_or(Unsendable::Unresolvable)?;
+    let submission = Submission {
+        id: message.id,
+        from,
+        to,
+        type_: message.type_,
+        body: message.body,
+        attachments: Vec::new(),
+        thid: message.thid,
+        pthid: message.pthid,
+        ack: message.ack,
+        expires: None,
+        accountability: Accountability::Accountable,
+        kind: OutgoingKind::Notice,
+    };
+    match drive(home, &mut Outbound::new(submission, home.outbound_context())).await {
+        Step::Commit(queued) => Ok(queued),
+        Step::Done(result) => result,
+    }
+}
+
+enum Step {
+    Commit(Arc<Queued>),
+    Done(Result<Arc<Queued>, Unsendable>),
+}
+
+/// Answers the machine until it wants to write or ends.
+async fn drive(home: &Arc<Home>, outbound: &mut Outbound) -> Step {
+    loop {
+        let input = match outbound.poll_output() {
+            Output::Resolve(did) => match home.resolver.resolve(&did).await {
+                Ok(resolved) => {
+                    let here = home.identities.by_did(&did).is_some();
+                    let residence = if here { Residence::Here } else { Residence::Elsewhere };
+                    Input::Document(Arc::clone(&resolved.document), residence)
+                }
+                Err(error) => {
+                    tracing::debug!(%did, %error, "a recipient's document was not had");
+                    Input::Unresolvable
+                }
+            },
+            Output::Keys(did) => match home.identities.by_did(&did) {
+                Some(identity) => Input::Keys(identity.sender_keys()),
+                None => return Step::Done(Err(Unsendable::NoSenderKey)),
+            },
+            Output::Commit(queued) => return Step::Commit(queued),
+            Output::Done(result) => return Step::Done(result),
+            // The machine asks for nothing else; a new question would have to be answered here.
+            _ => return Step::Done(Err(Unsendable::Unavailable)),
+        };
+        outbound.handle_input(input, &mut rand::rng());
+    }
+}
+
+async fn submission(
+    home: &Arc<Home>,
+    from: &Did,
+    request: SendRequest,
+) -> Result<Submission, SendError> {
+    let invalid = |member, reason| SendError::Invalid { member, reason };
+    let id = request.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let id = MessageId::parse(&id)
+        .map_err(|_| invalid("id", "give 1 to 64 unreserved URI characters"))?;
+    let type_ = request.type_.as_deref().unwrap_or(BASIC_MESSAGE);
+    let type_: MessageType = type_
+        .parse()
+        .map_err(|_| invalid("type", "give a URI such as https://example.org/offer/1.0/make"))?;
+    for (member, thread) in [("thid", &request.thid), ("pthid", &request.pthid)] {
+        if thread.as_ref().is_some_and(|thread| MessageId::parse(thread).is_err()) {
+            return Err(invalid(member, "give 1 to 64 unreserved URI characters"));
+        }
+    }
+    let attachments = request
+        .attachments
+        .into_iter()
+        .map(serde_json::from_value::<Attachment>)
+        .collect::<Result<_, _>>()
+        .map_err(|_| invalid("attachments", "give objects as in DIDComm v2.1"))?;
+    let expires = match request.expires_in_s {
+        Some(0) => return Err(Unsendable::Deadline.into()),
+        other => other.map(|seconds| home.now().saturating_add(seconds)),
+    };
+    Ok(Submission {
+        id,
+        from: from.clone(),
+        to: resolve_who(home, &request.to).await?,
+        type_,
+        body: request.body,
+        attachments,
+        thid: request.thid,
+        pthid: request.pthid,
+        ack: Vec::new(),
+        expires,
+        accountability: match request.deniable {
+            true => Accountability::Deniable,
+            false => Accountability::Accountable,
+        },
+        kind: OutgoingKind::Message,
+    })
+}

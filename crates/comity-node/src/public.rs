@@ -1,0 +1,130 @@
+//! The public listener: what peers may ask for. Envelopes in; DID documents, WebFinger and a sign of life out. Nothing else answers here.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use comity_core::inbound::{Arrival, Outcome};
+use comity_core::limits::ENVELOPE_BYTES_MAX;
+use comity_core::refusal::Refusal;
+use comity_core::trust::WayIn;
+use comity_didcomm::DidDocument;
+use comity_net::{BodyError, Handle, JRD_MEDIA_TYPE, jrd, read_body};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use crate::home::Home;
+use crate::inbound::receive;
+use crate::limits::{BODY_DEADLINE, ENVELOPES_UNDER_WAY_MAX};
+use crate::problem::{ApiCode, ApiError};
+
+#[derive(Clone)]
+struct Public {
+    home: Arc<Home>,
+    under_way: Arc<Semaphore>,
+}
+
+/// Builds the routes of the public listener.
+pub(crate) fn router(home: Arc<Home>) -> Router {
+    let under_way = Arc::new(Semaphore::new(ENVELOPES_UNDER_WAY_MAX));
+    Router::new()
+        .route("/didcomm", post(envelope))
+        .route("/.well-known/did.json", get(node_document))
+        .route("/agents/{name}/did.json", get(agent_document))
+        .route("/.well-known/webfinger", get(webfinger))
+        .route("/livez", get(|| async { "ok\n" }))
+        .fallback(|| async { not_here() })
+        .method_not_allowed_fallback(|| async {
+            ApiError::of(ApiCode::MethodNotAllowed, "Post envelopes to /didcomm; get the rest")
+        })
+        .with_state(Public { home, under_way })
+}
+
+/// Takes an envelope (DIDComm v2.1, "HTTPS"): the answer is 202 once it is durable, and has no body.
+async fn envelope(State(public): State<Public>, request: Request) -> Response {
+    let Ok(_place) = public.under_way.try_acquire() else { return refused(Refusal::Busy) };
+    let (parts, body) = request.into_parts();
+    let media_type = media_type(&parts.headers);
+    let envelope = match read_body(body, ENVELOPE_BYTES_MAX, BODY_DEADLINE).await {
+        Ok(envelope) => envelope,
+        Err(BodyError::TooLarge) => return refused(Refusal::TooLarge),
+        Err(_) => {
+            let hint = "Send it within 30 seconds";
+            return ApiError::of(ApiCode::BodyIncomplete, hint).into_response();
+        }
+    };
+    let arrival = Arrival { envelope: envelope.into(), media_type, way_in: WayIn::Direct };
+    // A task of its own, so that a peer that hangs up does not stop what was begun.
+    let home = Arc::clone(&public.home);
+    let received = tokio::spawn(async move { receive(&home, arrival).await }).await;
+    match received.unwrap_or(Outcome::TurnedAway(Refusal::Busy)) {
+        Outcome::TurnedAway(refusal) => refused(refusal),
+        _ => StatusCode::ACCEPTED.into_response(),
+    }
+}
+
+fn refused(refusal: Refusal) -> Response {
+    tracing::debug!(code = refusal.code(), "an envelope was turned away");
+    ApiError::from(refusal).into_response()
+}
+
+async fn node_document(State(public): State<Public>) -> Response {
+    match public.home.identities.by_did(&public.home.did) {
+        Some(node) if node.did.method() == "web" => document(&node.document),
+        _ => not_here(),
+    }
+}
+
+async fn agent_document(State(public): State<Public>, Path(name): Path<String>) -> Response {
+    match public.home.identities.by_name(&name) {
+        Some(agent) if agent.did.method() == "web" => document(&agent.document),
+        _ => not_here(),
+    }
+}
+
+fn document(document: &DidDocument) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/did+json")];
+    (headers, document.to_json().to_string()).into_response()
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    resource: String,
+}
+
+/// Answers WebFinger (RFC 7033) for `acct:name@host` of this home's agents.
+async fn webfinger(
+    State(public): State<Public>,
+    resource: Result<Query<Resource>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let Ok(Query(Resource { resource })) = resource else {
+        let hint = "Ask for ?resource=acct:name@host";
+        return ApiError::of(ApiCode::BadRequest, hint).into_response();
+    };
+    let Ok(handle) = Handle::parse_resource(&resource) else { return not_here() };
+    let Some(agent) = public.home.identities.by_name(handle.name()) else { return not_here() };
+    if !public.home.public_url.ends_with(&format!("//{}", authority(&handle))) {
+        return not_here();
+    }
+    let headers = [(header::CONTENT_TYPE, JRD_MEDIA_TYPE)];
+    (headers, jrd(&handle, &agent.did).to_string()).into_response()
+}
+
+fn authority(handle: &Handle) -> String {
+    match handle.port() {
+        Some(port) => format!("{}:{port}", handle.host()),
+        None => handle.host().to_owned(),
+    }
+}
+
+fn not_here() -> Response {
+    ApiError::of(ApiCode::NotFound, "Check the spelling").into_response()
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
+}

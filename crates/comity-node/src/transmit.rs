@@ -1,0 +1,290 @@
+//! Carries what is in the outbox to the peers: a task per destination, messages of one pair of agents in order, back-off shared.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use comity_core::inbound::{Arrival, Outcome, problem_report};
+use comity_core::outbound::{Attempt, Step, after_attempt};
+use comity_core::receipt::{Rung, State};
+use comity_core::record::{Outgoing, OutgoingKind, key_hash};
+use comity_core::refusal::Refusal;
+use comity_didcomm::Did;
+use comity_didcomm::problem::{ProblemCode, ProblemReport};
+use comity_net::{DeliverError, MediaType};
+use comity_store::records::MessageKey;
+use comity_store::records::outbox::{self, Destination};
+use comity_store::{Batch, CommitError, Conflict, Seq, StoreFault};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::home::Home;
+use crate::learn::Learned;
+use crate::limits::{DESTINATIONS_MAX, LANES, READ_AHEAD_MAX, SLOW_POLL};
+use crate::{inbound, outbound};
+
+/// The destinations that are being served.
+#[derive(Default)]
+pub(crate) struct Transmitter {
+    destinations: Mutex<HashMap<Destination, Arc<Route>>>,
+}
+
+/// What the lanes to one destination share.
+#[derive(Default)]
+struct Route {
+    more: Notify,
+    failures: AtomicU32,
+}
+
+impl Transmitter {
+    /// Says that a message for a destination is in the outbox.
+    pub(crate) fn wake(&self, home: &Arc<Home>, outgoing: &Outgoing) {
+        self.wake_destination(home, Destination::of(outgoing));
+    }
+
+    /// Serves what an earlier run of the node left in the outbox.
+    pub(crate) async fn resume(&self, home: &Arc<Home>) -> Result<(), StoreFault> {
+        for (destination, _) in outbox::destinations(home.store.as_ref(), DESTINATIONS_MAX).await? {
+            self.wake_destination(home, destination);
+        }
+        Ok(())
+    }
+
+    /// Counts the destinations whose last transmission failed.
+    pub(crate) fn unreachable(&self) -> usize {
+        let routes = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.values().filter(|route| 0 < route.failures.load(Ordering::Relaxed)).count()
+    }
+
+    fn wake_destination(&self, home: &Arc<Home>, destination: Destination) {
+        let mut routes = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = routes.get(&destination) {
+            route.more.notify_one();
+            return;
+        }
+        let route = Arc::new(Route::default());
+        routes.insert(destination, Arc::clone(&route));
+        drop(routes);
+        tokio::spawn(serve(Arc::clone(home), destination, route));
+    }
+
+    /// Ends a route that has nothing left, unless something came in this moment.
+    fn retire(&self, destination: Destination, route: &Route) -> bool {
+        let mut routes = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = futures_util::FutureExt::now_or_never(route.more.notified()).is_some();
+        if !more {
+            routes.remove(&destination);
+        }
+        !more
+    }
+}
+
+/// Serves one destination until its part of the outbox is empty.
+async fn serve(home: Arc<Home>, destination: Destination, route: Arc<Route>) {
+    let mut lanes: Vec<VecDeque<(Seq, Outgoing)>> = vec![VecDeque::new(); LANES];
+    let mut busy = [false; LANES];
+    let mut under_way = FuturesUnordered::new();
+    let mut cursor = Seq(0);
+    let mut read_ahead = 0_usize;
+    loop {
+        if read_ahead < READ_AHEAD_MAX {
+            let limit = READ_AHEAD_MAX - read_ahead;
+            match outbox::rows(home.store.as_ref(), destination, cursor, limit).await {
+                Ok(rows) => {
+                    for (seq, outgoing) in rows {
+                        cursor = seq;
+                        read_ahead += 1;
+                        if let Some(lane) = lanes.get_mut(lane_of(&outgoing)) {
+                            lane.push_back((seq, outgoing));
+                        }
+                    }
+                }
+                Err(fault) => {
+                    tracing::error!(%fault, "the outbox cannot be read");
+                    tokio::time::sleep(SLOW_POLL).await;
+                }
+            }
+        }
+        for (number, (lane, busy)) in lanes.iter_mut().zip(&mut busy).enumerate() {
+            if *busy {
+                continue;
+            }
+            if let Some((seq, outgoing)) = lane.pop_front() {
+                *busy = true;
+                let (home, route) = (Arc::clone(&home), Arc::clone(&route));
+                // A task of its own: messages to one peer are sealed envelopes already, but those within the home are opened here.
+                let carried =
+                    tokio::spawn(async move { carry(&home, &route, seq, &outgoing).await });
+                under_way.push(async move { (number, carried.await.is_ok()) });
+            }
+        }
+        if under_way.is_empty() {
+            if home.transmitter.retire(destination, &route) {
+                return;
+            }
+            continue;
+        }
+        tokio::select! {
+            () = route.more.notified(), if read_ahead < READ_AHEAD_MAX => {}
+            Some((number, _)) = under_way.next() => {
+                read_ahead = read_ahead.saturating_sub(1);
+                if let Some(busy) = busy.get_mut(number) {
+                    *busy = false;
+                }
+            }
+        }
+    }
+}
+
+/// Messages of one pair of agents keep their order by sharing a lane.
+fn lane_of(outgoing: &Outgoing) -> usize {
+    let pair = [outgoing.sender.as_str().as_bytes(), outgoing.recipient.as_str().as_bytes()];
+    let [first, second, ..] = key_hash(&pair);
+    usize::from(u16::from_be_bytes([first, second])) % LANES
+}
+
+/// Carries one message until it has arrived, was refused, or has expired.
+async fn carry(home: &Arc<Home>, route: &Route, seq: Seq, outgoing: &Outgoing) {
+    let mut attempts = 0_u32;
+    loop {
+        let attempt = match outgoing.expires <= home.now() {
+            true => Attempt::Unreachable,
+            false => attempt(home, seq, outgoing).await,
+        };
+        attempts = attempts.saturating_add(1);
+        let failures = match attempt {
+            Attempt::Unreachable => {
+                route.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+            }
+            _ => {
+                route.failures.store(0, Ordering::Relaxed);
+                0
+            }
+        };
+        // Lanes count together: a peer that is away is asked by all of them no more often than by one for long.
+        let counted = attempts.max(failures / u32::try_from(LANES).unwrap_or(1));
+        let step = after_attempt(outgoing, attempt, counted, home.now(), rand::random());
+        let pause = match step {
+            Step::Retry { pause_ms } => Duration::from_millis(pause_ms),
+            ended => match end(home, seq, outgoing, &ended).await {
+                Ok(()) => return,
+                Err(fault) => {
+                    tracing::error!(%fault, "the end of a transmission cannot be stored");
+                    SLOW_POLL
+                }
+            },
+        };
+        tokio::time::sleep_until(Instant::now() + pause).await;
+    }
+}
+
+async fn attempt(home: &Arc<Home>, seq: Seq, outgoing: &Outgoing) -> Attempt {
+    let envelope = match outbox::envelope(home.store.as_ref(), seq).await {
+        Ok(Some(envelope)) => envelope,
+        // It was taken out meanwhile, for instance because it expired: there is nothing left to do.
+        Ok(None) => return Attempt::Accepted,
+        Err(fault) => {
+            tracing::error!(%fault, "an envelope cannot be read");
+            return Attempt::RetryLater { after_s: None };
+        }
+    };
+    let Some(uri) = &outgoing.uri else {
+        return match inbound::receive(home, Arrival::same_home(envelope)).await {
+            Outcome::TurnedAway(refusal) if refusal.is_temporary() => {
+                Attempt::RetryLater { after_s: None }
+            }
+            Outcome::TurnedAway(refusal) => {
+                Attempt::Refused { code: Some(refusal.code().to_owned()) }
+            }
+            _ => Attempt::Accepted,
+        };
+    };
+    match home.deliverer.post(uri, Bytes::from(envelope), MediaType::Encrypted).await {
+        Ok(_) => Attempt::Accepted,
+        Err(DeliverError::Refused { code, .. }) => Attempt::Refused { code },
+        Err(DeliverError::RetryLater { after, .. }) => {
+            Attempt::RetryLater { after_s: after.map(|after| after.as_secs()) }
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a peer was not reached");
+            Attempt::Unreachable
+        }
+    }
+}
+
+/// Takes a message out of the outbox; one that did not arrive ends its ladder, and its sender is told.
+async fn end(
+    home: &Arc<Home>,
+    seq: Seq,
+    outgoing: &Outgoing,
+    step: &Step,
+) -> Result<(), StoreFault> {
+    let mut batch = Batch::new();
+    outbox::remove(&mut batch, seq, outgoing);
+    let failure = match step {
+        Step::Refuse { code } => Some((State::Refused, code.as_str())),
+        Step::Expire => Some((State::Expired, Refusal::Expired.code())),
+        Step::Settle | Step::Retry { .. } => None,
+    };
+    match failure {
+        Some((state, code)) if outgoing.kind == OutgoingKind::Message => {
+            fail(home, batch, &outgoing.sender, &outgoing.id, state, code).await
+        }
+        _ => commit(home, batch).await,
+    }
+}
+
+/// Ends the ladder of a sent message that came to nothing, and reports it to its sender, all in one batch.
+pub(crate) async fn fail(
+    home: &Arc<Home>,
+    mut batch: Batch,
+    sender: &Did,
+    id: &str,
+    state: State,
+    code: &str,
+) -> Result<(), StoreFault> {
+    let Some(sent) = outbox::sent(home.store.as_ref(), MessageKey::sent(sender, id)).await? else {
+        return commit(home, batch).await;
+    };
+    let mut rung = Rung::new(state, home.now(), home.did.clone());
+    if state == State::Refused {
+        rung.code = Some(code.to_owned());
+    }
+    let mut learned = Learned::default();
+    let mut report = None;
+    if learned.climb(home, &mut batch, &sent, rung).await? {
+        let comment = match state {
+            State::Expired => "The message expired before it was processed",
+            _ => "The recipient's home refused the message",
+        };
+        if let Ok(code) = ProblemCode::parse(code) {
+            let problem = ProblemReport::new(code, comment);
+            let message =
+                problem_report(&home.did, sender, &sent.id, &sent.thid, problem, home.now());
+            report = outbound::prepare_notice(home, message).await.ok();
+        }
+    }
+    if let Some(report) = &report {
+        outbox::enqueue(&mut batch, report);
+    }
+    commit(home, batch).await?;
+    learned.tell(home);
+    if let Some(report) = report {
+        home.transmitter.wake(home, report.outgoing());
+    }
+    Ok(())
+}
+
+/// Commits; that somebody else took the message out meanwhile is as good.
+async fn commit(home: &Home, batch: Batch) -> Result<(), StoreFault> {
+    match home.store.commit(batch).await {
+        Ok(_) | Err(CommitError::Conflict(Conflict::Assertion { .. } | Conflict::Bound { .. })) => {
+            Ok(())
+        }
+        Err(CommitError::Fault(fault)) => Err(fault),
+    }
+}
