@@ -48,8 +48,8 @@ pub struct Submission {
     pub pthid: Option<String>,
     /// Ids it acknowledges (`ack` header).
     pub ack: Vec<String>,
-    /// Its deadline.
-    pub expires: Option<UnixTime>,
+    /// Seconds until its deadline; relative, so that a wish repeated later is the same wish.
+    pub expires_in_s: Option<u64>,
     /// Whether it can be proved to others.
     pub accountability: Accountability,
     /// What it is to the home.

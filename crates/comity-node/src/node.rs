@@ -148,8 +148,22 @@ impl Node {
     /// # Errors
     /// See [`StartError`]; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let started = std::time::Instant::now();
         let lock = lock(&config.data)?;
+        let store = Arc::new(FjallStore::open(&config.data.join("store"))?);
+        Self::run(config, store, lock).await
+    }
+
+    /// Starts a node on a store of the caller's: another engine, or one that fails as planned.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_on(config: Config, store: Arc<dyn Store>) -> Result<Self, StartError> {
+        let lock = lock(&config.data)?;
+        Self::run(config, store, lock).await
+    }
+
+    async fn run(config: Config, store: Arc<dyn Store>, lock: File) -> Result<Self, StartError> {
+        let started = std::time::Instant::now();
         let admin_token = admin_token(&config.data)?;
         let public_listener = listen(config.listen).await?;
         let local_listener = listen(config.local).await?;
@@ -161,7 +175,7 @@ impl Node {
             None if config.dev => format!("http://localhost:{port}"),
             None => String::new(),
         };
-        let home = home(config, public_url).await?;
+        let home = home(config, public_url, store).await?;
         let data = home.config.data.clone();
         let url = if home.public_url.is_empty() { listen_url } else { home.public_url.clone() };
         let ready =
@@ -268,10 +282,13 @@ pub(crate) async fn add_agent(
     Ok((home.identities.insert(identity), token))
 }
 
-async fn home(config: Config, public_url: String) -> Result<Arc<Home>, StartError> {
+async fn home(
+    config: Config,
+    public_url: String,
+    store: Arc<dyn Store>,
+) -> Result<Arc<Home>, StartError> {
     let policy = if config.dev { AddressPolicy::Development } else { AddressPolicy::Public };
     let keystore = Keystore::open(&key_source(&config))?;
-    let store: Arc<dyn Store> = Arc::new(FjallStore::open(&config.data.join("store"))?);
     let identities = Arc::new(Identities::default());
     let did = load_node(store.as_ref(), &keystore, &identities, &public_url).await?;
     for record in agents::all(store.as_ref(), AGENTS_MAX).await? {

@@ -101,7 +101,7 @@ pub(crate) async fn prepare_notice(
         thid: message.thid,
         pthid: message.pthid,
         ack: message.ack,
-        expires: None,
+        expires_in_s: None,
         accountability: Accountability::Accountable,
         kind: OutgoingKind::Notice,
     };
@@ -168,10 +168,6 @@ async fn submission(
         .map(serde_json::from_value::<Attachment>)
         .collect::<Result<_, _>>()
         .map_err(|_| invalid("attachments", "give objects as in DIDComm v2.1"))?;
-    let expires = match request.expires_in_s {
-        Some(0) => return Err(Unsendable::Deadline.into()),
-        other => other.map(|seconds| home.now().saturating_add(seconds)),
-    };
     Ok(Submission {
         id,
         from: from.clone(),
@@ -182,7 +178,7 @@ async fn submission(
         thid: request.thid,
         pthid: request.pthid,
         ack: Vec::new(),
-        expires,
+        expires_in_s: request.expires_in_s,
         accountability: match request.deniable {
             true => Accountability::Deniable,
             false => Accountability::Accountable,

@@ -23,11 +23,11 @@ impl Authorized {
 
 pub(super) fn authorize(addressed: Addressed, context: &Context) -> Result<Authorized, Unsendable> {
     let submission = &addressed.submission;
-    let expires =
-        submission.expires.unwrap_or_else(|| context.now.saturating_add(EXPIRES_S_DEFAULT));
-    if expires <= context.now || context.now.saturating_add(EXPIRES_S_MAX) < expires {
+    let expires_in_s = submission.expires_in_s.unwrap_or(EXPIRES_S_DEFAULT);
+    if expires_in_s == 0 || EXPIRES_S_MAX < expires_in_s {
         return Err(Unsendable::Deadline);
     }
+    let expires = context.now.saturating_add(expires_in_s);
     // An agent's receipts would be believed, since it may speak for itself: only its home knows what happened.
     let reserved = submission.type_.protocol().as_str() == RECEIPT;
     if submission.kind == OutgoingKind::Message && reserved {

@@ -44,8 +44,9 @@ pub(super) fn pack(
     message.body = submission.body.clone();
     message.attachments.clone_from(&submission.attachments);
     // What the agent asked for, without what the home adds: the same wish twice is one message.
+    let wish = (submission.expires_in_s, submission.accountability == Accountability::Deniable);
     let request_digest =
-        digest_text(&[message.to_json(), expiry_text(submission.expires)].concat());
+        digest_text(&[message.to_json(), format!("{wish:?}").into_bytes()].concat());
     message.created_time = Some(context.now);
     message.expires_time = Some(authorized.expires);
     if submission.kind == OutgoingKind::Message {
@@ -72,8 +73,4 @@ pub(super) fn pack(
         request_digest,
         authorized,
     })
-}
-
-fn expiry_text(expires: Option<comity_didcomm::UnixTime>) -> Vec<u8> {
-    expires.map(|time| time.to_string()).unwrap_or_default().into_bytes()
 }

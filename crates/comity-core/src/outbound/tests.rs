@@ -32,7 +32,7 @@ fn submission(from: &Party, to: &Party) -> Submission {
         thid: None,
         pthid: None,
         ack: Vec::new(),
-        expires: None,
+        expires_in_s: None,
         accountability: Accountability::Accountable,
         kind: OutgoingKind::Message,
     }
@@ -132,7 +132,7 @@ fn saying_the_same_twice_sends_it_once_and_another_thing_under_the_id_is_refused
     other.body.insert("price".to_owned(), json!(2));
     assert_eq!(drive(other, &aria, &bruno, &again).unwrap_err(), Unsendable::IdReuse);
     let mut later = submission(&aria, &bruno);
-    later.expires = Some(NOW.saturating_add(60));
+    later.expires_in_s = Some(60);
     assert_eq!(drive(later, &aria, &bruno, &again).unwrap_err(), Unsendable::IdReuse);
 }
 
@@ -149,9 +149,11 @@ fn what_an_agent_may_not_say_is_refused() {
         refused(&|submission| drop(submission.body.insert("x".to_owned(), json!(huge)))),
         Unsendable::BodyTooLarge
     );
-    assert_eq!(refused(&|submission| submission.expires = Some(NOW)), Unsendable::Deadline);
-    let far = NOW.saturating_add(EXPIRES_S_MAX + 1);
-    assert_eq!(refused(&|submission| submission.expires = Some(far)), Unsendable::Deadline);
+    assert_eq!(refused(&|submission| submission.expires_in_s = Some(0)), Unsendable::Deadline);
+    assert_eq!(
+        refused(&|submission| submission.expires_in_s = Some(EXPIRES_S_MAX + 1)),
+        Unsendable::Deadline
+    );
     assert_eq!(
         refused(&|submission| submission.type_ = RECEIPT_RECEIPT.parse().unwrap()),
         Unsendable::ReservedType

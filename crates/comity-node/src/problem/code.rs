@@ -9,6 +9,7 @@ macro_rules! codes {
 
         impl ApiCode {
             /// Every code, in the order of `docs/errors.md`.
+            #[cfg(test)]
             pub(crate) const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// Returns the code.

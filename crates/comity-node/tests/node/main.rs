@@ -1,0 +1,13 @@
+//! A node in this process, on real sockets and with real keys, seen from its two listeners.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod conservation;
+mod faults;
+mod foreign;
+mod support;

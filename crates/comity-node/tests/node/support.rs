@@ -1,0 +1,235 @@
+//! A node on free ports, clients of its two listeners, and a DIDComm peer that knows nothing of Comity.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use comity_core::api::{AgentInfo, Delivery, Problem, SendAnswer, Status, Trace};
+use comity_didcomm::{
+    AgreementKey, ContentEncryption, Did, DidDocument, Endpoint, Message, MessageId, OpenPolicy,
+    Protection, SigningKey, UnixTime, did, open, resolve_self_contained, seal,
+};
+use comity_node::{Config, Node};
+use comity_store::{MemoryStore, Store};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rand::rng;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// A running node and a client.
+pub(crate) struct Stand {
+    pub(crate) node: Node,
+    admin: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    _data: tempfile::TempDir,
+}
+
+impl Stand {
+    pub(crate) async fn new() -> Self {
+        Self::on(Arc::new(MemoryStore::new())).await
+    }
+
+    pub(crate) async fn on(store: Arc<dyn Store>) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let any = "127.0.0.1:0".parse().unwrap();
+        let config =
+            Config { listen: any, local: any, dev: true, ..Config::in_directory(data.path()) };
+        let node = Node::start_on(config, store).await.unwrap();
+        let admin = std::fs::read_to_string(data.path().join("admin.token")).unwrap();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { node, admin, client, _data: data }
+    }
+
+    pub(crate) async fn add_agent(&self, name: &str) -> AgentInfo {
+        self.admin(Method::POST, "/admin/agents", json!({ "name": name })).await
+    }
+
+    pub(crate) async fn admin<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> T {
+        let (status, answer) = self.call(method, path, &self.admin, &body).await;
+        assert!(status.is_success(), "{path}: {status} {answer}");
+        serde_json::from_value(answer).unwrap()
+    }
+
+    /// Calls the local listener.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
+        let body = if method == Method::GET { String::new() } else { body.to_string() };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.node.ready().local))
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body.into()))
+            .unwrap();
+        let answer = self.client.request(request).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    pub(crate) async fn send(&self, agent: &AgentInfo, message: Value) -> SendAnswer {
+        let (status, answer) =
+            self.call(Method::POST, "/v1/messages", token(agent), &message).await;
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_value(answer).unwrap()
+    }
+
+    /// Waits for messages and takes them, without settling them.
+    pub(crate) async fn receive(&self, agent: &AgentInfo, count: usize) -> Vec<Delivery> {
+        let mut messages = Vec::new();
+        while messages.len() < count {
+            let path = "/v1/messages?wait_s=20";
+            let (status, answer) = self.call(Method::GET, path, token(agent), &Value::Null).await;
+            assert_eq!(status, 200, "{answer}");
+            let more: Vec<Delivery> = serde_json::from_value(answer["messages"].clone()).unwrap();
+            assert!(!more.is_empty(), "a message should have come");
+            messages.extend(more);
+        }
+        messages
+    }
+
+    pub(crate) async fn settle(&self, agent: &AgentInfo, disposition: Value) -> u64 {
+        let (status, answer) =
+            self.call(Method::POST, "/v1/settle", token(agent), &disposition).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["settled"].as_u64().unwrap()
+    }
+
+    /// Waits until a message has reached a state or its end, and returns its states.
+    pub(crate) async fn states(&self, agent: &AgentInfo, id: &str, wait: &str) -> Vec<String> {
+        let path = format!("/v1/messages/{id}/trace?wait={wait}&timeout_s=20");
+        let (status, answer) = self.call(Method::GET, &path, token(agent), &Value::Null).await;
+        assert_eq!(status, 200, "{answer}");
+        let trace: Trace = serde_json::from_value(answer).unwrap();
+        trace.states.into_iter().map(|rung| rung.state).collect()
+    }
+
+    pub(crate) async fn status(&self) -> Status {
+        self.admin(Method::GET, "/admin/status", Value::Null).await
+    }
+
+    pub(crate) async fn allow(&self, agent: &AgentInfo, who: &str) {
+        let path = format!("/admin/agents/{}/allow", agent.name);
+        let _relation: Value = self.admin(Method::POST, &path, json!({ "who": who })).await;
+    }
+
+    /// Posts an envelope to the public listener; returns the status and the code of a problem.
+    pub(crate) async fn post(&self, envelope: &[u8]) -> (StatusCode, Option<String>) {
+        let request = Request::post(format!("{}/didcomm", self.node.ready().url))
+            .header(header::CONTENT_TYPE, "application/didcomm-encrypted+json")
+            .body(Full::new(Bytes::copy_from_slice(envelope)))
+            .unwrap();
+        let answer = self.client.request(request).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice::<Problem>(&body).ok().map(|problem| problem.code))
+    }
+}
+
+pub(crate) fn token(agent: &AgentInfo) -> &str {
+    agent.token.as_deref().unwrap()
+}
+
+/// A peer with a did:peer, an endpoint, and no idea of Comity.
+pub(crate) struct Foreigner {
+    pub(crate) did: Did,
+    document: DidDocument,
+    signing: SigningKey,
+    agreement: AgreementKey,
+    posts: mpsc::Receiver<Vec<u8>>,
+}
+
+impl Foreigner {
+    pub(crate) async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/in", listener.local_addr().unwrap());
+        let (signing, agreement) =
+            (SigningKey::generate(&mut rng()), AgreementKey::generate(&mut rng()));
+        let keys = [signing.public(), agreement.public()];
+        let did = did::peer::create_4(&keys, &[Endpoint::new(uri)]).unwrap().long;
+        let document = resolve_self_contained(&did).unwrap().unwrap();
+        let (sink, posts) = mpsc::channel(64);
+        let app = axum::Router::new().fallback(move |body: Bytes| {
+            let sink = sink.clone();
+            async move {
+                sink.send(body.to_vec()).await.unwrap();
+                StatusCode::ACCEPTED
+            }
+        });
+        let limits = comity_net::ListenLimits::default();
+        tokio::spawn(comity_net::serve(
+            listener,
+            app,
+            limits,
+            Arc::default(),
+            std::future::pending(),
+        ));
+        Self { did, document, signing, agreement, posts }
+    }
+
+    pub(crate) fn message(&self, id: &str, type_: &str, to: &AgentInfo) -> Message {
+        let mut message = Message::new(MessageId::parse(id).unwrap(), type_.parse().unwrap());
+        message.from = Some(self.did.clone());
+        message.to = vec![to.did.parse().unwrap()];
+        message
+    }
+
+    /// Signs and seals a message for an agent of a node.
+    pub(crate) async fn seal(&self, stand: &Stand, message: &Message) -> Vec<u8> {
+        let to = message.to.first().unwrap();
+        let path = format!("/admin/resolve?who={}", to.as_str().replace('%', "%25"));
+        let resolved: Value = stand.admin(Method::GET, &path, Value::Null).await;
+        let document = resolved["document"].to_string();
+        let document = DidDocument::parse(document.as_bytes(), to).unwrap();
+        let recipients: Vec<_> =
+            document.agreement_keys().map(|(kid, key)| (kid.clone(), key.clone())).collect();
+        let kid = self.document.signing_keys().next().unwrap().0.clone();
+        let enc = ContentEncryption::A256Gcm;
+        let protection = Protection::Accountable { kid: &kid, key: &self.signing, enc };
+        let sealed = seal(message, protection, &recipients, &mut rng()).unwrap();
+        sealed.envelope.into_bytes()
+    }
+
+    /// Waits for a message, and opens it with every check.
+    pub(crate) async fn receive(&mut self, stand: &Stand) -> Message {
+        let envelope = self.posts.recv().await.unwrap();
+        let kid = self.document.agreement_keys().next().unwrap().0.clone();
+        let keys = |asked: &_| (*asked == kid).then(|| self.agreement.clone());
+        // The only senders here are the node and its agents; their documents are fetched beforehand.
+        let agents: Vec<AgentInfo> = stand.admin(Method::GET, "/admin/agents", Value::Null).await;
+        let mut documents = Vec::new();
+        for did in agents.into_iter().map(|agent| agent.did).chain([stand.node.ready().did.clone()])
+        {
+            let path = format!("/admin/resolve?who={}", did.replace('%', "%25"));
+            let resolved: Value = stand.admin(Method::GET, &path, Value::Null).await;
+            let text = resolved["document"].to_string();
+            documents.push(Arc::new(
+                DidDocument::parse(text.as_bytes(), &did.parse().unwrap()).unwrap(),
+            ));
+        }
+        let known = |did: &Did| documents.iter().find(|document| document.id == *did).cloned();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let now = UnixTime(now.as_secs());
+        open(&envelope, &OpenPolicy::default(), now, &keys, &known).unwrap().message
+    }
+
+    /// Whether nothing has come that was not received.
+    pub(crate) fn has_nothing(&mut self) -> bool {
+        self.posts.try_recv().is_err()
+    }
+}
