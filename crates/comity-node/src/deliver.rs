@@ -91,9 +91,15 @@ impl Mailboxes {
         });
     }
 
-    /// Forgets a message that left its mailbox.
-    pub(crate) fn forget(&self, mailbox: MailboxKey, seq: Seq) {
-        self.with(mailbox, |hands| hands.out.remove(&seq));
+    /// Forgets messages that left their mailbox; says whether the agent's hands had been full.
+    pub(crate) fn forget(&self, mailbox: MailboxKey, seqs: &[Seq]) -> bool {
+        self.with(mailbox, |hands| {
+            let was_full = hands.room(Instant::now()) == 0;
+            for seq in seqs {
+                hands.out.remove(seq);
+            }
+            was_full
+        })
     }
 
     /// Puts a message before the agent whose place in the mailbox may have been passed already: an approved request.
@@ -154,22 +160,21 @@ impl Holder {
 
 impl Hands {
     /// How many more messages the agent may hold.
-    fn room(&self) -> usize {
-        let held = self.out.values().filter(|lease| lease.holder.is_some()).count();
+    fn room(&self, now: Instant) -> usize {
+        let held = self.out.values().filter(|lease| !lease.is_over(now)).count();
         UNACKNOWLEDGED_MAX.saturating_sub(held)
     }
 
     /// Messages that were handed over before and came back, or whose lease ran out.
     fn returned(&self, now: Instant, limit: usize) -> Vec<Seq> {
-        let is_free = |lease: &Lease| match (lease.holder, lease.until) {
-            (None, _) => true,
-            (Some(_), until) => until.is_some_and(|until| until <= now),
-        };
-        self.out
-            .iter()
-            .filter(|(_, lease)| is_free(lease))
-            .map(|(seq, _)| *seq)
-            .take(limit)
-            .collect()
+        let over = self.out.iter().filter(|(_, lease)| lease.is_over(now));
+        over.map(|(seq, _)| *seq).take(limit).collect()
+    }
+}
+
+impl Lease {
+    /// Whether the message may be handed to somebody else: given back, or held for too long.
+    fn is_over(&self, now: Instant) -> bool {
+        self.holder.is_none() || self.until.is_some_and(|until| until <= now)
     }
 }

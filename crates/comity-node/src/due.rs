@@ -11,7 +11,7 @@ use comity_core::refusal::Refusal;
 use comity_didcomm::{Did, MessageId, UnixTime};
 use comity_store::records::due::{self, Due, DueRow};
 use comity_store::records::{MessageKey, ladder, mailbox, outbox};
-use comity_store::{Batch, CommitError, MailboxKey, Seq, StoreFault};
+use comity_store::{Batch, CommitError, MailboxKey, Seq, StoreFault, Wake as _};
 
 use crate::home::Home;
 use crate::limits::{DUE_ROWS_MAX, DUE_TICK};
@@ -84,7 +84,9 @@ async fn expire_message(
         mailbox::settle(&mut batch, seq, &received, &expired(home));
     }
     commit(home, batch).await?;
-    home.mailboxes.forget(mailbox, seq);
+    if home.mailboxes.forget(mailbox, &[seq]) {
+        home.wake.wake(&mailbox);
+    }
     home.notices.wake();
     Ok(())
 }

@@ -35,6 +35,8 @@ pub(crate) struct Home {
     pub(crate) mailboxes: Mailboxes,
     pub(crate) transmitter: Transmitter,
     pub(crate) notices: Notices,
+    /// Digests of DID documents that are in the store.
+    pub(crate) documents: Cache<String, ()>,
     /// Messages that were just opened, so that handing them over opens none again.
     pub(crate) opened: Cache<u64, Arc<Commit>, ByEnvelope>,
 }

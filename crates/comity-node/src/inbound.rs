@@ -7,6 +7,7 @@ use comity_core::refusal::Refusal;
 use comity_core::trust::{Facts, Question, Recipient};
 use comity_didcomm::Did;
 use comity_net::Source;
+use comity_store::records::mailbox::Snapshot;
 use comity_store::records::{mailbox, mailbox_key, outbox, relations};
 use comity_store::{Batch, StoreFault, Wake as _};
 
@@ -105,7 +106,12 @@ async fn facts(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
 /// Writes everything about a message in one batch, with the report to a refused sender and what the message told about our own.
 async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreFault> {
     let mut batch = Batch::new();
-    let kept = mailbox::keep(&mut batch, commit);
+    let document = &commit.received().document;
+    let snapshot = match home.documents.get(document) {
+        Some(()) => Snapshot::Kept,
+        None => Snapshot::New,
+    };
+    let kept = mailbox::keep(&mut batch, commit, snapshot);
     let learned = learn::from_message(home, &mut batch, commit).await?;
     let mut report = None;
     if let Placement::Refused(refusal, Some(message)) = commit.placement() {
@@ -123,6 +129,9 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
     let is_written = result.is_ok();
     let written = mailbox::written(home.store.as_ref(), kept, result).await?;
     if is_written {
+        if matches!(commit.placement(), Placement::Mailbox | Placement::Request) {
+            home.documents.insert(document.clone(), ());
+        }
         home.notices.wake();
         learned.tell(home);
         if let Some(report) = report {

@@ -77,3 +77,6 @@ pub const ENVELOPES_UNDER_WAY_MAX: usize = 512;
 
 /// What a peer that was turned away for the moment reads in `Retry-After`, in seconds.
 pub const RETRY_AFTER_S: u64 = 1;
+
+/// Digests of stored DID documents that are remembered, so that a document is not written with each message.
+pub const DOCUMENTS_MAX: usize = 4_096;

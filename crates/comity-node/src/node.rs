@@ -20,6 +20,7 @@ use comity_net::{
 };
 use comity_store::records::agents::{self, AgentRecord, NodeRecord};
 use comity_store::{Batch, CommitError, FjallStore, LocalWake, Store, StoreFault};
+use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use thiserror::Error;
@@ -34,7 +35,7 @@ use crate::deliver::Mailboxes;
 use crate::home::{Home, opened_cache};
 use crate::identities::{Identities, Identity};
 use crate::keystore::{KeySource, Keys, Keystore, KeystoreError, write_private};
-use crate::limits::{AGENTS_MAX, STOP_DEADLINE};
+use crate::limits::{AGENTS_MAX, DOCUMENTS_MAX, STOP_DEADLINE};
 use crate::local::{self, Local};
 use crate::notices::Notices;
 use crate::problem::{ApiCode, ApiError};
@@ -315,6 +316,7 @@ async fn home(
         mailboxes: Mailboxes::default(),
         transmitter: Transmitter::default(),
         notices: Notices::default(),
+        documents: Cache::new(DOCUMENTS_MAX),
         opened: opened_cache(),
         config,
     }))

@@ -165,7 +165,7 @@ fn first_names(group: &str) -> impl Iterator<Item = &str> {
 /// Tells whether a file of `src` is compiled for tests only, by the name that the conventions give
 /// it.
 fn is_test(path: &str) -> bool {
-    path.ends_with("/tests.rs") || path.contains("/tests/")
+    path.ends_with("/tests.rs") || path.ends_with("/testing.rs") || path.contains("/tests/")
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(crate) async fn hand_over(
     let now = Instant::now();
     let until = lease.map(|lease| now + lease);
     let (returned, cursor, limit) = home.mailboxes.with(mailbox, |hands| {
-        let limit = limit.min(hands.room());
+        let limit = limit.min(hands.room(now));
         let returned = hands.returned(now, limit);
         // They are this holder's from now on; another one that asks meanwhile gets others.
         for seq in &returned {
@@ -49,7 +49,7 @@ pub(crate) async fn hand_over(
     for seq in &returned {
         match mailbox::row(home.store.as_ref(), mailbox, *seq).await? {
             Some(received) => handed.push(Handed { seq: *seq, received, times: 0 }),
-            None => home.mailboxes.forget(mailbox, *seq),
+            None => drop(home.mailboxes.forget(mailbox, &[*seq])),
         }
     }
     let fresh = limit.saturating_sub(handed.len());

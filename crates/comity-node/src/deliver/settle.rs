@@ -9,10 +9,11 @@ use comity_core::record::Received;
 use comity_core::refusal::Refusal;
 use comity_didcomm::problem::{ProblemCode, ProblemReport};
 use comity_store::records::{mailbox, mailbox_key, outbox};
-use comity_store::{Batch, CommitError, Seq, StoreFault};
+use comity_store::{Batch, CommitError, MailboxKey, Seq, StoreFault, Wake as _};
 
 use crate::home::Home;
 use crate::identities::Identity;
+use crate::limits::HAND_OVER_MAX;
 use crate::outbound;
 
 /// Does what an agent says about messages; returns how many are out of the mailbox thereby or before.
@@ -24,7 +25,10 @@ pub(crate) async fn settle(
     match disposition {
         Disposition::Ack { deliveries } => {
             let seqs: Vec<Seq> = deliveries.iter().copied().map(Seq).collect();
-            acknowledge(home, agent, &seqs).await?;
+            // In steps of bounded size, however many are named.
+            for some in seqs.chunks(HAND_OVER_MAX) {
+                acknowledge(home, agent, some).await?;
+            }
             Ok(seqs.len())
         }
         Disposition::Refuse { delivery, code, reason } => {
@@ -48,12 +52,19 @@ async fn acknowledge(home: &Arc<Home>, agent: &Identity, seqs: &[Seq]) -> Result
             commit(home, processed(home, std::slice::from_ref(row))).await?;
         }
     }
+    left(home, mailbox, seqs);
+    Ok(())
+}
+
+/// Forgets what left a mailbox, and lets the agent have more if its hands were full.
+fn left(home: &Home, mailbox: MailboxKey, seqs: &[Seq]) {
     for seq in seqs {
-        home.mailboxes.forget(mailbox, *seq);
         home.opened.remove(&seq.0);
     }
+    if home.mailboxes.forget(mailbox, seqs) {
+        home.wake.wake(&mailbox);
+    }
     home.notices.wake();
-    Ok(())
 }
 
 fn processed(home: &Home, rows: &[(Seq, Received)]) -> Batch {
@@ -101,8 +112,7 @@ async fn refuse(
             home.transmitter.wake(home, report.outgoing());
         }
     }
-    home.mailboxes.forget(mailbox, seq);
-    home.notices.wake();
+    left(home, mailbox, &[seq]);
     Ok(())
 }
 

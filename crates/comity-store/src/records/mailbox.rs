@@ -39,8 +39,17 @@ pub struct Kept {
     message: MessageKey,
 }
 
+/// Whether the sender's document has to be stored with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Snapshot {
+    /// It is in the store.
+    Kept,
+    /// It may not be.
+    New,
+}
+
 /// Adds everything about one inbound message to a batch.
-pub fn keep(batch: &mut Batch, commit: &Commit) -> Kept {
+pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot) -> Kept {
     let received = commit.received();
     let message = MessageKey::received(&received.recipient, &received.sender, &received.id);
     let known =
@@ -59,11 +68,11 @@ pub fn keep(batch: &mut Batch, commit: &Commit) -> Kept {
     }
     match commit.placement() {
         Placement::Mailbox => {
-            put_body(batch, commit);
+            put_body(batch, commit, snapshot);
             put_row(batch, received);
         }
         Placement::Request => {
-            put_body(batch, commit);
+            put_body(batch, commit, snapshot);
             put_request(batch, commit);
         }
         Placement::Home | Placement::Refused(..) => {}
@@ -301,9 +310,11 @@ pub async fn forget(
     Ok(())
 }
 
-fn put_body(batch: &mut Batch, commit: &Commit) {
+fn put_body(batch: &mut Batch, commit: &Commit, snapshot: Snapshot) {
     batch.put_stamped_key(Keyspace::Body, b"m", commit.envelope());
-    documents::put(batch, &commit.received().document, commit.document());
+    if snapshot == Snapshot::New {
+        documents::put(batch, &commit.received().document, commit.document());
+    }
 }
 
 fn put_row(batch: &mut Batch, received: &Received) {
