@@ -15,7 +15,7 @@ pub use address::Addressed;
 pub use authorize::Authorized;
 pub use pack::{Packed, SenderKeys};
 pub use queue::{Queued, Stored};
-pub use transmit::{Attempt, Step, after_attempt};
+pub use transmit::{Attempt, REFUSED_WITHOUT_CODE, Step, after_attempt};
 pub use wait::{Check, next_check};
 
 use std::sync::Arc;

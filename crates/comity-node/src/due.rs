@@ -68,6 +68,12 @@ async fn handle(
             }
         }
         Due::CheckSent(message) => return check_sent(home, batch, *message, now, queries).await,
+        Due::ReportExpired(message) => {
+            if let Some(sent) = outbox::sent(store, *message).await? {
+                let report = transmit::report(home, &sent, Refusal::Expired.code(), State::Expired);
+                return transmit::commit_with(home, batch, report.await).await;
+            }
+        }
         Due::ForgetReceived(message) => mailbox::forget(store, &mut batch, *message).await?,
         Due::ForgetSent(message) => outbox::forget(store, &mut batch, *message).await?,
     }

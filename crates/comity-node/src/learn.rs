@@ -11,6 +11,7 @@ use comity_core::receipt::{self, QueryItem, Receipt, Rung, State};
 use comity_core::record::{Notice, Sent};
 use comity_core::trust::subject;
 use comity_didcomm::{Did, Message};
+use comity_store::records::due::Due;
 use comity_store::records::{MessageKey, ladder, mailbox, notices, outbox};
 use comity_store::{Batch, StoreFault};
 
@@ -94,7 +95,11 @@ pub(crate) async fn from_receipts(
         let message = MessageKey::sent(&receipt.from, &receipt.id);
         let Some(sent) = outbox::sent(home.store.as_ref(), message).await? else { continue };
         if let Some(rung) = receipt::apply(receipt, &sent, signer) {
-            learned.climb(home, batch, &sent, rung).await?;
+            let expired = rung.state == State::Expired;
+            if learned.climb(home, batch, &sent, rung).await? && expired {
+                // Its sender hears of it from us; a refusal it hears of from the recipient.
+                Due::ReportExpired(message).put(batch, home.now());
+            }
         } else {
             tracing::warn!(%signer, "a receipt does not fit the message it names");
         }

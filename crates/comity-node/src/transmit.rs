@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use comity_core::inbound::{Arrival, Outcome, problem_report};
-use comity_core::outbound::{Attempt, Step, after_attempt};
+use comity_core::outbound::{Attempt, Queued, REFUSED_WITHOUT_CODE, Step, after_attempt};
 use comity_core::receipt::{Rung, State};
-use comity_core::record::{Outgoing, OutgoingKind, key_hash};
+use comity_core::record::{Outgoing, OutgoingKind, Sent, key_hash};
 use comity_core::refusal::Refusal;
 use comity_didcomm::Did;
 use comity_didcomm::problem::{ProblemCode, ProblemReport};
@@ -257,24 +257,45 @@ pub(crate) async fn fail(
     let mut learned = Learned::default();
     let mut report = None;
     if learned.climb(home, &mut batch, &sent, rung).await? {
-        let comment = match state {
-            State::Expired => "The message expired before it was processed",
-            _ => "The recipient's home refused the message",
-        };
-        if let Ok(code) = ProblemCode::parse(code) {
-            let problem = ProblemReport::new(code, comment);
-            let message =
-                problem_report(&home.did, sender, &sent.id, &sent.thid, problem, home.now());
-            report = outbound::prepare_notice(home, message).await.ok();
-        }
+        report = self::report(home, &sent, code, state).await;
     }
-    if let Some(report) = &report {
-        outbox::enqueue(&mut batch, report);
+    commit_with(home, batch, report).await?;
+    learned.tell(home);
+    Ok(())
+}
+
+/// Packs the home's report to the sender of a message that came to nothing.
+pub(crate) async fn report(
+    home: &Arc<Home>,
+    sent: &Sent,
+    code: &str,
+    state: State,
+) -> Option<Arc<Queued>> {
+    let comment = match state {
+        State::Expired => "The message expired before it was processed",
+        _ => "The recipient's home refused the message",
+    };
+    // A peer's code may be anything.
+    let code =
+        ProblemCode::parse(code).or_else(|_| ProblemCode::parse(REFUSED_WITHOUT_CODE)).ok()?;
+    let problem = ProblemReport::new(code, comment);
+    let (from, to) = (&home.did, &sent.sender);
+    let message = problem_report(from, to, &sent.id, &sent.thid, problem, home.now());
+    outbound::prepare_notice(home, message).await.ok()
+}
+
+/// Commits a batch together with a message of the home's own, if there is one, and sets out to carry that.
+pub(crate) async fn commit_with(
+    home: &Arc<Home>,
+    mut batch: Batch,
+    notice: Option<Arc<Queued>>,
+) -> Result<(), StoreFault> {
+    if let Some(notice) = &notice {
+        outbox::enqueue(&mut batch, notice);
     }
     commit(home, batch).await?;
-    learned.tell(home);
-    if let Some(report) = report {
-        home.transmitter.wake(home, report.outgoing());
+    if let Some(notice) = notice {
+        home.transmitter.wake(home, notice.outgoing());
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ pub enum Step {
 }
 
 /// Code for a refusal by a peer that named none.
-const REFUSED_WITHOUT_CODE: &str = "e.p.xfer.refused";
+pub const REFUSED_WITHOUT_CODE: &str = "e.p.xfer.refused";
 
 /// Decides what follows from an attempt. `attempts` counts those made, this one included; `jitter` is random in 0..1 and spreads the retries of many.
 #[must_use]

@@ -25,6 +25,8 @@ pub enum Due {
     ForgetReceived(MessageKey),
     /// A sent message need not be remembered any more.
     ForgetSent(MessageKey),
+    /// A peer has said that a sent message expired, and its sender is to be told.
+    ReportExpired(MessageKey),
 }
 
 const CHECK_SENT: u8 = b'c';
@@ -32,6 +34,7 @@ const EXPIRE_MESSAGE: u8 = b'e';
 const EXPIRE_REQUEST: u8 = b'q';
 const FORGET_RECEIVED: u8 = b'f';
 const FORGET_SENT: u8 = b'g';
+const REPORT_EXPIRED: u8 = b'r';
 
 impl Due {
     /// Adds it to a batch.
@@ -57,6 +60,7 @@ impl Due {
             }
             Self::ForgetReceived(message) => keys::due(at, FORGET_RECEIVED, &message.0),
             Self::ForgetSent(message) => keys::due(at, FORGET_SENT, &message.0),
+            Self::ReportExpired(message) => keys::due(at, REPORT_EXPIRED, &message.0),
         }
     }
 
@@ -83,6 +87,7 @@ impl Due {
             }
             FORGET_RECEIVED => Ok(Self::ForgetReceived(message()?)),
             FORGET_SENT => Ok(Self::ForgetSent(message()?)),
+            REPORT_EXPIRED => Ok(Self::ReportExpired(message()?)),
             _ => Err(unreadable()),
         }
     }
