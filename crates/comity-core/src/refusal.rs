@@ -86,6 +86,8 @@ refusals! {
         sender: "Name the recipient in the to header", operator: "Nothing: somebody may have passed on a message meant for others";
     DidUnresolvable = "e.p.did.unresolvable", Transport 400, "The sender's DID document cannot be had or is not valid",
         sender: "Publish a valid document at the DID's own address, reachable from the Internet over https", operator: "On a closed network, see --dev";
+    DidUnavailable = "e.p.did.unavailable", Transport 503, "The sender's DID document cannot be had at this moment",
+        sender: "Try again after the time in Retry-After; see that the document can be fetched", operator: "Nothing, unless it is the same for all senders: then see to DNS and the network";
     RotationInvalid = "e.m.did.from-prior", Transport 400, "The from_prior header does not prove a rotation to this sender",
         sender: "Sign from_prior with a key of the prior DID, with sub equal to from", operator: "Nothing";
     Expired = "e.m.req.time.expired", Transport 400, "The message had expired when it came",
@@ -120,7 +122,7 @@ impl Refusal {
     /// Whether the sender's home should try the same bytes again later.
     #[must_use]
     pub const fn is_temporary(self) -> bool {
-        matches!(self, Self::Busy | Self::MailboxFull)
+        matches!(self, Self::Busy | Self::DidUnavailable | Self::MailboxFull)
     }
 
     /// Returns the refusal as the report that its sender gets.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use comity_core::limits::QUERY_IDS_MAX;
+use comity_core::limits::{HISTORY_S, QUERY_IDS_MAX};
 use comity_core::outbound::{Check, next_check};
 use comity_core::receipt::{QueryItem, Rung, State, compose_query};
 use comity_core::record::Sent;
@@ -56,7 +56,8 @@ async fn handle(
 ) -> Result<(), StoreFault> {
     let store = home.store.as_ref();
     match &row.due {
-        Due::ExpireMessage(mailbox, seq) => {
+        Due::ExpireMessage { mailbox, seq, message } => {
+            Due::ForgetReceived(*message).put(&mut batch, now.saturating_add(HISTORY_S));
             return expire_message(home, batch, *mailbox, *seq).await;
         }
         Due::ExpireRequest { recipient, sender } => {
@@ -109,7 +110,10 @@ async fn check_sent(
     let rungs = ladder::sent_rungs(store, message).await?;
     let position = outbox::position(store, message).await?;
     match next_check(&sent, &rungs, position.is_some(), now) {
-        Check::Settled => commit(home, batch).await,
+        Check::Settled => {
+            forget_later(&mut batch, &sent, message, now);
+            commit(home, batch).await
+        }
         Check::Wait { next } => {
             Due::CheckSent(message).put(&mut batch, next);
             commit(home, batch).await
@@ -128,6 +132,7 @@ async fn check_sent(
             commit(home, batch).await
         }
         Check::Expire => {
+            forget_later(&mut batch, &sent, message, now);
             if let Some((destination, seq)) = position {
                 take_out(home, &mut batch, &sent, destination, seq).await?;
             }
@@ -135,6 +140,11 @@ async fn check_sent(
             transmit::fail(home, batch, &sent.sender, &sent.id, State::Expired, code).await
         }
     }
+}
+
+/// Plans to forget a sent message whose ladder has ended, when no repeat or question about it can come any more.
+fn forget_later(batch: &mut Batch, sent: &Sent, message: MessageKey, now: UnixTime) {
+    Due::ForgetSent(message).put(batch, now.max(sent.expires).saturating_add(HISTORY_S));
 }
 
 async fn take_out(

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use comity_core::inbound::Commit;
-use comity_didcomm::{Did, UnixTime};
+use comity_didcomm::{Did, DidDocument, UnixTime};
 use comity_net::{Deliverer, Fetcher, Resolver};
+use comity_store::records::MessageKey;
 use comity_store::{LocalWake, Store};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -37,16 +38,18 @@ pub(crate) struct Home {
     pub(crate) notices: Notices,
     /// Digests of DID documents that are in the store.
     pub(crate) documents: Cache<String, ()>,
+    /// Documents that are in the store as the last of their DIDs.
+    pub(crate) last_documents: Cache<Did, Arc<DidDocument>>,
     /// Messages that were just opened, so that handing them over opens none again.
-    pub(crate) opened: Cache<u64, Arc<Commit>, ByEnvelope>,
+    pub(crate) opened: Cache<MessageKey, Arc<Commit>, ByEnvelope>,
 }
 
 /// Weighs an opened message by its envelope, which is about half of what it takes.
 #[derive(Clone)]
 pub(crate) struct ByEnvelope;
 
-impl Weighter<u64, Arc<Commit>> for ByEnvelope {
-    fn weight(&self, _seq: &u64, commit: &Arc<Commit>) -> u64 {
+impl Weighter<MessageKey, Arc<Commit>> for ByEnvelope {
+    fn weight(&self, _message: &MessageKey, commit: &Arc<Commit>) -> u64 {
         2 * commit.envelope().len() as u64
     }
 }
@@ -67,7 +70,7 @@ impl Home {
     }
 }
 
-pub(crate) fn opened_cache() -> Cache<u64, Arc<Commit>, ByEnvelope> {
+pub(crate) fn opened_cache() -> Cache<MessageKey, Arc<Commit>, ByEnvelope> {
     Cache::with_weighter(4_096, OPENED_BYTES_MAX, ByEnvelope)
 }
 

@@ -8,7 +8,7 @@ use comity_core::trust::{Facts, Question, Recipient};
 use comity_didcomm::Did;
 use comity_net::Source;
 use comity_store::records::mailbox::Snapshot;
-use comity_store::records::{mailbox, mailbox_key, outbox, relations};
+use comity_store::records::{mailbox, mailbox_key, message_key, outbox, relations};
 use comity_store::{Batch, StoreFault, Wake as _};
 
 use crate::home::Home;
@@ -55,6 +55,9 @@ async fn attempt(home: &Arc<Home>, arrival: Arrival) -> (Outcome, Option<Fetched
                 }
                 Err(error) => {
                     tracing::debug!(%did, %error, "a sender's document was not had");
+                    if error.is_transient() {
+                        return (Outcome::TurnedAway(Refusal::DidUnavailable), fetched);
+                    }
                     Input::Unresolvable(did)
                 }
             },
@@ -67,7 +70,6 @@ async fn attempt(home: &Arc<Home>, arrival: Arrival) -> (Outcome, Option<Fetched
                 Err(fault) => return (unavailable(&fault), fetched),
             },
             Output::Deliver(delivered) => {
-                home.opened.insert(delivered.seq(), Arc::clone(delivered.commit()));
                 home.wake.wake(&mailbox_key(delivered.recipient()));
                 continue;
             }
@@ -124,6 +126,10 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         if let Some(report) = &report {
             outbox::enqueue(&mut batch, report);
         }
+    }
+    if matches!(commit.placement(), Placement::Mailbox) {
+        // Before the commit: the agent may be handed the message the moment it is durable.
+        home.opened.insert(message_key(commit.received()), Arc::clone(commit));
     }
     let result = home.store.commit(batch).await;
     let is_written = result.is_ok();

@@ -39,9 +39,8 @@ impl Learned {
         rung: Rung,
     ) -> Result<bool, StoreFault> {
         let message = MessageKey::sent(&sent.sender, &sent.id);
-        let known = ladder::sent_rungs(home.store.as_ref(), message).await?;
-        let repeated = known.iter().any(|old| old.state == rung.state)
-            || self.events.iter().any(|event| event.is(sent, rung.state));
+        let repeated = self.events.iter().any(|event| event.is(sent, rung.state))
+            || ladder::has_reached(home.store.as_ref(), message, rung.state).await?;
         if repeated {
             return Ok(false);
         }

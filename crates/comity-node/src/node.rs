@@ -317,6 +317,7 @@ async fn home(
         transmitter: Transmitter::default(),
         notices: Notices::default(),
         documents: Cache::new(DOCUMENTS_MAX),
+        last_documents: Cache::new(DOCUMENTS_MAX),
         opened: opened_cache(),
         config,
     }))

@@ -7,11 +7,12 @@ use comity_core::outbound::{
     Accountability, Input, Outbound, Output, Queued, Residence, Stored, Submission, Unsendable,
 };
 use comity_core::protocol::BASIC_MESSAGE;
+use comity_core::receipt::State;
 use comity_core::record::OutgoingKind;
-use comity_didcomm::{Attachment, Did, Message, MessageId, MessageType};
-use comity_net::Handle;
+use comity_didcomm::{Attachment, Did, DidDocument, Message, MessageId, MessageType};
+use comity_net::{Handle, Source};
 use comity_store::Batch;
-use comity_store::records::{MessageKey, ladder, outbox};
+use comity_store::records::{MessageKey, documents, ladder, outbox};
 use thiserror::Error;
 
 use crate::home::Home;
@@ -37,13 +38,24 @@ pub(crate) async fn send(
     request: SendRequest,
 ) -> Result<SendAnswer, SendError> {
     let submission = submission(home, from, request).await?;
-    let queued = submit(home, submission).await?;
+    let (queued, novelty) = submit(home, submission).await?;
     let sent = queued.sent();
-    let message = MessageKey::sent(&sent.sender, &sent.id);
-    let rungs = ladder::sent_rungs(home.store.as_ref(), message).await;
-    let rungs = rungs.map_err(|_fault| Unsendable::Unavailable)?;
-    let state = rungs.last().map_or("queued", |rung| rung.state.as_str());
-    Ok(SendAnswer { id: sent.id.clone(), thid: sent.thid.clone(), state: state.to_owned() })
+    let mut state = State::Queued;
+    if novelty == Novelty::Repeated {
+        let message = MessageKey::sent(&sent.sender, &sent.id);
+        let rungs = ladder::sent_rungs(home.store.as_ref(), message).await;
+        let rungs = rungs.map_err(|_fault| Unsendable::Unavailable)?;
+        state = rungs.last().map_or(state, |rung| rung.state);
+    }
+    let (id, thid) = (sent.id.clone(), sent.thid.clone());
+    Ok(SendAnswer { id, thid, state: state.as_str().to_owned() })
+}
+
+/// Whether a submission was stored by this call or by an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Novelty {
+    New,
+    Repeated,
 }
 
 /// Resolves a DID or a handle to a DID.
@@ -59,15 +71,16 @@ pub(crate) async fn resolve_who(home: &Home, who: &str) -> Result<Did, SendError
 }
 
 /// Stores a submission in the outbox and sets out to transmit it.
-pub(crate) async fn submit(
+async fn submit(
     home: &Arc<Home>,
     submission: Submission,
-) -> Result<Arc<Queued>, Unsendable> {
+) -> Result<(Arc<Queued>, Novelty), Unsendable> {
+    let mut novelty = Novelty::Repeated;
     let mut outbound = Outbound::new(submission, home.outbound_context());
     loop {
         let queued = match drive(home, &mut outbound).await {
             Step::Commit(queued) => queued,
-            Step::Done(result) => return result,
+            Step::Done(result) => return result.map(|queued| (queued, novelty)),
         };
         let mut batch = Batch::new();
         let enqueued = outbox::enqueue(&mut batch, &queued);
@@ -78,6 +91,7 @@ pub(crate) async fn submit(
             Stored::Unavailable
         });
         if stored == Stored::New {
+            novelty = Novelty::New;
             home.transmitter.wake(home, queued.outgoing());
         }
         outbound.handle_input(Input::Stored(stored), &mut rand::rng());
@@ -120,16 +134,13 @@ enum Step {
 async fn drive(home: &Arc<Home>, outbound: &mut Outbound) -> Step {
     loop {
         let input = match outbound.poll_output() {
-            Output::Resolve(did) => match home.resolver.resolve(&did).await {
-                Ok(resolved) => {
+            Output::Resolve(did) => match document(home, &did).await {
+                Some(document) => {
                     let here = home.identities.by_did(&did).is_some();
                     let residence = if here { Residence::Here } else { Residence::Elsewhere };
-                    Input::Document(Arc::clone(&resolved.document), residence)
+                    Input::Document(document, residence)
                 }
-                Err(error) => {
-                    tracing::debug!(%did, %error, "a recipient's document was not had");
-                    Input::Unresolvable
-                }
+                None => Input::Unresolvable,
             },
             Output::Keys(did) => match home.identities.by_did(&did) {
                 Some(identity) => Input::Keys(identity.sender_keys()),
@@ -141,6 +152,39 @@ async fn drive(home: &Arc<Home>, outbound: &mut Outbound) -> Step {
             _ => return Step::Done(Err(Unsendable::Unavailable)),
         };
         outbound.handle_input(input, &mut rand::rng());
+    }
+}
+
+/// Gets a recipient's document. One that cannot be had at this moment is replaced by the last that was: its home may be away for
+/// hours, and the message waits.
+async fn document(home: &Arc<Home>, did: &Did) -> Option<Arc<DidDocument>> {
+    match home.resolver.resolve(did).await {
+        Ok(resolved) => {
+            if resolved.source == Source::Fetched {
+                remember(home, &resolved.document).await;
+            }
+            Some(Arc::clone(&resolved.document))
+        }
+        Err(error) => {
+            tracing::debug!(%did, %error, "a recipient's document was not had");
+            let last = documents::last(home.store.as_ref(), did).await.ok().flatten();
+            last.filter(|_| error.is_transient()).map(Arc::new)
+        }
+    }
+}
+
+/// Keeps a document for when it cannot be had, once for each version.
+async fn remember(home: &Home, document: &Arc<DidDocument>) {
+    let known = home.last_documents.get(&document.id);
+    if known.is_some_and(|known| known == *document) {
+        return;
+    }
+    let mut batch = Batch::new();
+    documents::put_last(&mut batch, document);
+    match home.store.commit(batch).await {
+        Ok(_) => home.last_documents.insert(document.id.clone(), Arc::clone(document)),
+        // It is tried again with the next message.
+        Err(error) => tracing::warn!(%error, "a document was not remembered"),
     }
 }
 

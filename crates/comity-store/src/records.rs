@@ -14,7 +14,7 @@ pub mod notices;
 pub mod outbox;
 pub mod relations;
 
-pub use keys::{MessageKey, PeerKey, mailbox_key};
+pub use keys::{MessageKey, PeerKey, mailbox_key, message_key};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

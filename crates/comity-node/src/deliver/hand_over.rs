@@ -7,7 +7,7 @@ use comity_core::api::{Delivery, rfc3339};
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_didcomm::{Message, OpenPolicy, Opened, SenderProof, open};
-use comity_store::records::{documents, mailbox, mailbox_key};
+use comity_store::records::{documents, mailbox, mailbox_key, message_key};
 use comity_store::{Batch, Seq, StoreFault};
 use tokio::time::Instant;
 
@@ -76,13 +76,14 @@ pub(crate) async fn hand_over(
     Ok(handed)
 }
 
-/// Reads the oldest messages without handing them over.
+/// Reads messages after a position, oldest first, without handing them over.
 pub(crate) async fn peek(
     home: &Home,
     agent: &Identity,
+    after: Seq,
     limit: usize,
 ) -> Result<Vec<Handed>, StoreFault> {
-    let rows = mailbox::rows(home.store.as_ref(), mailbox_key(&agent.did), Seq(0), limit).await?;
+    let rows = mailbox::rows(home.store.as_ref(), mailbox_key(&agent.did), after, limit).await?;
     Ok(rows.into_iter().map(|(seq, received)| Handed { seq, received, times: 0 }).collect())
 }
 
@@ -108,7 +109,10 @@ pub(crate) async fn delivery(
     home: &Home,
     message: &Handed,
 ) -> Result<Option<Delivery>, StoreFault> {
-    if let Some(commit) = home.opened.get(&message.seq.0) {
+    // Another message under the same id may have been opened meanwhile; it is refused, and is not this one.
+    let opened = home.opened.get(&message_key(&message.received));
+    let opened = opened.filter(|commit| commit.received().digest == message.received.digest);
+    if let Some(commit) = opened {
         return Ok(Some(describe(message, commit.message(), commit.opened())));
     }
     let store = home.store.as_ref();

@@ -8,7 +8,7 @@ use comity_core::receipt::{Rung, State, bounded};
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
 use comity_didcomm::problem::{ProblemCode, ProblemReport};
-use comity_store::records::{mailbox, mailbox_key, outbox};
+use comity_store::records::{mailbox, mailbox_key, message_key, outbox};
 use comity_store::{Batch, CommitError, MailboxKey, Seq, StoreFault, Wake as _};
 
 use crate::home::Home;
@@ -43,6 +43,7 @@ async fn acknowledge(home: &Arc<Home>, agent: &Identity, seqs: &[Seq]) -> Result
     let mut rows = Vec::with_capacity(seqs.len());
     for seq in seqs {
         if let Some(received) = mailbox::row(home.store.as_ref(), mailbox, *seq).await? {
+            home.opened.remove(&message_key(&received));
             rows.push((*seq, received));
         }
     }
@@ -58,9 +59,6 @@ async fn acknowledge(home: &Arc<Home>, agent: &Identity, seqs: &[Seq]) -> Result
 
 /// Forgets what left a mailbox, and lets the agent have more if its hands were full.
 fn left(home: &Home, mailbox: MailboxKey, seqs: &[Seq]) {
-    for seq in seqs {
-        home.opened.remove(&seq.0);
-    }
     if home.mailboxes.forget(mailbox, seqs) {
         home.wake.wake(&mailbox);
     }

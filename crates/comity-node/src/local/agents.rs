@@ -10,9 +10,9 @@ use comity_core::api::{
 };
 use comity_core::receipt::{Rung, State as Reached};
 use comity_didcomm::Did;
-use comity_store::StoreFault;
 use comity_store::records::ladder::Ladder;
 use comity_store::records::{MessageKey, ladder, mailbox};
+use comity_store::{Seq, StoreFault};
 use serde::{Deserialize, Serialize};
 
 use super::Local;
@@ -58,6 +58,8 @@ pub(crate) struct Receive {
     /// Only look: nothing is handed over.
     #[serde(default)]
     peek: bool,
+    /// With `peek`: only messages whose `delivery` is larger.
+    after: Option<u64>,
 }
 
 /// Messages for the agent.
@@ -76,7 +78,7 @@ pub(crate) async fn receive(
 ) -> Result<Json<Messages>, ApiError> {
     let home = &local.home;
     let fetch = match query.peek {
-        true => Fetch::Peek,
+        true => Fetch::Peek { after: Seq(query.after.unwrap_or(0)) },
         false => Fetch::Lease(home.mailboxes.holder()),
     };
     let limit = query.limit.unwrap_or(HAND_OVER_MAX).clamp(1, HAND_OVER_MAX);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comity_core::receipt::State;
 use comity_store::records::{MessageKey, ladder, mailbox_key};
-use comity_store::{StoreFault, Wake as _};
+use comity_store::{Seq, StoreFault, Wake as _};
 use tokio::time::{Instant, timeout_at};
 
 use crate::deliver::{Handed, Holder, hand_over, peek};
@@ -17,8 +17,11 @@ use crate::limits::{LEASE, LONG_POLL_MAX, SLOW_POLL};
 pub(super) enum Fetch {
     /// Handed over until the lease runs out.
     Lease(Holder),
-    /// Only looked at.
-    Peek,
+    /// Only looked at, from a position on.
+    Peek {
+        /// The position.
+        after: Seq,
+    },
 }
 
 /// Fetches messages, waiting for the first if there is none.
@@ -34,7 +37,7 @@ pub(super) async fn messages(
     loop {
         let handed = match fetch {
             Fetch::Lease(holder) => hand_over(home, agent, holder, Some(LEASE), limit).await?,
-            Fetch::Peek => peek(home, agent, limit).await?,
+            Fetch::Peek { after } => peek(home, agent, after, limit).await?,
         };
         if !handed.is_empty() || deadline <= Instant::now() {
             return Ok(handed);

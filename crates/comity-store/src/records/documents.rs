@@ -14,6 +14,22 @@ pub(super) fn put(batch: &mut Batch, digest: &str, document: &DidDocument) {
     batch.put(Keyspace::Meta, &keys::join(b'D', &[digest.as_bytes()]), text.into_bytes());
 }
 
+/// Adds a document as the last that was had of its DID.
+pub fn put_last(batch: &mut Batch, document: &DidDocument) {
+    let key = keys::join(b'l', &[&keys::did_hash(&document.id)]);
+    batch.put(Keyspace::Meta, &key, document.to_json().to_string().into_bytes());
+}
+
+/// Reads the last document that was had of a DID: whoever is away can still be written to.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read, or holds no valid document there.
+pub async fn last(store: &dyn Store, id: &Did) -> Result<Option<DidDocument>, StoreFault> {
+    let row = store.get(Keyspace::Meta, &keys::join(b'l', &[&keys::did_hash(id)])).await?;
+    row.map(|row| parse(&row, id)).transpose()
+}
+
 /// Reads the document with a digest.
 ///
 /// # Errors
@@ -25,8 +41,10 @@ pub async fn document(
     digest: &str,
 ) -> Result<Option<DidDocument>, StoreFault> {
     let row = store.get(Keyspace::Meta, &keys::join(b'D', &[digest.as_bytes()])).await?;
-    let Some(row) = row else { return Ok(None) };
-    let document = DidDocument::parse(&row, id)
-        .map_err(|_| StoreFault::Corrupt("a stored DID document is not valid".to_owned()))?;
-    Ok(Some(document))
+    row.map(|row| parse(&row, id)).transpose()
+}
+
+fn parse(row: &[u8], id: &Did) -> Result<DidDocument, StoreFault> {
+    DidDocument::parse(row, id)
+        .map_err(|_| StoreFault::Corrupt("a stored DID document is not valid".to_owned()))
 }

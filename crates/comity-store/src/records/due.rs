@@ -12,8 +12,15 @@ use crate::wake::MailboxKey;
 pub enum Due {
     /// Look again at how far a sent message got.
     CheckSent(MessageKey),
-    /// A message in a mailbox expires.
-    ExpireMessage(MailboxKey, Seq),
+    /// A message in a mailbox expires, if it is still there; whether or not, it need not be remembered for ever.
+    ExpireMessage {
+        /// The mailbox.
+        mailbox: MailboxKey,
+        /// Its place there.
+        seq: Seq,
+        /// The message.
+        message: MessageKey,
+    },
     /// A request expires.
     ExpireRequest {
         /// Whose request row.
@@ -43,15 +50,20 @@ impl Due {
     }
 
     /// Adds the expiry of the message whose mailbox row is in the same batch.
-    pub(super) fn put_expiry(batch: &mut Batch, at: UnixTime, mailbox: MailboxKey) {
+    pub(super) fn put_expiry(
+        batch: &mut Batch,
+        at: UnixTime,
+        mailbox: MailboxKey,
+        message: MessageKey,
+    ) {
         let prefix = keys::due(at, EXPIRE_MESSAGE, &mailbox.0);
-        batch.put_stamped_key(Keyspace::Index, &prefix, Vec::new());
+        batch.put_stamped_key(Keyspace::Index, &prefix, message.0);
     }
 
     fn key(&self, at: UnixTime) -> Vec<u8> {
         match self {
             Self::CheckSent(message) => keys::due(at, CHECK_SENT, &message.0),
-            Self::ExpireMessage(mailbox, seq) => {
+            Self::ExpireMessage { mailbox, seq, .. } => {
                 keys::due(at, EXPIRE_MESSAGE, &[&mailbox.0[..], &seq.to_bytes()[..]].concat())
             }
             Self::ExpireRequest { recipient, sender } => {
@@ -66,6 +78,7 @@ impl Due {
 
     fn value(&self) -> Vec<u8> {
         match self {
+            Self::ExpireMessage { message, .. } => message.0.to_vec(),
             Self::ExpireRequest { recipient, sender } => super::encode(&(recipient, sender)),
             _ => Vec::new(),
         }
@@ -79,7 +92,8 @@ impl Due {
             EXPIRE_MESSAGE => {
                 let (mailbox, seq) = Seq::split_key(rest).ok_or_else(unreadable)?;
                 let mailbox = mailbox.try_into().map_err(|_| unreadable())?;
-                Ok(Self::ExpireMessage(MailboxKey(mailbox), seq))
+                let message = MessageKey(value.try_into().map_err(|_| unreadable())?);
+                Ok(Self::ExpireMessage { mailbox: MailboxKey(mailbox), seq, message })
             }
             EXPIRE_REQUEST => {
                 let (recipient, sender) = super::decode(value)?;

@@ -22,10 +22,11 @@
 //! | meta | `D` digest | a DID document as it was used |
 //! | meta | `e` agent subject | an operator's decision |
 //! | meta | `k` did | sealed keys |
+//! | meta | `l` did | the last DID document that was had of somebody written to |
 //! | meta | `node` | the node's own identity |
 
 use comity_core::receipt::State;
-use comity_core::record::key_hash;
+use comity_core::record::{Received, key_hash};
 use comity_core::trust::subject;
 use comity_didcomm::{Did, UnixTime};
 
@@ -66,6 +67,12 @@ pub struct PeerKey(pub [u8; 16]);
 #[must_use]
 pub fn mailbox_key(did: &Did) -> MailboxKey {
     MailboxKey(did_hash(did))
+}
+
+/// Returns the key of a received message.
+#[must_use]
+pub fn message_key(received: &Received) -> MessageKey {
+    MessageKey::received(&received.recipient, &received.sender, &received.id)
 }
 
 pub(super) fn did_hash(did: &Did) -> [u8; 16] {

@@ -107,6 +107,19 @@ pub async fn sent_rungs(store: &dyn Store, message: MessageKey) -> Result<Vec<Ru
     rungs_at(store, &keys::join(b't', &[&message.0])).await
 }
 
+/// Tells whether a sent message has reached a state.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn has_reached(
+    store: &dyn Store,
+    message: MessageKey,
+    state: State,
+) -> Result<bool, StoreFault> {
+    Ok(store.get(Keyspace::Index, &keys::rung_out(message, state)).await?.is_some())
+}
+
 async fn rungs_at(store: &dyn Store, prefix: &[u8]) -> Result<Vec<Rung>, StoreFault> {
     let rows = store.read(Keyspace::Index, KeyRange::prefix(prefix), State::ALL.len()).await?;
     rows.iter().map(|row: &Entry| Ok(decode_stamped(&row.value)?.0)).collect()

@@ -51,14 +51,12 @@ pub enum Snapshot {
 /// Adds everything about one inbound message to a batch.
 pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot) -> Kept {
     let received = commit.received();
-    let message = MessageKey::received(&received.recipient, &received.sender, &received.id);
+    let message = keys::message_key(received);
     let known =
         Known { received: received.clone(), rung: commit.rung().clone(), salt: *commit.salt() };
     let first = batch.assert_absent(Keyspace::Index, &keys::known(message));
     batch.put_stamped_value(Keyspace::Index, &keys::known(message), encode(&known));
     batch.put(Keyspace::Index, &by_id_row(received, message), Vec::new());
-    let forget = received.received_at.saturating_add(HISTORY_S).max(received.expires);
-    Due::ForgetReceived(message).put(batch, forget);
     if let Some(leaf) = commit.leaf() {
         let record = leaf.to_leaf();
         batch.append_leaf(leaf_hash(&record), record);
@@ -69,13 +67,13 @@ pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot) -> Kept {
     match commit.placement() {
         Placement::Mailbox => {
             put_body(batch, commit, snapshot);
-            put_row(batch, received);
+            put_row(batch, received, message);
         }
         Placement::Request => {
             put_body(batch, commit, snapshot);
             put_request(batch, commit);
         }
-        Placement::Home | Placement::Refused(..) => {}
+        Placement::Home | Placement::Refused(..) => forget_later(batch, received, message),
     }
     Kept { first, message }
 }
@@ -198,7 +196,7 @@ pub fn settle(batch: &mut Batch, seq: Seq, received: &Received, rung: &Rung) {
 
 /// Remembers a rung that a received message reached, and owes its sender the receipt.
 pub fn climb(batch: &mut Batch, received: &Received, rung: &Rung) {
-    let message = MessageKey::received(&received.recipient, &received.sender, &received.id);
+    let message = keys::message_key(received);
     ladder::put_received(batch, message, rung);
     notices::owe(batch, received, message, rung);
 }
@@ -281,7 +279,9 @@ pub fn hand_over(batch: &mut Batch, waiting: &Waiting) {
     let mailbox = keys::mailbox_key(&received.recipient);
     batch.put(Keyspace::Index, &keys::mailbox_row(mailbox, waiting.seq), encode(&received));
     count(batch, &received);
-    Due::ExpireMessage(mailbox, waiting.seq).put(batch, received.expires);
+    let message = keys::message_key(&received);
+    let due = Due::ExpireMessage { mailbox, seq: waiting.seq, message };
+    due.put(batch, received.expires);
 }
 
 /// Drops a request that was denied or ran out, with the rung that says so.
@@ -317,11 +317,17 @@ fn put_body(batch: &mut Batch, commit: &Commit, snapshot: Snapshot) {
     }
 }
 
-fn put_row(batch: &mut Batch, received: &Received) {
+/// Plans to forget a message for which nothing else is planned.
+fn forget_later(batch: &mut Batch, received: &Received, message: MessageKey) {
+    let forget = received.received_at.saturating_add(HISTORY_S).max(received.expires);
+    Due::ForgetReceived(message).put(batch, forget);
+}
+
+fn put_row(batch: &mut Batch, received: &Received, message: MessageKey) {
     let mailbox = keys::mailbox_key(&received.recipient);
     batch.put_stamped_key(Keyspace::Index, &keys::mailbox(mailbox), encode(received));
     count(batch, received);
-    Due::put_expiry(batch, received.expires, mailbox);
+    Due::put_expiry(batch, received.expires, mailbox, message);
 }
 
 fn count(batch: &mut Batch, received: &Received) {
@@ -345,8 +351,10 @@ fn put_request(batch: &mut Batch, commit: &Commit) {
     batch.assert_absent(Keyspace::Index, &key);
     batch.put_stamped_value(Keyspace::Index, &key, encode(&held));
     batch.add_bounded(&keys::count_requests(&received.recipient), 1, REQUESTS_PENDING_MAX);
-    Due::ExpireRequest { recipient: received.recipient.clone(), sender: received.sender.clone() }
-        .put(batch, received.expires);
+    let (recipient, sender) = (received.recipient.clone(), received.sender.clone());
+    Due::ExpireRequest { recipient, sender }.put(batch, received.expires);
+    let message = keys::message_key(received);
+    forget_later(batch, received, message);
 }
 
 /// Takes a request away; the batch conflicts if somebody else did.

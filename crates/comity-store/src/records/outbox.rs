@@ -1,6 +1,6 @@
 //! Messages on their way out, and what is remembered of them.
 
-use comity_core::limits::{HISTORY_S, OUTBOX_MESSAGES_MAX, QUERY_S_FIRST};
+use comity_core::limits::{OUTBOX_MESSAGES_MAX, QUERY_S_FIRST};
 use comity_core::log::leaf_hash;
 use comity_core::outbound::{Queued, Stored};
 use comity_core::record::{Outgoing, OutgoingKind, Sent, key_hash};
@@ -44,7 +44,6 @@ pub fn enqueue(batch: &mut Batch, queued: &Queued) -> Enqueued {
         batch.put(Keyspace::Index, &wrote, sent.queued_at.0.to_be_bytes());
         let check = sent.queued_at.saturating_add(QUERY_S_FIRST).min(sent.expires);
         Due::CheckSent(message).put(batch, check);
-        Due::ForgetSent(message).put(batch, sent.expires.saturating_add(HISTORY_S));
     }
     if let Some(leaf) = queued.leaf() {
         let record = leaf.to_leaf();
