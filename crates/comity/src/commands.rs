@@ -1,0 +1,61 @@
+//! The commands, one a file. Each has its arguments first, then `run`, then how its result reads.
+
+pub(crate) mod agent;
+pub(crate) mod allow;
+pub(crate) mod allowed;
+pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod decide;
+pub(crate) mod demo;
+pub(crate) mod deny;
+pub(crate) mod did;
+pub(crate) mod doctor;
+pub(crate) mod inbox;
+pub(crate) mod requests;
+pub(crate) mod revoke;
+pub(crate) mod send;
+pub(crate) mod status;
+pub(crate) mod trace;
+pub(crate) mod up;
+
+use std::path::PathBuf;
+
+use crate::{cli::Command, client::Client, error::CliError, output::Output};
+
+/// What is the same for every command of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// The data directory.
+    pub(crate) data: PathBuf,
+    /// Where results go.
+    pub(crate) output: Output,
+}
+
+impl Context {
+    /// Finds the running node.
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
+        Client::find(&self.data)
+    }
+}
+
+/// Runs one command.
+pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Agent(args) => agent::run(args, context).await,
+        Command::Allow(args) => allow::run(args, context).await,
+        Command::Allowed(args) => allowed::run(args, context).await,
+        Command::Bench(args) => bench::run(args, context).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Demo(args) => demo::run(args, context).await,
+        Command::Deny(args) => deny::run(args, context).await,
+        Command::Did(args) => did::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
+        Command::Inbox(args) => inbox::run(args, context).await,
+        Command::Requests(args) => requests::run(args, context).await,
+        Command::Revoke(args) => revoke::run(args, context).await,
+        Command::Send(args) => send::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
+        Command::Trace(args) => trace::run(args, context).await,
+        Command::Up(args) => up::run(args, context).await,
+    }
+}

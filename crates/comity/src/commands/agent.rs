@@ -1,0 +1,95 @@
+//! `comity agent`: the agents that live in the node.
+
+use clap::{Subcommand, ValueEnum};
+use comity_core::api::{AddAgent, AgentInfo, DidMethod};
+
+use super::Context;
+use crate::{
+    client::encode,
+    error::CliError,
+    output::{Output, Style, columns},
+};
+
+/// Arguments of `comity agent`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Add an agent: makes its keys and its DID, and shows its token this once
+    Add {
+        /// Name: 1 to 64 characters of a-z, 0-9, `-`, `_`, `.`
+        name: String,
+        /// Kind of DID: `web` can be looked up as NAME@HOST, `peer` needs no domain
+        #[arg(long, value_enum, default_value_t = Method::Web, value_name = "METHOD")]
+        did: Method,
+    },
+    /// List the agents
+    List,
+    /// Show one agent
+    Show {
+        /// Name of the agent
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Method {
+    Web,
+    Peer,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let client = context.client()?;
+    let output = &context.output;
+    match args.action {
+        Action::Add { name, did } => {
+            let did = match did {
+                Method::Peer => DidMethod::Peer,
+                Method::Web => DidMethod::Web,
+            };
+            let added: AgentInfo = client.post("/admin/agents", &AddAgent { name, did }).await?;
+            output.object(&added, || describe(output, &added))
+        }
+        Action::List => {
+            let agents: Vec<AgentInfo> = client.get("/admin/agents").await?;
+            list(output, &agents)
+        }
+        Action::Show { name } => {
+            let agent: AgentInfo = client.get(&format!("/admin/agents/{}", encode(&name))).await?;
+            output.object(&agent, || describe(output, &agent))
+        }
+    }
+}
+
+fn list(output: &Output, agents: &[AgentInfo]) -> Result<(), CliError> {
+    if output.is_json() {
+        return agents.iter().try_for_each(|agent| output.object(agent, String::new));
+    }
+    if agents.is_empty() {
+        return output.remark("No agents yet. Add one: comity agent add NAME");
+    }
+    let rows: Vec<_> = agents
+        .iter()
+        .map(|agent| vec![agent.name.clone(), agent.handle.clone(), agent.did.clone()])
+        .collect();
+    output.remark(&columns(&rows))
+}
+
+fn describe(output: &Output, agent: &AgentInfo) -> String {
+    let mut rows = vec![
+        vec!["name".to_owned(), agent.name.clone()],
+        vec!["did".to_owned(), agent.did.clone()],
+        vec!["handle".to_owned(), agent.handle.clone()],
+    ];
+    let Some(token) = &agent.token else {
+        return columns(&rows);
+    };
+    rows.push(vec!["token".to_owned(), token.clone()]);
+    let once =
+        output.paint(Style::Notice, "The token is shown this once; the agent's program needs it.");
+    format!("{}\n{once}", columns(&rows))
+}

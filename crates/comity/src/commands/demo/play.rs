@@ -1,0 +1,281 @@
+//! The story, step by step. Each step does one thing that people do and checks what it claims.
+
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use comity_core::refusal::Refusal;
+use comity_didcomm::UnixTime;
+use comity_sdk::{Agent, Facts, HandlerError};
+use tokio::sync::mpsc;
+
+use super::{
+    Show, crash,
+    stage::{Ending, Outcome, Proposal, Stage, Task, Update},
+    wait::{check, failed, is_final, ladder, next, sdk, soon, until},
+};
+use crate::{client::Look, error::CliError, limits::STEP_MAX};
+
+/// How long the permission of Aria lasts: "until this date".
+const PERMISSION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long the message is of use that nobody takes in time.
+const SHORT: Duration = Duration::from_secs(2);
+
+/// How long to wait before looking again at what cannot be waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Messages that are looked at in a mailbox at once.
+const PAGE: usize = 64;
+
+/// Bruno's program: it answers tasks by itself and tells the play about proposals.
+pub(super) struct BrunoAtWork {
+    agent: Agent,
+    proposals: mpsc::Receiver<(Facts, Proposal)>,
+}
+
+pub(super) async fn play(folder: &Path, show: &mut Show) -> Result<(), CliError> {
+    let mut stage = show.step("Two nodes start, with an agent each", set(folder)).await?;
+    let aria = stage.a.connect().await?;
+    show.step("A stranger is held for the operator", stranger(&mut stage, &aria)).await?;
+    show.step("Her second message is refused", second(&mut stage, &aria)).await?;
+    let mut bruno = show.step("Bruno's program connects", connect_bruno(&stage)).await?;
+    show.step("Approval hands the held message over", approve(&stage, &mut bruno)).await?;
+    show.step("A request gets a signed reply", request(&mut stage, &aria)).await?;
+    show.step("Bruno starts a conversation too", other_way(&mut stage, &aria, &bruno)).await?;
+    bruno.agent.shutdown().await;
+    show.step("Bruno is away while three messages come", away(&mut stage, &aria)).await?;
+    let bruno = show.step("Back, he gets them once and in order", back(&stage)).await?;
+    show.step("Node B is killed while both hold messages", crash::crash(&mut stage, &aria, &bruno))
+        .await?;
+    show.step("Restarted, nothing is lost or doubled", crash::recover(&mut stage, &bruno)).await?;
+    bruno.shutdown().await;
+    show.step("A message that nobody takes expires, and Aria is told", expire(&mut stage, &aria))
+        .await?;
+    show.step("The permission is revoked, and the next message refused", revoke(&mut stage, &aria))
+        .await?;
+    show.step("Every message has its full ladder", ladders(&stage)).await?;
+    aria.shutdown().await;
+    show.step("Both nodes stop in good order", stop(&mut stage)).await
+}
+
+async fn set(folder: &Path) -> Result<(Stage, String), CliError> {
+    let stage = Stage::set(folder).await?;
+    let detail = format!("{} and {}", stage.a.agent.did, stage.b.agent.did);
+    Ok((stage, detail))
+}
+
+/// Aria knows a handle and nothing else.
+async fn stranger(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError> {
+    let handle = &stage.b.agent.handle;
+    let resolved = stage.a.resolve(handle).await?;
+    check(resolved.did == stage.b.agent.did, "The handle leads to another DID")?;
+    let proposal = Proposal { text: "Shall we work together?".to_owned() };
+    let sent = aria.send(handle, &proposal).await.map_err(sdk)?;
+    let accepted = until(&stage.a.as_agent(), &sent.id, "accepted").await?;
+    check(accepted.pending, "The stranger's message is not held")?;
+    let inbox = stage.b.as_agent().messages(Look::Peek, None, PAGE, Duration::ZERO).await?;
+    check(inbox.is_empty(), "The stranger's message went straight to Bruno")?;
+    let requests = stage.b.client.relations(&stage.b.agent.name, "requests").await?;
+    let aria_did = &stage.a.agent.did;
+    let is_listed = requests.len() == 1
+        && requests.iter().all(|one| one.did == *aria_did && one.state == "pending");
+    check(is_listed, "The operator's list of requests is not Aria's one request")?;
+    stage.of_aria.push(Ending { id: sent.id, state: "processed" });
+    Ok(((), format!("{handle} has one request, from {aria_did}; Bruno's inbox is empty")))
+}
+
+async fn second(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError> {
+    let proposal = Proposal { text: "Hello? Hello?".to_owned() };
+    let sent = aria.send(&stage.b.agent.did, &proposal).await.map_err(sdk)?;
+    let refused = until(&stage.a.as_agent(), &sent.id, "refused").await?;
+    let code = expect_code(refused.code.as_deref(), Refusal::Pending)?;
+    expect_report(aria, &sent.thid, Refusal::Pending).await?;
+    stage.of_aria.push(Ending { id: sent.id, state: "refused" });
+    Ok(((), format!("refused with {code}, and reported to Aria; the first one still waits")))
+}
+
+async fn connect_bruno(stage: &Stage) -> Result<(BrunoAtWork, String), CliError> {
+    let agent = stage.b.connect().await?;
+    let (tell, proposals) = mpsc::channel(8);
+    agent.on::<Proposal, _, _>(move |message, _| {
+        let tell = tell.clone();
+        async move {
+            let told = tell.send((message.facts, message.body)).await;
+            told.map_err(|_| HandlerError::refuse("Nobody takes proposals any more"))
+        }
+    });
+    agent.on::<Task, _, _>(|message, context| async move {
+        let sum = message.body.numbers.iter().sum();
+        context.reply(&Outcome { sum }).await?;
+        Ok(())
+    });
+    let running = agent.clone();
+    // It ends with `shutdown`; its handlers' errors reach the senders.
+    tokio::spawn(async move { drop(running.run().await) });
+    let detail = format!("{} has an address, a token and two handlers; no key", agent.name());
+    Ok((BrunoAtWork { agent, proposals }, detail))
+}
+
+async fn approve(stage: &Stage, bruno: &mut BrunoAtWork) -> Result<((), String), CliError> {
+    let aria_did = &stage.a.agent.did;
+    let relation = stage.b.decide("allow", aria_did, Some(from_now(PERMISSION))).await?;
+    check(relation.state == "allowed", "The operator's approval is not recorded")?;
+    let handed = soon("The held message", bruno.proposals.recv()).await?;
+    let (facts, proposal) = handed.ok_or_else(|| failed("Bruno's program ended"))?;
+    check(facts.from == *aria_did, "The held message names another sender")?;
+    check(facts.verified == "signature", "The held message proves its sender by no signature")?;
+    check(facts.admitted == "approved", "The held message was not admitted by approval")?;
+    check(proposal.text == "Shall we work together?", "The held message has changed")?;
+    let first = stage.of_aria.first().ok_or_else(|| failed("There is no first message"))?;
+    until(&stage.a.as_agent(), &first.id, "processed").await?;
+    let until_when = relation.until.unwrap_or_default();
+    Ok(((), format!("allowed until {until_when}; \"{}\" is processed", proposal.text)))
+}
+
+async fn request(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError> {
+    let task = Task { numbers: vec![20, 11, 2026] };
+    let reply = aria.request(&stage.b.agent.did, &task).deadline(STEP_MAX).await.map_err(sdk)?;
+    check(reply.facts.from == stage.b.agent.did, "The reply comes from somebody else")?;
+    check(reply.facts.verified == "signature", "The reply is not signed")?;
+    check(reply.facts.admitted == "thread", "The reply was not admitted by its thread")?;
+    let outcome: Outcome = reply.body().map_err(sdk)?;
+    check(outcome == Outcome { sum: 2057 }, "The reply is wrong")?;
+    // The thread of a request is named by the request's own id.
+    stage.of_aria.push(Ending { id: reply.facts.thid.clone(), state: "processed" });
+    stage.of_bruno.push(Ending { id: reply.facts.id, state: "processed" });
+    Ok((
+        (),
+        format!("{} = {}, signed by Bruno, admitted by its thread", "20 + 11 + 2026", outcome.sum),
+    ))
+}
+
+async fn other_way(
+    stage: &mut Stage,
+    aria: &Agent,
+    bruno: &BrunoAtWork,
+) -> Result<((), String), CliError> {
+    stage.a.decide("allow", &stage.b.agent.did, None).await?;
+    let sent = bruno.agent.send(&stage.a.agent.did, &Update { number: 1 }).await.map_err(sdk)?;
+    let received = next(aria).await?;
+    check(received.facts.id == sent.id, "Aria got another message")?;
+    check(received.facts.admitted == "allow-list", "Bruno was not admitted by Aria's allow-list")?;
+    aria.ack(&received).await.map_err(sdk)?;
+    until(&stage.b.as_agent(), &sent.id, "processed").await?;
+    stage.of_bruno.push(Ending { id: sent.id, state: "processed" });
+    Ok(((), "Aria's operator allowed Bruno beforehand, so it came straight to her".to_owned()))
+}
+
+async fn away(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError> {
+    for number in 1..=3 {
+        let update = Update { number };
+        let sent =
+            aria.message(&stage.b.agent.did, &update).thread("away").send().await.map_err(sdk)?;
+        stage.of_aria.push(Ending { id: sent.id.clone(), state: "processed" });
+        let accepted = until(&stage.a.as_agent(), &sent.id, "accepted").await?;
+        check(!accepted.pending, "An allowed sender's message is held")?;
+    }
+    let held = stage.b.status().await?.mailbox_messages;
+    check(held == 3, &format!("Node B keeps {held} messages instead of 3"))?;
+    Ok(((), "node B has promised to keep three messages".to_owned()))
+}
+
+async fn back(stage: &Stage) -> Result<(Agent, String), CliError> {
+    let bruno = stage.b.connect().await?;
+    let mut numbers = Vec::new();
+    for _ in 1..=3 {
+        let received = next(&bruno).await?;
+        numbers.push(received.body::<Update>().map_err(sdk)?.number);
+        bruno.ack(&received).await.map_err(sdk)?;
+    }
+    check(numbers == [1, 2, 3], &format!("They came as {numbers:?}"))?;
+    let left = stage.b.status().await?.mailbox_messages;
+    check(left == 0, &format!("{left} messages are left over"))?;
+    Ok((bruno, "1, 2, 3, and the inbox is empty".to_owned()))
+}
+
+async fn expire(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError> {
+    let update = Update { number: 99 };
+    let message = aria.message(&stage.b.agent.did, &update).expires_in(SHORT);
+    let sent = message.send().await.map_err(sdk)?;
+    let expired = until(&stage.a.as_agent(), &sent.id, "expired").await?;
+    expect_report(aria, &sent.thid, Refusal::Expired).await?;
+    stage.of_aria.push(Ending { id: sent.id, state: "expired" });
+    // Each node goes by its own clock: Bruno's may clear its mailbox a moment after Aria's has given up.
+    soon("An empty mailbox", async {
+        while stage.b.status().await?.mailbox_messages != 0 {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok::<_, CliError>(())
+    })
+    .await??;
+    Ok(((), format!("reported by {}", expired.by)))
+}
+
+async fn revoke(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError> {
+    let relation = stage.b.decide("revoke", &stage.a.agent.did, None).await?;
+    check(relation.state == "revoked", "The revocation is not recorded")?;
+    let sent = aria.send(&stage.b.agent.did, &Update { number: 100 }).await.map_err(sdk)?;
+    let refused = until(&stage.a.as_agent(), &sent.id, "refused").await?;
+    let code = expect_code(refused.code.as_deref(), Refusal::Revoked)?;
+    expect_report(aria, &sent.thid, Refusal::Revoked).await?;
+    stage.of_aria.push(Ending { id: sent.id, state: "refused" });
+    Ok(((), format!("refused with {code}")))
+}
+
+/// Every message has ended as it should, its ladder begins at its sender's home and has its rungs in order.
+async fn ladders(stage: &Stage) -> Result<((), String), CliError> {
+    const ORDER: [&str; 6] = ["queued", "accepted", "received", "processed", "refused", "expired"];
+    let mut lines = Vec::new();
+    for (organisation, endings) in [(&stage.a, &stage.of_aria), (&stage.b, &stage.of_bruno)] {
+        for ending in endings {
+            let trace =
+                organisation.as_agent().trace(&ending.id, Some(("processed", STEP_MAX))).await?;
+            let line = ladder(&trace);
+            let ranks =
+                trace.states.iter().map(|rung| ORDER.iter().position(|name| *name == rung.state));
+            check(ranks.is_sorted(), &format!("A ladder is out of order: {line}"))?;
+            let first = trace.states.first().is_some_and(|rung| rung.state == "queued");
+            let last = trace.states.last().is_some_and(|rung| rung.state == ending.state);
+            let finals = trace.states.iter().filter(|rung| is_final(&rung.state)).count();
+            check(
+                first && last && finals == 1,
+                &format!("A ladder should end {}: {line}", ending.state),
+            )?;
+            let is_whole = ending.state != "processed" || trace.states.len() == 4;
+            check(is_whole, &format!("A ladder lacks a rung: {line}"))?;
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    let count = stage.of_aria.len() + stage.of_bruno.len();
+    Ok(((), format!("{count} messages: {}", lines.join("; "))))
+}
+
+async fn stop(stage: &mut Stage) -> Result<((), String), CliError> {
+    tokio::try_join!(stage.a.node.stop(), stage.b.node.stop())?;
+    Ok(((), "nothing was left to do".to_owned()))
+}
+
+fn expect_code(code: Option<&str>, refusal: Refusal) -> Result<&'static str, CliError> {
+    let code = code.unwrap_or("no code");
+    check(code == refusal.code(), &format!("It was refused with {code}"))?;
+    Ok(refusal.code())
+}
+
+/// Takes the problem report about a message that did not get through, which Aria's program gets besides the receipt.
+async fn expect_report(aria: &Agent, thid: &str, refusal: Refusal) -> Result<(), CliError> {
+    let report = next(aria).await?;
+    let code = report.problem().map(|(code, _)| code);
+    expect_code(code.as_deref(), refusal)?;
+    let is_about_it = report.facts.thid == thid || report.facts.pthid.as_deref() == Some(thid);
+    check(is_about_it, "The problem report is about another message")?;
+    aria.ack(&report).await.map_err(sdk)
+}
+
+fn from_now(duration: Duration) -> UnixTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixTime((since + duration).as_secs())
+}

@@ -1,0 +1,145 @@
+//! What the demo is played on: two nodes, an agent at each, and the small protocol they speak.
+
+use std::path::Path;
+
+use comity_core::api::{
+    AddAgent, AgentInfo, Decide, DidMethod, Relation, Resolved, Status, rfc3339,
+};
+use comity_didcomm::UnixTime;
+use comity_sdk::{Agent, Body};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    client::{AgentClient, Client, encode},
+    error::CliError,
+    node_process::NodeProcess,
+};
+
+/// The demo's protocol: what Bruno's operator allows Aria.
+pub(super) const PROTOCOL: &str = "https://comity.dev/protocols/demo/1.0";
+
+/// A stranger introduces herself.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Proposal {
+    pub(super) text: String,
+}
+
+impl Body for Proposal {
+    const TYPE: &'static str = "https://comity.dev/protocols/demo/1.0/proposal";
+}
+
+/// Work to be done: numbers to be added up.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Task {
+    pub(super) numbers: Vec<u64>,
+}
+
+impl Body for Task {
+    const TYPE: &'static str = "https://comity.dev/protocols/demo/1.0/task";
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Outcome {
+    pub(super) sum: u64,
+}
+
+impl Body for Outcome {
+    const TYPE: &'static str = "https://comity.dev/protocols/demo/1.0/result";
+}
+
+/// News, numbered.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Update {
+    pub(super) number: u64,
+}
+
+impl Body for Update {
+    const TYPE: &'static str = "https://comity.dev/protocols/demo/1.0/update";
+}
+
+/// One organisation: a node and its agent.
+pub(super) struct Organisation {
+    pub(super) node: NodeProcess,
+    pub(super) client: Client,
+    pub(super) agent: AgentInfo,
+}
+
+impl Organisation {
+    pub(super) async fn found(node: NodeProcess, name: &str) -> Result<Self, CliError> {
+        let client = node.client()?;
+        let add = AddAgent { name: name.to_owned(), did: DidMethod::Web };
+        let agent = client.post("/admin/agents", &add).await?;
+        Ok(Self { node, client, agent })
+    }
+
+    /// Connects the organisation's agent, as its program would: with the local address and a token, and nothing else.
+    pub(super) async fn connect(&self) -> Result<Agent, CliError> {
+        let token = self.agent.token.as_deref().unwrap_or_default();
+        Agent::connect(&self.node.ready().local, token)
+            .await
+            .map_err(|error| CliError::fault("demo.connect", "An agent cannot connect").why(error))
+    }
+
+    /// Acts as the agent over HTTP, with the operator's rights.
+    pub(super) fn as_agent(&self) -> AgentClient<'_> {
+        self.client.agent(&self.agent.name)
+    }
+
+    /// Decides about somebody, as the operator.
+    pub(super) async fn decide(
+        &self,
+        verb: &str,
+        who: &str,
+        until: Option<UnixTime>,
+    ) -> Result<Relation, CliError> {
+        let decide = Decide {
+            who: who.to_owned(),
+            protocols: vec![PROTOCOL.to_owned()],
+            until: until.map(rfc3339),
+        };
+        self.client
+            .post(&format!("/admin/agents/{}/{verb}", encode(&self.agent.name)), &decide)
+            .await
+    }
+
+    /// Looks somebody up, as the node does before it sends.
+    pub(super) async fn resolve(&self, who: &str) -> Result<Resolved, CliError> {
+        self.client.get(&format!("/admin/resolve?who={}", encode(who))).await
+    }
+
+    pub(super) async fn status(&self) -> Result<Status, CliError> {
+        self.client.get("/admin/status").await
+    }
+}
+
+/// The stage: both organisations, and what was sent on it.
+pub(super) struct Stage {
+    pub(super) a: Organisation,
+    pub(super) b: Organisation,
+    /// Messages of Aria, with the state in which each has to end.
+    pub(super) of_aria: Vec<Ending>,
+    /// Messages of Bruno.
+    pub(super) of_bruno: Vec<Ending>,
+}
+
+/// How a message has to end.
+#[derive(Clone, Debug)]
+pub(super) struct Ending {
+    pub(super) id: String,
+    pub(super) state: &'static str,
+}
+
+impl Stage {
+    /// Starts both nodes and adds an agent to each.
+    pub(super) async fn set(folder: &Path) -> Result<Self, CliError> {
+        let (data_a, data_b) = (folder.join("node-a"), folder.join("node-b"));
+        let (a, b) = tokio::try_join!(NodeProcess::start(&data_a), NodeProcess::start(&data_b))?;
+        Ok(Self {
+            a: Organisation::found(a, "aria").await?,
+            b: Organisation::found(b, "bruno").await?,
+            of_aria: Vec::new(),
+            of_bruno: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,309 @@
+//! `comity send`: sends a message as one of the node's agents and, if told so, waits for what becomes of it.
+//!
+//! It speaks HTTP and not the agents' WebSocket, because the newest socket of an agent replaces the one its program uses.
+
+use std::{
+    io::Read as _,
+    time::{Duration, Instant},
+};
+
+use clap::ValueEnum;
+use comity_core::{
+    api::{Delivery, Disposition, SendAnswer, SendRequest, Trace},
+    protocol::REPORT_PROBLEM,
+    trust::subject,
+};
+use serde_json::{Map, Value, json};
+
+use super::{Context, inbox};
+use crate::{
+    cli::parse_duration,
+    client::{AgentClient, Look},
+    error::{CliError, Kind},
+    limits::{POLL_MAX, STDIN_BYTES_MAX},
+    output::{Output, Style, escape},
+};
+
+/// Messages that are looked through at once for a reply; the node gives no more.
+const PAGE: usize = 64;
+
+/// The ladder up to where a message can be waited for.
+const LADDER: [&str; 4] = ["queued", "accepted", "received", "processed"];
+
+/// Arguments of `comity send`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+With --wait, what does not come in time ends in exit code 4; a message that is refused or expires ends in exit code 3. \
+In both cases the object also has \"error\".
+
+Example: comity send --as aria bruno@b.example '{\"content\":\"Good morning\"}' --wait reply")]
+pub(crate) struct Args {
+    /// The agent that sends
+    #[arg(long = "as", value_name = "NAME")]
+    name: String,
+    /// Recipient: a DID, or a handle NAME@HOST
+    to: String,
+    /// Content, a JSON object; `-` reads it from standard input; an empty object when absent
+    #[arg(value_name = "BODY-JSON")]
+    body: Option<String>,
+    /// Message type URI; a basic message when absent
+    #[arg(long = "type", value_name = "URI")]
+    type_: Option<String>,
+    /// Thread that the message continues
+    #[arg(long, value_name = "THID")]
+    thread: Option<String>,
+    /// Until when it is of use: 30s, 5m, 2h, 7d; 7 days when absent
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    expires: Option<Duration>,
+    /// Prove the sender to the recipient only, without a signature that could be shown to others
+    #[arg(long)]
+    deniable: bool,
+    /// Message id; the same id with the same content is sent once
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Wait until the recipient's node has it, the agent was handed it, has processed it, or has replied
+    #[arg(long, value_enum, value_name = "WHAT")]
+    wait: Option<Wait>,
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+    timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Wait {
+    Accepted,
+    Received,
+    Processed,
+    Reply,
+}
+
+/// How a wait ended, other than by its time running out.
+enum Outcome {
+    Reached(Trace),
+    Refused(CliError),
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let request = SendRequest {
+        to: args.to,
+        type_: args.type_,
+        body: read_body(args.body.as_deref())?,
+        id: args.id,
+        thid: args.thread,
+        expires_in_s: args.expires.map(seconds_up),
+        deniable: args.deniable,
+        ..SendRequest::default()
+    };
+    let client = context.client()?;
+    let agent = client.agent(&args.name);
+    let sent = agent.send(&request).await?;
+    let output = &context.output;
+    let Some(wait) = args.wait else {
+        return output.object(&sent, || describe(output, &sent.id, &sent.state, None));
+    };
+    let until = Instant::now() + args.timeout;
+    let state = match wait {
+        Wait::Accepted => "accepted",
+        Wait::Received => "received",
+        Wait::Processed => "processed",
+        Wait::Reply => return wait_for_reply(&agent, &sent, until, output).await,
+    };
+    let trace = wait_for_state(&agent, &sent, state, until).await?;
+    let mut found = facts(&sent, &trace);
+    if trace.states.last().is_some_and(|last| last.pending) {
+        found.insert("pending".to_owned(), json!(true));
+    }
+    let state = reached(&trace).to_owned();
+    output.object(&found, || describe(output, &sent.id, &state, None))
+}
+
+async fn wait_for_state(
+    agent: &AgentClient<'_>,
+    sent: &SendAnswer,
+    state: &str,
+    until: Instant,
+) -> Result<Trace, CliError> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let trace = agent.trace(&sent.id, Some((state, left.min(POLL_MAX)))).await?;
+        match judge(sent, trace, state) {
+            Some(Outcome::Reached(trace)) => return Ok(trace),
+            Some(Outcome::Refused(error)) => return Err(error),
+            None if left.is_zero() => {
+                let trace = agent.trace(&sent.id, None).await?;
+                return Err(late(sent, &trace, state));
+            }
+            None => {}
+        }
+    }
+}
+
+/// Waits for the first message of the thread and acknowledges that one only: the rest of the mailbox belongs to the agent's program.
+async fn wait_for_reply(
+    agent: &AgentClient<'_>,
+    sent: &SendAnswer,
+    until: Instant,
+    output: &Output,
+) -> Result<(), CliError> {
+    let to = agent.trace(&sent.id, None).await?.to;
+    let reply = tokio::select! {
+        reply = find_reply(agent, sent, &to, until) => reply?,
+        error = watch_for_failure(agent, sent, until) => return Err(error),
+    };
+    let trace = agent.trace(&sent.id, None).await?;
+    let mut found = facts(sent, &trace);
+    found.insert("reply".to_owned(), json!(reply));
+    agent.settle(&Disposition::Ack { deliveries: vec![reply.delivery] }).await?;
+    if is_report(&reply) {
+        let text = |key: &str| reply.body.get(key).and_then(Value::as_str).unwrap_or_default();
+        return Err(CliError::new(Kind::Refused, text("code"), "The recipient reported a problem")
+            .why(text("comment"))
+            .found(found));
+    }
+    let state = reached(&trace);
+    output.object(&found, || describe(output, &sent.id, state, Some(&reply)))
+}
+
+async fn find_reply(
+    agent: &AgentClient<'_>,
+    sent: &SendAnswer,
+    to: &str,
+    until: Instant,
+) -> Result<Delivery, CliError> {
+    let mut after = None;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let wait = left.min(POLL_MAX);
+        for delivery in agent.messages(Look::Peek, after, PAGE, wait).await? {
+            after = after.max(Some(delivery.delivery));
+            let in_thread = delivery.thid == sent.thid
+                || (is_report(&delivery) && delivery.pthid.as_ref() == Some(&sent.thid));
+            if in_thread && is_same_subject(&delivery.from, to) {
+                return Ok(delivery);
+            }
+        }
+        if left.is_zero() {
+            let trace = agent.trace(&sent.id, None).await?;
+            return Err(late(sent, &trace, "reply"));
+        }
+    }
+}
+
+/// Returns only when no reply can come any more.
+async fn watch_for_failure(agent: &AgentClient<'_>, sent: &SendAnswer, until: Instant) -> CliError {
+    match wait_for_state(agent, sent, "processed", until).await {
+        Err(error) if error.kind == Kind::Refused => error,
+        // The time is kept by the search for the reply; what is processed may be answered yet.
+        _ => std::future::pending().await,
+    }
+}
+
+/// Says whether the wait is over.
+fn judge(sent: &SendAnswer, trace: Trace, wanted: &str) -> Option<Outcome> {
+    let last = trace.states.last()?;
+    let error = match last.state.as_str() {
+        "refused" => {
+            let code = last.code.clone().unwrap_or_else(|| "e.m.refused".to_owned());
+            CliError::new(Kind::Refused, code, "The message was refused")
+                .why(last.reason.as_deref().unwrap_or_default())
+                .hint("The code is explained in docs/errors.md")
+        }
+        "expired" => CliError::new(Kind::Refused, "expired", "The message expired unprocessed")
+            .hint("Send it again with a later --expires"),
+        _ => {
+            let rank = |state: &str| LADDER.iter().position(|rung| *rung == state);
+            let is_there = rank(wanted) <= rank(reached(&trace));
+            return is_there.then_some(Outcome::Reached(trace));
+        }
+    };
+    Some(Outcome::Refused(error.found(facts(sent, &trace))))
+}
+
+fn late(sent: &SendAnswer, trace: &Trace, wanted: &str) -> CliError {
+    let pending = trace.states.last().is_some_and(|last| last.pending);
+    let hint = if pending {
+        "The recipient's operator has to decide first; see how it goes on with comity trace"
+    } else {
+        "The message is kept and still on its way: see comity trace, or wait longer with --timeout"
+    };
+    CliError::fault("send.timeout", format!("Not {wanted} in time"))
+        .hint(hint)
+        .found(facts(sent, trace))
+}
+
+fn facts(sent: &SendAnswer, trace: &Trace) -> Map<String, Value> {
+    let mut facts = Map::new();
+    facts.insert("id".to_owned(), json!(sent.id));
+    facts.insert("thid".to_owned(), json!(sent.thid));
+    facts.insert("state".to_owned(), json!(reached(trace)));
+    facts
+}
+
+fn reached(trace: &Trace) -> &str {
+    trace.states.last().map_or("queued", |last| last.state.as_str())
+}
+
+fn is_report(delivery: &Delivery) -> bool {
+    delivery.type_.strip_prefix(REPORT_PROBLEM).is_some_and(|rest| rest.starts_with('/'))
+}
+
+fn is_same_subject(one: &str, other: &str) -> bool {
+    match (one.parse(), other.parse()) {
+        (Ok(one), Ok(other)) => subject(&one) == subject(&other),
+        _ => one == other,
+    }
+}
+
+fn read_body(argument: Option<&str>) -> Result<Map<String, Value>, CliError> {
+    let text = match argument {
+        None => return Ok(Map::new()),
+        Some("-") => {
+            let mut text = String::new();
+            std::io::stdin().take(STDIN_BYTES_MAX).read_to_string(&mut text).map_err(|error| {
+                CliError::usage("body", "Standard input cannot be read as text").why(error)
+            })?;
+            text
+        }
+        Some(text) => text.to_owned(),
+    };
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(body)) => Ok(body),
+        Ok(_) => Err(CliError::usage("body", "The body is JSON, but not an object")
+            .hint(format!("Wrap it: '{}'", json!({ "content": text.trim() })))),
+        Err(error) => Err(CliError::usage("body", "The body is not JSON")
+            .why(error)
+            .hint(format!("For plain text: '{}'", json!({ "content": text.trim() })))),
+    }
+}
+
+/// Rounds up: a deadline of half a second must not become none.
+fn seconds_up(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() != 0)
+}
+
+fn describe(output: &Output, id: &str, state: &str, reply: Option<&Delivery>) -> String {
+    let line = format!("{}  {}", output.paint(Style::Good, &escape(state)), escape(id));
+    match reply {
+        None => line,
+        Some(reply) => format!("{line}\n{}", inbox::describe(output, reply)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_is_not_json_gets_the_json_it_could_be() {
+        let error = read_body(Some("hello")).err();
+        let hint = error.map(|error| error.hint).unwrap_or_default();
+        assert_eq!(hint, r#"For plain text: '{"content":"hello"}'"#);
+        assert_eq!(read_body(None).ok(), Some(Map::new()));
+    }
+
+    #[test]
+    fn half_a_second_is_rounded_up() {
+        assert_eq!(seconds_up(Duration::from_millis(500)), 1);
+        assert_eq!(seconds_up(Duration::from_secs(2)), 2);
+    }
+}

@@ -1,0 +1,39 @@
+//! `comity status`: counts of the running node.
+
+use comity_core::api::Status;
+
+use super::Context;
+use crate::{error::CliError, output::columns};
+
+/// Arguments of `comity status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) async fn run(_: Args, context: &Context) -> Result<(), CliError> {
+    let status: Status = context.client()?.get("/admin/status").await?;
+    context.output.object(&status, || describe(&status))
+}
+
+fn describe(status: &Status) -> String {
+    let rows: [(&str, String); 13] = [
+        ("node", status.did.clone()),
+        ("url", status.url.clone()),
+        ("version", status.version.clone()),
+        ("up for", format!("{} s", status.uptime_s)),
+        ("agents", format!("{}, {} connected", status.agents, status.sockets)),
+        ("in mailboxes", status.mailbox_messages.to_string()),
+        ("requests", format!("{} wait for you", status.requests_pending)),
+        ("to be sent", status.outbox_messages.to_string()),
+        ("unreachable peers", status.peers_unreachable.to_string()),
+        ("log", format!("{} entries, root {}", status.log_size, status.log_root)),
+        ("store", mebibytes(status.store_bytes)),
+        ("memory", mebibytes(status.rss_bytes)),
+        ("cpu", format!("{} ms", status.cpu_us / 1000)),
+    ];
+    columns(&rows.map(|(name, value)| vec![name.to_owned(), value]))
+}
+
+fn mebibytes(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10) / (1024 * 1024);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}

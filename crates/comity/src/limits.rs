@@ -1,0 +1,27 @@
+//! Bounds of the command line: what it reads, how long it waits.
+
+use std::time::Duration;
+
+/// Largest answer of the node's local listener that is read, in bytes.
+pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Largest body that is read from standard input, in bytes; the node takes less and says so with a code.
+pub(crate) const STDIN_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How long the node may take to answer what asks for no waiting.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// How long one long poll may last; the node allows no more.
+pub(crate) const POLL_MAX: Duration = Duration::from_secs(30);
+
+/// How long a node that the demo or the bench starts may take until it is ready.
+pub(crate) const START_MAX: Duration = Duration::from_secs(20);
+
+/// How long such a node may take to stop in good order.
+pub(crate) const STOP_MAX: Duration = Duration::from_secs(15);
+
+/// How long one step of the demo may wait for what it checks.
+pub(crate) const STEP_MAX: Duration = Duration::from_secs(20);
+
+/// Latencies that the bench keeps at most.
+pub(crate) const SAMPLES_MAX: usize = 20_000_000;

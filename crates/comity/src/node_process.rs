@@ -1,0 +1,140 @@
+//! A node as a child process, for the demo and the bench: started on free ports, killed, started again on the same ones.
+//!
+//! A child never outlives this process: it is killed when dropped, and stops by itself when its standard input ends.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use comity_node::Ready;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::{
+    client::Client,
+    error::CliError,
+    limits::{START_MAX, STOP_MAX},
+};
+
+/// Longest line that a node says when it is ready, in bytes.
+const READY_BYTES_MAX: u64 = 64 * 1024;
+
+/// A free port of this machine, reachable from nowhere else.
+const ANY_PORT: &str = "127.0.0.1:0";
+
+/// A node that runs as a child of this process, or did.
+#[derive(Debug)]
+pub(crate) struct NodeProcess {
+    data: PathBuf,
+    child: Child,
+    ready: Ready,
+    start_took: Duration,
+}
+
+impl NodeProcess {
+    /// Starts a node on free ports, with a new data directory, and waits until it is ready.
+    pub(crate) async fn start(data: &Path) -> Result<Self, CliError> {
+        fs::create_dir_all(data).map_err(|error| {
+            CliError::config("data", format!("{} cannot be made", data.display())).why(error)
+        })?;
+        Self::spawn(data, ANY_PORT, ANY_PORT).await
+    }
+
+    /// Starts it again, where it was.
+    pub(crate) async fn restart(&mut self) -> Result<(), CliError> {
+        let [listen, local] = [&self.ready.url, &self.ready.local].map(|url| {
+            let port = url.trim_end_matches('/').rsplit(':').next().unwrap_or_default();
+            format!("127.0.0.1:{port}")
+        });
+        *self = Self::spawn(&self.data, &listen, &local).await?;
+        Ok(())
+    }
+
+    /// Kills it as a power cut would: SIGKILL, no time for anything.
+    pub(crate) async fn kill(&mut self) -> Result<(), CliError> {
+        self.child
+            .kill()
+            .await
+            .map_err(|error| CliError::fault("demo.kill", "A node cannot be killed").why(error))
+    }
+
+    /// Stops it in good order; an error if it did not end well.
+    pub(crate) async fn stop(&mut self) -> Result<(), CliError> {
+        // The end of its standard input is its sign.
+        drop(self.child.stdin.take());
+        let failed = CliError::fault("demo.stop", "A node did not stop in good order");
+        match timeout(STOP_MAX, self.child.wait()).await {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(failed.why(status)),
+            Ok(Err(error)) => Err(failed.why(error)),
+            Err(_) => Err(failed.why(format!("it still runs after {} s", STOP_MAX.as_secs()))),
+        }
+    }
+
+    /// Returns a client with the operator's rights.
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
+        Client::find(&self.data)
+    }
+
+    /// Returns what it said when it was ready.
+    pub(crate) fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// Returns how long the last start took.
+    pub(crate) fn start_took(&self) -> Duration {
+        self.start_took
+    }
+
+    async fn spawn(data: &Path, listen: &str, local: &str) -> Result<Self, CliError> {
+        let log = data.with_extension("log");
+        let log_file = File::options().create(true).append(true).open(&log);
+        let started = Instant::now();
+        let mut child = command(data, listen, local)
+            .and_then(|mut command| command.stderr(log_file?).spawn())
+            .map_err(|error| {
+                CliError::fault("demo.start", "A node cannot be started").why(error)
+            })?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            let mut stdout = BufReader::new(stdout.take(READY_BYTES_MAX));
+            // What is missing in the line says all that an error here could.
+            drop(timeout(START_MAX, stdout.read_line(&mut line)).await);
+        }
+        let start_took = started.elapsed();
+        let ready = serde_json::from_str(&line).map_err(|_| {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            let last = said.lines().next_back().unwrap_or("it said nothing").to_owned();
+            CliError::fault("demo.start", "A node did not become ready")
+                .why(format!("{}{last}", line.trim_end()))
+                .hint("Keep the nodes' logs with --keep DIR and look there")
+        })?;
+        Ok(Self { data: data.to_owned(), child, ready, start_took })
+    }
+}
+
+fn command(data: &Path, listen: &str, local: &str) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(["up", "--json", "--dev", "--until-stdin-ends"])
+        .args(["--listen", listen, "--local", local, "--data"])
+        .arg(data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    // Settings of the caller's own node are not meant for these.
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        name.to_str().is_some_and(|name| name.starts_with("COMITY_") && name != "COMITY_LOG")
+    });
+    for name in ours {
+        command.env_remove(name);
+    }
+    Ok(command)
+}

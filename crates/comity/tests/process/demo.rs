@@ -1,0 +1,29 @@
+//! The project's main job: `comity demo` plays through, and says so.
+
+use super::support::comity;
+
+#[test]
+fn the_demo_plays_through_and_every_step_holds() {
+    let run = comity(&["demo", "--json"]);
+    let report = run.ok();
+    assert_eq!(report["ok"], true, "{run:?}");
+    let steps = report["steps"].as_array().unwrap();
+    let failed: Vec<_> = steps.iter().filter(|step| step["ok"] != true).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(14 <= steps.len(), "{} steps", steps.len());
+    for step in steps {
+        for member in ["name", "detail"] {
+            assert!(step[member].as_str().is_some_and(|text| !text.is_empty()), "{step}");
+        }
+    }
+}
+
+#[test]
+fn the_demo_is_kept_in_an_empty_folder_only() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mine"), "precious").unwrap();
+    let path = folder.path().to_str().unwrap();
+    let error = comity(&["demo", "--json", "--keep", path]).error(1);
+    assert_eq!(error["code"], "folder");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}

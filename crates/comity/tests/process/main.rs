@@ -1,0 +1,19 @@
+//! Tests of the program as people use it: real processes, real sockets, real stores, each on ports and in a folder of its own.
+//!
+//! What can be tested below is tested below: rules in `comity-core`, storage in `comity-store`, routes in `comity-node`.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+mod bad_input;
+mod cli;
+mod demo;
+mod kill;
+mod public_surface;
+mod quickstart;
+mod support;
