@@ -164,6 +164,24 @@ pub struct TraceState {
     pub reason: Option<String>,
 }
 
+/// What a peer signed about a message that the agent sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SignedReceipt {
+    /// The state that was learned from it.
+    pub state: String,
+    /// The signed receipt message, a JWS; verifies with the signer's DID document alone (`docs/protocols/receipt.md`, section 5).
+    pub jws: String,
+}
+
+/// The signed receipts of one message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SignedReceipts {
+    /// In the order of the ladder.
+    pub receipts: Vec<SignedReceipt>,
+}
+
 /// A frame that an agent sends on its WebSocket. `ref` comes back in the [`ServerFrame`] that answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -16,11 +16,9 @@ pub const REQUESTS_PENDING_MAX: i64 = 1_000;
 /// How long a request waits for the operator, in seconds (30 days), when its message names no earlier deadline.
 pub const REQUEST_AGE_S_MAX: u64 = 30 * 24 * 3600;
 
-/// Messages that one mailbox holds at most.
-pub const MAILBOX_MESSAGES_MAX: i64 = 100_000;
-
-/// Messages of one sender that one mailbox holds at most: half of it, so that no single peer can fill it.
-pub const MAILBOX_SENDER_MESSAGES_MAX: i64 = MAILBOX_MESSAGES_MAX / 2;
+/// Messages that one mailbox holds at most, unless the operator says otherwise. Of one sender it holds half as many, so that no single
+/// peer can fill it.
+pub const MAILBOX_MESSAGES_MAX: u32 = 100_000;
 
 /// Messages of one agent that wait in the outbox at most.
 pub const OUTBOX_MESSAGES_MAX: i64 = 100_000;

@@ -5,6 +5,8 @@ mod source;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use comity_core::limits::MAILBOX_MESSAGES_MAX;
+
 pub use source::{ConfigError, Overrides};
 
 /// Settings of a node.
@@ -20,6 +22,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Development mode: plain http and loopback addresses are allowed for peers.
     pub dev: bool,
+    /// Messages that one agent's mailbox holds at most; of one sender half as many.
+    pub mailbox_messages_max: u32,
     /// File with the key that seals the keystore; `keystore.key` in the data directory, made when missing, when absent.
     pub key_file: Option<PathBuf>,
     /// Passphrase that seals the keystore, from the environment only.
@@ -46,6 +50,7 @@ impl Config {
             local: SocketAddr::from((Ipv4Addr::LOCALHOST, 7701)),
             public_url: None,
             dev: false,
+            mailbox_messages_max: MAILBOX_MESSAGES_MAX,
             key_file: None,
             passphrase: None,
         }

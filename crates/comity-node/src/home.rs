@@ -6,6 +6,7 @@ use comity_core::inbound::Commit;
 use comity_didcomm::{Did, DidDocument, UnixTime};
 use comity_net::{Deliverer, Fetcher, Resolver};
 use comity_store::records::MessageKey;
+use comity_store::records::mailbox::Capacity;
 use comity_store::{LocalWake, Store};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -57,6 +58,11 @@ impl Weighter<MessageKey, Arc<Commit>> for ByEnvelope {
 impl Home {
     pub(crate) fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Returns how many messages an agent's mailbox holds.
+    pub(crate) const fn capacity(&self) -> Capacity {
+        Capacity { messages_max: self.config.mailbox_messages_max }
     }
 
     /// Returns what the inbound path needs to know about this home.

@@ -113,7 +113,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         Some(()) => Snapshot::Kept,
         None => Snapshot::New,
     };
-    let kept = mailbox::keep(&mut batch, commit, snapshot);
+    let kept = mailbox::keep(&mut batch, commit, snapshot, home.capacity());
     let learned = learn::from_message(home, &mut batch, commit).await?;
     let mut report = None;
     if let Placement::Refused(refusal, Some(message)) = commit.placement() {

@@ -14,6 +14,9 @@ pub const SOCKET_FRAME_BYTES_MAX: usize = LOCAL_BODY_BYTES_MAX;
 /// Read buffer of an agent's WebSocket, in bytes. The library's default of 128 KiB would be most of an idle connection's memory.
 pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
 
+/// Bytes that are gathered for an agent's WebSocket before they are written; the rest goes when nothing more waits.
+pub const SOCKET_WRITE_BUFFER_BYTES: usize = 16 * 1024;
+
 /// Frames of one agent's WebSocket that are worked on at once.
 pub const SOCKET_REQUESTS_MAX: usize = 64;
 
@@ -38,12 +41,12 @@ pub const PING_EVERY: Duration = Duration::from_secs(30);
 /// Memory for opened messages that wait to be handed over, in bytes. What does not fit is opened again.
 pub const OPENED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Messages to one destination that are under way at once, each in a lane of its own; a pair of agents shares a lane, so that its
-/// messages stay in order.
-pub const LANES: usize = 32;
+/// Lanes to one destination. Messages of one pair of agents share a lane and go one after the other, so that they stay in order; how many
+/// lanes post at once is bounded by `comity_net::limits::DELIVERIES_PER_HOST_MAX`.
+pub const LANES: usize = 256;
 
 /// Messages to one destination that are read ahead of the lanes.
-pub const READ_AHEAD_MAX: usize = 256;
+pub const READ_AHEAD_MAX: usize = 512;
 
 /// Destinations that are looked at when the node starts.
 pub const DESTINATIONS_MAX: usize = 65_536;

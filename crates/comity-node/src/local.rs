@@ -41,6 +41,7 @@ pub(crate) fn router(local: Local) -> Router {
     let for_agents = Router::new()
         .route("/v1/me", get(agents::me))
         .route("/v1/messages", get(agents::receive).post(agents::send))
+        .route("/v1/messages/{id}/receipts", get(agents::receipts))
         .route("/v1/messages/{id}/trace", get(agents::trace))
         .route("/v1/settle", post(agents::settle))
         .route("/v1/socket", get(socket::socket));

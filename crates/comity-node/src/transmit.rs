@@ -85,57 +85,102 @@ impl Transmitter {
 
 /// Serves one destination until its part of the outbox is empty.
 async fn serve(home: Arc<Home>, destination: Destination, route: Arc<Route>) {
-    let mut lanes: Vec<VecDeque<(Seq, Outgoing)>> = vec![VecDeque::new(); LANES];
-    let mut busy = [false; LANES];
+    let mut lanes = Lanes::new();
     let mut under_way = FuturesUnordered::new();
     let mut cursor = Seq(0);
-    let mut read_ahead = 0_usize;
+    // Whether the outbox may hold rows after the cursor.
+    let mut unread = true;
     loop {
-        if read_ahead < READ_AHEAD_MAX {
-            let limit = READ_AHEAD_MAX - read_ahead;
-            match outbox::rows(home.store.as_ref(), destination, cursor, limit).await {
+        let room = READ_AHEAD_MAX.saturating_sub(lanes.held);
+        if unread && 0 < room {
+            match outbox::rows(home.store.as_ref(), destination, cursor, room).await {
                 Ok(rows) => {
+                    unread = rows.len() == room;
                     for (seq, outgoing) in rows {
                         cursor = seq;
-                        read_ahead += 1;
-                        if let Some(lane) = lanes.get_mut(lane_of(&outgoing)) {
-                            lane.push_back((seq, outgoing));
-                        }
+                        lanes.push(seq, outgoing);
                     }
                 }
                 Err(fault) => {
                     tracing::error!(%fault, "the outbox cannot be read");
                     tokio::time::sleep(SLOW_POLL).await;
+                    continue;
                 }
             }
         }
-        for (number, (lane, busy)) in lanes.iter_mut().zip(&mut busy).enumerate() {
-            if *busy {
-                continue;
-            }
-            if let Some((seq, outgoing)) = lane.pop_front() {
-                *busy = true;
-                let (home, route) = (Arc::clone(&home), Arc::clone(&route));
-                // A task of its own: messages to one peer are sealed envelopes already, but those within the home are opened here.
-                let carried =
-                    tokio::spawn(async move { carry(&home, &route, seq, &outgoing).await });
-                under_way.push(async move { (number, carried.await.is_ok()) });
-            }
+        while let Some((lane, seq, outgoing)) = lanes.take() {
+            let (home, route) = (Arc::clone(&home), Arc::clone(&route));
+            // A task of its own: what is sent within the home is opened here, which takes a processor for a while.
+            let carried = tokio::spawn(async move { carry(&home, &route, seq, &outgoing).await });
+            under_way.push(async move { (lane, carried.await) });
         }
         if under_way.is_empty() {
             if home.transmitter.retire(destination, &route) {
                 return;
             }
+            unread = true;
             continue;
         }
         tokio::select! {
-            () = route.more.notified(), if read_ahead < READ_AHEAD_MAX => {}
-            Some((number, _)) = under_way.next() => {
-                read_ahead = read_ahead.saturating_sub(1);
-                if let Some(busy) = busy.get_mut(number) {
-                    *busy = false;
+            () = route.more.notified() => unread = true,
+            Some((lane, carried)) = under_way.next() => {
+                lanes.done(lane);
+                if let Err(error) = carried {
+                    // It stays in the outbox; the next start of the node tries it again.
+                    tracing::error!(%error, "a message was not carried to its end");
                 }
             }
+        }
+    }
+}
+
+/// Messages that were read, by the pair of agents whose order they keep.
+struct Lanes {
+    queues: Vec<VecDeque<(Seq, Outgoing)>>,
+    /// Lanes with a message under way.
+    busy: Vec<bool>,
+    /// Lanes that have something to take.
+    ready: VecDeque<usize>,
+    /// How many messages were read and have not ended.
+    held: usize,
+}
+
+impl Lanes {
+    fn new() -> Self {
+        Self {
+            queues: vec![VecDeque::new(); LANES],
+            busy: vec![false; LANES],
+            ready: VecDeque::new(),
+            held: 0,
+        }
+    }
+
+    fn push(&mut self, seq: Seq, outgoing: Outgoing) {
+        let lane = lane_of(&outgoing);
+        let (Some(queue), Some(busy)) = (self.queues.get_mut(lane), self.busy.get(lane)) else {
+            return;
+        };
+        if queue.is_empty() && !busy {
+            self.ready.push_back(lane);
+        }
+        queue.push_back((seq, outgoing));
+        self.held += 1;
+    }
+
+    fn take(&mut self) -> Option<(usize, Seq, Outgoing)> {
+        let lane = self.ready.pop_front()?;
+        let (seq, outgoing) = self.queues.get_mut(lane)?.pop_front()?;
+        *self.busy.get_mut(lane)? = true;
+        Some((lane, seq, outgoing))
+    }
+
+    fn done(&mut self, lane: usize) {
+        self.held = self.held.saturating_sub(1);
+        if let Some(busy) = self.busy.get_mut(lane) {
+            *busy = false;
+        }
+        if self.queues.get(lane).is_some_and(|queue| !queue.is_empty()) {
+            self.ready.push_back(lane);
         }
     }
 }

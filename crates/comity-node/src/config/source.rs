@@ -89,18 +89,22 @@ pub struct Overrides {
     pub dev: Option<bool>,
     /// As [`Config::key_file`].
     pub key_file: Option<PathBuf>,
+    /// As [`Config::mailbox_messages_max`].
+    pub mailbox_messages_max: Option<u32>,
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 5] = ["dev", "key_file", "listen", "local", "public_url"];
+const FILE_KEYS: [&str; 6] =
+    ["dev", "key_file", "listen", "local", "mailbox_messages_max", "public_url"];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 7] = [
+const VARIABLES: [&str; 8] = [
     "COMITY_DATA",
     "COMITY_DEV",
     "COMITY_KEY_FILE",
     "COMITY_LISTEN",
     "COMITY_LOCAL",
+    "COMITY_MAILBOX_MESSAGES_MAX",
     "COMITY_PASSPHRASE",
     "COMITY_PUBLIC_URL",
 ];
@@ -137,6 +141,8 @@ impl Overrides {
     fn apply(self, config: &mut Config) {
         config.listen = self.listen.unwrap_or(config.listen);
         config.local = self.local.unwrap_or(config.local);
+        config.mailbox_messages_max =
+            self.mailbox_messages_max.unwrap_or(config.mailbox_messages_max);
         config.dev = self.dev.unwrap_or(config.dev);
         config.public_url = self.public_url.or_else(|| config.public_url.take());
         config.key_file = self.key_file.or_else(|| config.key_file.take());
@@ -173,6 +179,9 @@ fn read_environment(
             "COMITY_KEY_FILE" => settings.key_file = Some(PathBuf::from(value)),
             "COMITY_LISTEN" => settings.listen = Some(parse(&name, &value, ADDRESS)?),
             "COMITY_LOCAL" => settings.local = Some(parse(&name, &value, ADDRESS)?),
+            "COMITY_MAILBOX_MESSAGES_MAX" => {
+                settings.mailbox_messages_max = Some(parse(&name, &value, "a number")?);
+            }
             "COMITY_PASSPHRASE" => passphrase = Some(Passphrase(zeroize::Zeroizing::new(value))),
             "COMITY_PUBLIC_URL" => settings.public_url = Some(value),
             other if !other.starts_with("COMITY_") || OTHER_VARIABLES.contains(&other) => {}

@@ -211,7 +211,7 @@ async fn settle_request(
         let mut report = None;
         if let Some(waiting) = &waiting {
             match entry.kind {
-                EntryKind::Allow => mailbox::hand_over(&mut batch, waiting),
+                EntryKind::Allow => mailbox::hand_over(&mut batch, waiting, home.capacity()),
                 EntryKind::Deny | EntryKind::Revoke => {
                     let refusal = Refusal::Denied;
                     let mut rung = Rung::new(Reached::Refused, home.now(), home.did.clone());

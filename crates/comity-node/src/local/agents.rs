@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, State};
 use comity_core::api::{
-    AgentInfo, Delivery, Disposition, DispositionAnswer, SendAnswer, SendRequest, Trace,
-    TraceState, rfc3339,
+    AgentInfo, Delivery, Disposition, DispositionAnswer, SendAnswer, SendRequest, SignedReceipt,
+    SignedReceipts, Trace, TraceState, rfc3339,
 };
 use comity_core::receipt::{Rung, State as Reached};
 use comity_didcomm::Did;
@@ -142,6 +142,25 @@ pub(crate) async fn trace(
         .next()
         .map(Json)
         .ok_or_else(|| ApiError::of(ApiCode::NoSuchMessage, "Ids are forgotten after 31 days"))
+}
+
+/// Returns what peers signed about a message that the agent sent: evidence that verifies offline.
+#[utoipa::path(get, path = "/v1/messages/{id}/receipts", tag = "agents", security(("token" = [])), params(("id" = String, Path)),
+    responses((status = 200, body = SignedReceipts), (status = "default", body = comity_core::api::Problem)))]
+pub(crate) async fn receipts(
+    State(local): State<Local>,
+    Caller(agent): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<SignedReceipts>, ApiError> {
+    let store = local.home.store.as_ref();
+    let message = MessageKey::sent(&agent.did, &id);
+    let mut receipts = Vec::new();
+    for state in Reached::ALL {
+        if let Some(jws) = ladder::evidence(store, message, state).await? {
+            receipts.push(SignedReceipt { state: state.as_str().to_owned(), jws });
+        }
+    }
+    Ok(Json(SignedReceipts { receipts }))
 }
 
 /// Reads the ladders that an agent knows under an id: what it sent, and what it received.

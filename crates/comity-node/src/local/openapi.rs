@@ -13,6 +13,7 @@ use super::{admin, agents, socket};
     ),
     paths(
         agents::me,
+        agents::receipts,
         agents::receive,
         agents::send,
         agents::settle,

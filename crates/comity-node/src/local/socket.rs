@@ -23,7 +23,7 @@ use crate::home::Home;
 use crate::identities::Identity;
 use crate::limits::{
     HAND_OVER_MAX, PING_EVERY, SLOW_POLL, SOCKET_FRAME_BYTES_MAX, SOCKET_READ_BUFFER_BYTES,
-    SOCKET_REQUESTS_MAX,
+    SOCKET_REQUESTS_MAX, SOCKET_WRITE_BUFFER_BYTES,
 };
 use crate::outbound;
 use crate::problem::{ApiCode, ApiError};
@@ -43,7 +43,7 @@ pub(crate) async fn socket(
 ) -> Response {
     upgrade
         .read_buffer_size(SOCKET_READ_BUFFER_BYTES)
-        .write_buffer_size(0)
+        .write_buffer_size(SOCKET_WRITE_BUFFER_BYTES)
         .max_message_size(SOCKET_FRAME_BYTES_MAX)
         .max_frame_size(SOCKET_FRAME_BYTES_MAX)
         .on_upgrade(move |socket| serve(local, agent, socket))
@@ -206,8 +206,8 @@ async fn push(
                 }
             }
         }
-        if !handed.is_empty() {
-            deliver::record_received(home, &handed).await;
+        deliver::record_received(home, &handed).await;
+        if handed.len() == HAND_OVER_MAX {
             continue;
         }
         tokio::select! {

@@ -1,9 +1,12 @@
 //! Counters equal rows, and every end of a message frees its place (invariants I2, I3, I7).
 
+use std::sync::Arc;
+
+use comity_store::MemoryStore;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Stand, token};
+use crate::support::{Foreigner, Stand, token};
 
 const ASK: &str = "https://example.org/question/1.0/ask";
 
@@ -94,4 +97,34 @@ async fn an_approved_request_is_handed_over_and_a_denied_one_refused() {
         stand.admin(Method::GET, "/admin/agents/bruno/requests", Value::Null).await;
     assert!(waiting.is_empty());
     assert_eq!(stand.status().await.requests_pending, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_mailbox_turns_messages_away_until_there_is_room() {
+    let stand =
+        Stand::with(Arc::new(MemoryStore::new()), |config| config.mailbox_messages_max = 4).await;
+    let bruno = stand.add_agent("bruno").await;
+    let (loud, quiet) = (Foreigner::new().await, Foreigner::new().await);
+    for peer in [&loud, &quiet] {
+        stand.allow(&bruno, peer.did.as_str()).await;
+    }
+    let mut envelopes = Vec::new();
+    for number in 0..3 {
+        envelopes.push(loud.seal(&stand, &loud.message(&format!("m-{number}"), ASK, &bruno)).await);
+    }
+    // One sender gets half of the mailbox; the rest is left to others.
+    assert_eq!(stand.post(&envelopes[0]).await.0, 202);
+    assert_eq!(stand.post(&envelopes[1]).await.0, 202);
+    for _again in 0..2 {
+        let (status, code) = stand.post(&envelopes[2]).await;
+        let full = (429, Some("e.m.me.res.storage.quota"));
+        assert_eq!((status.as_u16(), code.as_deref()), full);
+    }
+    let other = quiet.seal(&stand, &quiet.message("m-1", ASK, &bruno)).await;
+    assert_eq!(stand.post(&other).await.0, 202);
+    let handed = stand.receive(&bruno, 3).await;
+    let first = handed.iter().find(|one| one.id == "m-0").unwrap().delivery;
+    stand.settle(&bruno, json!({ "do": "ack", "deliveries": [first] })).await;
+    assert_eq!(stand.post(&envelopes[2]).await.0, 202, "there is room again");
+    assert_eq!(stand.status().await.mailbox_messages, 3);
 }

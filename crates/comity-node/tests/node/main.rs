@@ -10,4 +10,5 @@
 mod conservation;
 mod faults;
 mod foreign;
+mod receipts;
 mod support;

@@ -35,10 +35,15 @@ impl Stand {
     }
 
     pub(crate) async fn on(store: Arc<dyn Store>) -> Self {
+        Self::with(store, |_| {}).await
+    }
+
+    pub(crate) async fn with(store: Arc<dyn Store>, set: impl FnOnce(&mut Config)) -> Self {
         let data = tempfile::tempdir().unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
-        let config =
+        let mut config =
             Config { listen: any, local: any, dev: true, ..Config::in_directory(data.path()) };
+        set(&mut config);
         let node = Node::start_on(config, store).await.unwrap();
         let admin = std::fs::read_to_string(data.path().join("admin.token")).unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();

@@ -4,7 +4,7 @@
 
 use comity_core::inbound::{Commit, Placement, Written};
 use comity_core::limits::{
-    HISTORY_S, MAILBOX_MESSAGES_MAX, MAILBOX_SENDER_MESSAGES_MAX, REQUESTS_PENDING_MAX,
+    HISTORY_S, REQUESTS_PENDING_MAX,
 };
 use comity_core::log::leaf_hash;
 use comity_core::receipt::{Rung, State};
@@ -48,8 +48,15 @@ pub enum Snapshot {
     New,
 }
 
+/// How many messages a mailbox holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// In all; of one sender half as many, and at least one.
+    pub messages_max: u32,
+}
+
 /// Adds everything about one inbound message to a batch.
-pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot) -> Kept {
+pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot, capacity: Capacity) -> Kept {
     let received = commit.received();
     let message = keys::message_key(received);
     let known =
@@ -67,7 +74,7 @@ pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot) -> Kept {
     match commit.placement() {
         Placement::Mailbox => {
             put_body(batch, commit, snapshot);
-            put_row(batch, received, message);
+            put_row(batch, received, message, capacity);
         }
         Placement::Request => {
             put_body(batch, commit, snapshot);
@@ -272,13 +279,13 @@ pub async fn messages(store: &dyn Store, recipient: &Did) -> Result<i64, StoreFa
 }
 
 /// Moves an approved request into the mailbox. Its place there is where it would have been.
-pub fn hand_over(batch: &mut Batch, waiting: &Waiting) {
+pub fn hand_over(batch: &mut Batch, waiting: &Waiting, capacity: Capacity) {
     take(batch, waiting);
     let received = &waiting.held.received;
     let received = Received { admitted: Some(Admission::Approved), ..received.clone() };
     let mailbox = keys::mailbox_key(&received.recipient);
     batch.put(Keyspace::Index, &keys::mailbox_row(mailbox, waiting.seq), encode(&received));
-    count(batch, &received);
+    count(batch, &received, capacity);
     let message = keys::message_key(&received);
     let due = Due::ExpireMessage { mailbox, seq: waiting.seq, message };
     due.put(batch, received.expires);
@@ -323,18 +330,18 @@ fn forget_later(batch: &mut Batch, received: &Received, message: MessageKey) {
     Due::ForgetReceived(message).put(batch, forget);
 }
 
-fn put_row(batch: &mut Batch, received: &Received, message: MessageKey) {
+fn put_row(batch: &mut Batch, received: &Received, message: MessageKey, capacity: Capacity) {
     let mailbox = keys::mailbox_key(&received.recipient);
     batch.put_stamped_key(Keyspace::Index, &keys::mailbox(mailbox), encode(received));
-    count(batch, received);
+    count(batch, received, capacity);
     Due::put_expiry(batch, received.expires, mailbox, message);
 }
 
-fn count(batch: &mut Batch, received: &Received) {
-    let mailbox = keys::count_mailbox(&received.recipient);
-    batch.add_bounded(&mailbox, 1, MAILBOX_MESSAGES_MAX);
+fn count(batch: &mut Batch, received: &Received, capacity: Capacity) {
+    let max = i64::from(capacity.messages_max);
+    batch.add_bounded(&keys::count_mailbox(&received.recipient), 1, max);
     let sender = keys::count_sender(&received.recipient, &received.sender);
-    batch.add_bounded(&sender, 1, MAILBOX_SENDER_MESSAGES_MAX);
+    batch.add_bounded(&sender, 1, (max / 2).max(1));
 }
 
 fn put_request(batch: &mut Batch, commit: &Commit) {
