@@ -78,7 +78,7 @@ pub struct Inbound {
 }
 
 enum Stage {
-    Authenticate(Accepted),
+    Authenticate(Box<Accepted>),
     Authorize(Box<Authenticated>),
     Commit(Arc<Commit>),
     Deliver(Delivered, Outcome),
@@ -92,7 +92,7 @@ impl Inbound {
     /// A refusal of the transport plane.
     pub fn new(arrival: Arrival, context: Context) -> Result<Self, Refusal> {
         let accepted = accept::accept(arrival, context.now)?;
-        Ok(Self { context, stage: Stage::Authenticate(accepted) })
+        Ok(Self { context, stage: Stage::Authenticate(Box::new(accepted)) })
     }
 
     /// Says what is needed next.

@@ -23,6 +23,22 @@ pub const MAILBOX_MESSAGES_MAX: u32 = 100_000;
 /// Messages of one agent that wait in the outbox at most.
 pub const OUTBOX_MESSAGES_MAX: i64 = 100_000;
 
+/// What the home itself says in one identity's name, receipts and reports, that waits in the outbox at most. A place of its own: strangers
+/// who provoke reports take none from messages.
+pub const NOTICES_MAX: i64 = 10_000;
+
+/// How long receipts and reports are tried, in seconds (one day).
+pub const NOTICE_EXPIRES_S: u64 = 24 * 3600;
+
+/// Refused messages that are remembered for one identity at most; beyond, senders that would be refused are told to come later.
+pub const REFUSED_MAX: i64 = 10_000;
+
+/// How long a refused message is remembered, in seconds (one day): so long its repeats provoke no further report.
+pub const REFUSED_HISTORY_S: u64 = 24 * 3600;
+
+/// Bytes of receipts that one message carries, roughly; more go with the next.
+pub const RECEIPT_BYTES_MAX: usize = 192 * 1024;
+
 /// Deadline of a message whose sender names none, in seconds (7 days).
 pub const EXPIRES_S_DEFAULT: u64 = 7 * 24 * 3600;
 

@@ -252,7 +252,7 @@ impl Outbound {
         let stage = std::mem::replace(&mut self.stage, Stage::Done(Err(Unsendable::Unavailable)));
         self.stage = match (stage, input) {
             (Stage::Address(submission), Input::Document(document, residence)) => {
-                address::address(*submission, document, residence)
+                address::address(*submission, &document, residence)
                     .and_then(|addressed| authorize::authorize(addressed, &self.context))
                     .map_or_else(
                         |reason| Stage::Done(Err(reason)),

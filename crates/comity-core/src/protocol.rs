@@ -1,7 +1,5 @@
-//! Names of the protocols that a home itself speaks. Ours live under one base URI; the others are didcomm.org's.
-
-/// Base URI of Comity's own protocols. An identifier: nothing is fetched from it.
-pub const BASE_URI: &str = "https://comity.dev/protocols/";
+//! Names of the protocols that a home itself speaks. Ours live under `https://comity.dev/protocols/`, an identifier from which nothing is
+//! fetched; the others are didcomm.org's.
 
 /// Receipt 1.0 (`docs/protocols/receipt.md`): how far a message got.
 pub const RECEIPT: &str = "https://comity.dev/protocols/receipt/1.0";
@@ -12,6 +10,12 @@ pub const RECEIPT_QUERY: &str = "https://comity.dev/protocols/receipt/1.0/query"
 
 /// Report Problem 2.0.
 pub const REPORT_PROBLEM: &str = "https://didcomm.org/report-problem/2.0";
+
+/// Whether a message type is one of [`REPORT_PROBLEM`].
+#[must_use]
+pub fn is_report(type_: &str) -> bool {
+    type_.strip_prefix(REPORT_PROBLEM).is_some_and(|name| name.starts_with('/'))
+}
 
 /// Empty 1.0: a message that exists for its headers, such as a bare `ack`.
 pub const EMPTY: &str = "https://didcomm.org/empty/1.0";

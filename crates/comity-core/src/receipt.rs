@@ -7,16 +7,18 @@ mod apply;
 mod compose;
 mod verify;
 
-pub use apply::{Rung, apply};
+pub use apply::{Rung, apply, apply_ack};
 pub use compose::{compose_ack, compose_query, compose_receipts};
 pub use verify::{
     QueryItem, ReceiptError, VerifiedReceipts, bounded, parse_query, parse_receipts, verify,
 };
 
 use std::fmt;
+use std::str::FromStr;
 
 use comity_didcomm::{Did, UnixTime};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// How far a message got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,6 +73,19 @@ impl State {
     #[must_use]
     pub const fn rank(self) -> u8 {
         self as u8
+    }
+}
+
+/// A word that is no [`State`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("there is no such state")]
+pub struct UnknownState;
+
+impl FromStr for State {
+    type Err = UnknownState;
+
+    fn from_str(word: &str) -> Result<Self, UnknownState> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word).ok_or(UnknownState)
     }
 }
 

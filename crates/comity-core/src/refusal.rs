@@ -90,7 +90,7 @@ refusals! {
         sender: "Try again after the time in Retry-After; see that the document can be fetched", operator: "Nothing, unless it is the same for all senders: then see to DNS and the network";
     RotationInvalid = "e.m.did.from-prior", Transport 400, "The from_prior header does not prove a rotation to this sender",
         sender: "Sign from_prior with a key of the prior DID, with sub equal to from", operator: "Nothing";
-    Expired = "e.m.req.time.expired", Transport 400, "The message had expired when it came",
+    Expired = "e.m.req.time.expired", Transport 400, "The message had expired when it came, or was made more than 30 days before",
         sender: "Send again with a later expires_time; check the clock", operator: "Check the clock";
     NotYet = "e.m.req.time", Transport 400, "The message says it was made in the future",
         sender: "Check the clock", operator: "Check the clock";

@@ -7,7 +7,7 @@ mod hand_over;
 mod settle;
 
 pub(crate) use hand_over::{Handed, delivery, hand_over, peek, record_received};
-pub(crate) use settle::settle;
+pub(crate) use settle::{left, settle};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -105,9 +105,7 @@ impl Mailboxes {
     /// Puts a message before the agent whose place in the mailbox may have been passed already: an approved request.
     pub(crate) fn offer(&self, mailbox: MailboxKey, seq: Seq) {
         self.with(mailbox, |hands| {
-            if seq <= hands.cursor {
-                hands.out.entry(seq).or_insert(Lease { holder: None, until: None, times: 0 });
-            }
+            hands.out.entry(seq).or_insert(Lease { holder: None, until: None, times: 0 });
         });
     }
 

@@ -83,7 +83,12 @@ fn keys(home: &Home) -> CheckResult {
         }
         (None, None) => {
             let detail = format!("sealed with {}, beside the data", generated.display());
-            check("keystore", true, detail, "To keep them apart: --key-file, or COMITY_PASSPHRASE")
+            check(
+                "keystore",
+                true,
+                detail,
+                "To keep them apart: key_file in comity.toml, COMITY_KEY_FILE or COMITY_PASSPHRASE",
+            )
         }
     }
 }

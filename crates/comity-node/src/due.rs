@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use comity_core::limits::{HISTORY_S, QUERY_IDS_MAX};
+use comity_core::limits::HISTORY_S;
 use comity_core::outbound::{Check, next_check};
 use comity_core::receipt::{QueryItem, Rung, State, compose_query};
 use comity_core::record::Sent;
@@ -11,40 +11,51 @@ use comity_core::refusal::Refusal;
 use comity_didcomm::{Did, MessageId, UnixTime};
 use comity_store::records::due::{self, Due, DueRow};
 use comity_store::records::{MessageKey, ladder, mailbox, outbox};
-use comity_store::{Batch, CommitError, MailboxKey, Seq, StoreFault, Wake as _};
+use comity_store::{Batch, MailboxKey, Seq, StoreFault};
 
-use crate::home::Home;
-use crate::limits::{DUE_ROWS_MAX, DUE_TICK};
-use crate::{outbound, transmit};
+use crate::home::{Committed, Home};
+use crate::limits::{DUE_ROWS_MAX, DUE_TICK, QUERY_IDS_ASKED};
+use crate::{deliver, outbound, transmit};
 
 /// Looks at what is due, for as long as the node runs.
 pub(crate) async fn run(home: Arc<Home>) {
     loop {
-        match sweep(&home).await {
-            // There may be more of it.
-            Ok(DUE_ROWS_MAX) => continue,
-            Ok(_) => {}
-            Err(fault) => tracing::error!(%fault, "what is due cannot be done"),
+        if let Err(fault) = sweep(&home).await {
+            tracing::error!(%fault, "what is due cannot be read");
         }
         tokio::time::sleep(DUE_TICK).await;
     }
 }
 
-async fn sweep(home: &Arc<Home>) -> Result<usize, StoreFault> {
+/// Goes once through everything that is due. What cannot be done now stays due, and keeps nothing else from being done.
+async fn sweep(home: &Arc<Home>) -> Result<(), StoreFault> {
     let now = home.now();
-    let rows = due::until(home.store.as_ref(), now, DUE_ROWS_MAX).await?;
-    let mut queries: BTreeMap<(Did, Did), Vec<QueryItem>> = BTreeMap::new();
-    for row in &rows {
-        let mut batch = Batch::new();
-        due::done(&mut batch, row);
-        handle(home, batch, row, now, &mut queries).await?;
-    }
-    for ((from, to), items) in queries {
-        for items in items.chunks(QUERY_IDS_MAX) {
-            ask(home, &from, &to, items).await;
+    let mut after = None;
+    loop {
+        let rows = due::until(home.store.as_ref(), now, after.as_ref(), DUE_ROWS_MAX).await?;
+        let mut queries: BTreeMap<Did, Vec<QueryItem>> = BTreeMap::new();
+        for row in &rows {
+            let mut batch = Batch::new();
+            due::done(&mut batch, row);
+            if let Err(fault) = handle(home, batch, row, now, &mut queries).await {
+                tracing::error!(%fault, "what is due cannot be done");
+            }
+        }
+        tokio::spawn(ask_all(Arc::clone(home), queries));
+        match rows.into_iter().last() {
+            Some(last) => after = Some(last),
+            None => return Ok(()),
         }
     }
-    Ok(rows.len())
+}
+
+/// Asks peers for receipts, apart from the sweep: one whose document does not come must not hold up what is due.
+async fn ask_all(home: Arc<Home>, queries: BTreeMap<Did, Vec<QueryItem>>) {
+    for (peer, items) in queries {
+        for items in items.chunks(QUERY_IDS_ASKED) {
+            ask(&home, &peer, items).await;
+        }
+    }
 }
 
 async fn handle(
@@ -52,7 +63,7 @@ async fn handle(
     mut batch: Batch,
     row: &DueRow,
     now: UnixTime,
-    queries: &mut BTreeMap<(Did, Did), Vec<QueryItem>>,
+    queries: &mut BTreeMap<Did, Vec<QueryItem>>,
 ) -> Result<(), StoreFault> {
     let store = home.store.as_ref();
     match &row.due {
@@ -61,24 +72,30 @@ async fn handle(
             return expire_message(home, batch, *mailbox, *seq).await;
         }
         Due::ExpireRequest { recipient, sender } => {
-            if let Some(waiting) = mailbox::request(store, recipient, sender).await? {
-                if waiting.held.request.until <= now {
-                    mailbox::drop_request(&mut batch, &waiting, &expired(home));
-                    home.notices.wake();
-                }
+            if let Some(waiting) = mailbox::request(store, recipient, sender).await?
+                && waiting.held.request.until <= now
+            {
+                mailbox::drop_request(&mut batch, &waiting, &expired(home));
             }
         }
         Due::CheckSent(message) => return check_sent(home, batch, *message, now, queries).await,
         Due::ReportExpired(message) => {
             if let Some(sent) = outbox::sent(store, *message).await? {
                 let report = transmit::report(home, &sent, Refusal::Expired.code(), State::Expired);
-                return transmit::commit_with(home, batch, report.await).await;
+                return settled(home.commit_and_report(batch, report.await).await);
             }
         }
         Due::ForgetReceived(message) => mailbox::forget(store, &mut batch, *message).await?,
         Due::ForgetSent(message) => outbox::forget(store, &mut batch, *message).await?,
     }
-    commit(home, batch).await
+    let committed = home.commit(batch, None).await;
+    home.notices.wake();
+    settled(committed)
+}
+
+/// A conflict means that somebody settled it in this moment; its due row comes up again.
+fn settled(committed: Result<Committed, StoreFault>) -> Result<(), StoreFault> {
+    committed.map(drop)
 }
 
 async fn expire_message(
@@ -90,11 +107,8 @@ async fn expire_message(
     if let Some(received) = mailbox::row(home.store.as_ref(), mailbox, seq).await? {
         mailbox::settle(&mut batch, seq, &received, &expired(home));
     }
-    commit(home, batch).await?;
-    if home.mailboxes.forget(mailbox, &[seq]) {
-        home.wake.wake(&mailbox);
-    }
-    home.notices.wake();
+    settled(home.commit(batch, None).await)?;
+    deliver::left(home, mailbox, &[seq]);
     Ok(())
 }
 
@@ -103,20 +117,22 @@ async fn check_sent(
     mut batch: Batch,
     message: MessageKey,
     now: UnixTime,
-    queries: &mut BTreeMap<(Did, Did), Vec<QueryItem>>,
+    queries: &mut BTreeMap<Did, Vec<QueryItem>>,
 ) -> Result<(), StoreFault> {
     let store = home.store.as_ref();
-    let Some(sent) = outbox::sent(store, message).await? else { return commit(home, batch).await };
+    let Some(sent) = outbox::sent(store, message).await? else {
+        return settled(home.commit(batch, None).await);
+    };
     let rungs = ladder::sent_rungs(store, message).await?;
     let position = outbox::position(store, message).await?;
     match next_check(&sent, &rungs, position.is_some(), now) {
         Check::Settled => {
             forget_later(&mut batch, &sent, message, now);
-            commit(home, batch).await
+            settled(home.commit(batch, None).await)
         }
         Check::Wait { next } => {
             Due::CheckSent(message).put(&mut batch, next);
-            commit(home, batch).await
+            settled(home.commit(batch, None).await)
         }
         Check::Query { next } => {
             Due::CheckSent(message).put(&mut batch, next);
@@ -127,14 +143,16 @@ async fn check_sent(
                     from: sent.sender.clone(),
                     to: sent.recipient.clone(),
                 };
-                queries.entry((home.did.clone(), peer.clone())).or_default().push(item);
+                queries.entry(peer.clone()).or_default().push(item);
             }
-            commit(home, batch).await
+            settled(home.commit(batch, None).await)
         }
         Check::Expire => {
             forget_later(&mut batch, &sent, message, now);
-            if let Some((destination, seq)) = position {
-                take_out(home, &mut batch, &sent, destination, seq).await?;
+            if let Some((destination, seq)) = position
+                && let Some(outgoing) = outbox::row(store, destination, seq).await?
+            {
+                outbox::remove(&mut batch, seq, &outgoing);
             }
             let code = Refusal::Expired.code();
             transmit::fail(home, batch, &sent.sender, &sent.id, State::Expired, code).await
@@ -147,45 +165,16 @@ fn forget_later(batch: &mut Batch, sent: &Sent, message: MessageKey, now: UnixTi
     Due::ForgetSent(message).put(batch, now.max(sent.expires).saturating_add(HISTORY_S));
 }
 
-async fn take_out(
-    home: &Home,
-    batch: &mut Batch,
-    sent: &Sent,
-    destination: outbox::Destination,
-    seq: Seq,
-) -> Result<(), StoreFault> {
-    let after = Seq(seq.0.saturating_sub(1));
-    let rows = outbox::rows(home.store.as_ref(), destination, after, 1).await?;
-    for (found, outgoing) in rows {
-        if found == seq && outgoing.id == sent.id {
-            outbox::remove(batch, seq, &outgoing);
-        }
-    }
-    Ok(())
-}
-
 /// Asks a peer's home for receipts that have not come.
-async fn ask(home: &Arc<Home>, from: &Did, to: &Did, items: &[QueryItem]) {
+async fn ask(home: &Arc<Home>, to: &Did, items: &[QueryItem]) {
     let Ok(id) = MessageId::parse(&uuid::Uuid::now_v7().to_string()) else { return };
-    let message = compose_query(id, from, to, items, home.now());
+    let message = compose_query(id, &home.did, to, items, home.now());
     let Ok(queued) = outbound::prepare_notice(home, message).await else { return };
-    let mut batch = Batch::new();
-    outbox::enqueue(&mut batch, &queued);
-    match home.store.commit(batch).await {
-        Ok(_) => home.transmitter.wake(home, queued.outgoing()),
-        // It is asked again at the next check.
-        Err(error) => tracing::debug!(%error, "a receipt query was not queued"),
-    }
+    // Whatever comes of it: it is asked again at the next check.
+    let asked = home.commit(Batch::new(), Some(queued)).await;
+    tracing::debug!(?asked, "a peer was asked for receipts");
 }
 
 fn expired(home: &Home) -> Rung {
     Rung::new(State::Expired, home.now(), home.did.clone())
-}
-
-/// Commits; a conflict means that somebody settled it in this moment, and the due row comes up again.
-async fn commit(home: &Home, batch: Batch) -> Result<(), StoreFault> {
-    match home.store.commit(batch).await {
-        Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
-        Err(CommitError::Fault(fault)) => Err(fault),
-    }
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use comity_core::inbound::Commit;
+use comity_core::outbound::Queued;
 use comity_didcomm::{Did, DidDocument, UnixTime};
 use comity_net::{Deliverer, Fetcher, Resolver};
 use comity_store::records::MessageKey;
 use comity_store::records::mailbox::Capacity;
-use comity_store::{LocalWake, Store};
+use comity_store::records::outbox;
+use comity_store::{Batch, CommitError, Conflict, LocalWake, Store, StoreFault};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -45,6 +47,16 @@ pub(crate) struct Home {
     pub(crate) opened: Cache<MessageKey, Arc<Commit>, ByEnvelope>,
 }
 
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Committed {
+    /// Nothing of it happened: the store is in another state than it demands.
+    Conflict(Conflict),
+    /// All of it happened.
+    Durable,
+}
+
 /// Weighs an opened message by its envelope, which is about half of what it takes.
 #[derive(Clone)]
 pub(crate) struct ByEnvelope;
@@ -58,6 +70,43 @@ impl Weighter<MessageKey, Arc<Commit>> for ByEnvelope {
 impl Home {
     pub(crate) fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Commits a batch, and in it a message of the home's own, which is carried as soon as it is durable.
+    pub(crate) async fn commit(
+        self: &Arc<Self>,
+        mut batch: Batch,
+        notice: Option<Arc<Queued>>,
+    ) -> Result<Committed, StoreFault> {
+        if let Some(notice) = &notice {
+            outbox::enqueue(&mut batch, notice);
+        }
+        match self.store.commit(batch).await {
+            Ok(_) => {
+                if let Some(notice) = notice {
+                    self.transmitter.wake(self, notice.outgoing());
+                }
+                Ok(Committed::Durable)
+            }
+            Err(CommitError::Conflict(conflict)) => Ok(Committed::Conflict(conflict)),
+            Err(CommitError::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// Commits a batch with a report on it. A full outbox costs the report, not what it reports on.
+    pub(crate) async fn commit_and_report(
+        self: &Arc<Self>,
+        batch: Batch,
+        report: Option<Arc<Queued>>,
+    ) -> Result<Committed, StoreFault> {
+        if report.is_some() {
+            let committed = self.commit(batch.clone(), report).await?;
+            if !matches!(committed, Committed::Conflict(Conflict::Bound { .. })) {
+                return Ok(committed);
+            }
+            tracing::warn!("the outbox is full: a report is dropped");
+        }
+        self.commit(batch, None).await
     }
 
     /// Returns how many messages an agent's mailbox holds.

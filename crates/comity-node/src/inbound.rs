@@ -20,12 +20,12 @@ pub(crate) async fn receive(home: &Arc<Home>, arrival: Arrival) -> Outcome {
     let (outcome, fetched) = attempt(home, arrival.clone()).await;
     // The sender may have changed its keys since its document was fetched: look once more, at most once a minute.
     let doubtful = [Refusal::Crypto, Refusal::SenderMismatch];
-    if let (Outcome::TurnedAway(refusal), Some(fetched)) = (outcome, fetched) {
-        if doubtful.contains(&refusal) {
-            let fresh = home.resolver.resolve_fresh(&fetched.did).await;
-            if fresh.is_ok_and(|fresh| fetched.at < fresh.fetched_at) {
-                return attempt(home, arrival).await.0;
-            }
+    if let (Outcome::TurnedAway(refusal), Some(fetched)) = (outcome, fetched)
+        && doubtful.contains(&refusal)
+    {
+        let fresh = home.resolver.resolve_fresh(&fetched.did).await;
+        if fresh.is_ok_and(|fresh| fetched.at < fresh.fetched_at) {
+            return attempt(home, arrival).await.0;
         }
     }
     outcome

@@ -1,16 +1,15 @@
 //! What messages tell about those that this home sent: receipts, acknowledgements, problem reports.
 //!
-//! Whether a peer may say so is decided by `comity_core::receipt::apply`; here it is looked up and stored.
+//! Whether a peer may say so is decided by `comity_core::receipt`; here it is looked up and stored.
 
 use std::sync::Arc;
 
 use comity_core::inbound::{Commit, Placement};
 use comity_core::limits::RECEIPTS_PER_MESSAGE_MAX;
-use comity_core::protocol::{RECEIPT_QUERY, RECEIPT_RECEIPT, REPORT_PROBLEM};
+use comity_core::protocol::{RECEIPT_QUERY, RECEIPT_RECEIPT};
 use comity_core::receipt::{self, QueryItem, Receipt, Rung, State};
 use comity_core::record::{Notice, Sent};
-use comity_core::trust::subject;
-use comity_didcomm::{Did, Message};
+use comity_didcomm::Did;
 use comity_store::records::due::Due;
 use comity_store::records::{MessageKey, ladder, mailbox, notices, outbox};
 use comity_store::{Batch, StoreFault};
@@ -64,10 +63,12 @@ pub(crate) async fn from_message(
     let received = commit.received();
     match message.type_.to_string().as_str() {
         RECEIPT_RECEIPT => {
-            if let Ok(receipts) = receipt::parse_receipts(message) {
-                let signed = commit.opened().signed();
+            // What is not signed proves nothing to others, and is not a receipt.
+            if let (Ok(receipts), Some(jws)) =
+                (receipt::parse_receipts(message), commit.opened().signed())
+            {
                 from_receipts(home, batch, &mut learned, &received.sender, &receipts).await?;
-                if let (false, Some(jws)) = (learned.events.is_empty(), signed) {
+                if !learned.events.is_empty() {
                     ladder::put_evidence(batch, jws);
                 }
             }
@@ -77,7 +78,7 @@ pub(crate) async fn from_message(
                 answer_query(home, batch, &received.sender, &items).await?;
             }
         }
-        _ => from_headers(home, batch, &mut learned, message, commit).await?,
+        _ => from_headers(home, batch, &mut learned, commit).await?,
     }
     Ok(learned)
 }
@@ -130,31 +131,20 @@ async fn answer_query(
     Ok(())
 }
 
-/// Reads the `ack` header and problem reports: what peers say that know only standard DIDComm.
+/// Reads the `ack` header: what peers say that know only standard DIDComm.
 async fn from_headers(
     home: &Home,
     batch: &mut Batch,
     learned: &mut Learned,
-    message: &Message,
     commit: &Commit,
 ) -> Result<(), StoreFault> {
-    let received = commit.received();
-    let is_report = message.type_.protocol().as_str() == REPORT_PROBLEM;
-    let code = message.body.get("code").and_then(|code| code.as_str()).unwrap_or_default();
+    let (message, received) = (commit.message(), commit.received());
     for id in message.ack.iter().take(RECEIPTS_PER_MESSAGE_MAX) {
         let key = MessageKey::sent(&received.recipient, id);
         let Some(sent) = outbox::sent(home.store.as_ref(), key).await? else { continue };
-        if subject(&sent.recipient) != subject(&received.sender) {
-            continue;
+        if let Some(rung) = receipt::apply_ack(message, received, &sent) {
+            learned.climb(home, batch, &sent, rung).await?;
         }
-        let mut rung = Rung::new(State::Received, received.received_at, received.sender.clone());
-        if is_report && code.starts_with("e.") {
-            rung.state = State::Refused;
-            rung.code = Some(receipt::bounded(code));
-            let comment = message.body.get("comment").and_then(|comment| comment.as_str());
-            rung.reason = comment.map(receipt::bounded);
-        }
-        learned.climb(home, batch, &sent, rung).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long a posted envelope may take to arrive in full.
-pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
+pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Largest request body on the local listener, in bytes: a message body with its JSON around it.
 pub const LOCAL_BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -46,7 +46,7 @@ pub const OPENED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub const LANES: usize = 256;
 
 /// Messages to one destination that are read ahead of the lanes.
-pub const READ_AHEAD_MAX: usize = 512;
+pub const READ_AHEAD_MAX: usize = 4_096;
 
 /// Destinations that are looked at when the node starts.
 pub const DESTINATIONS_MAX: usize = 65_536;
@@ -66,14 +66,11 @@ pub const AGENTS_MAX: usize = 10_000;
 /// Entries of one agent's allow-list that a listing shows.
 pub const ENTRIES_MAX: usize = 10_000;
 
-/// Events that an agent's socket may lag behind; beyond, it learns of them from `trace`.
-pub const EVENTS_MAX: usize = 4_096;
+/// Events that an agent's socket may lag behind; beyond, it learns of them from `trace`. Memory for them is taken when it connects.
+pub const EVENTS_MAX: usize = 256;
 
 /// How long an orderly stop waits for what is under way.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Free disk space below which `comity doctor` warns, in bytes.
-pub const DISK_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 
 /// Envelopes from the public listener that are worked on at once; beyond, they are turned away with 503.
 pub const ENVELOPES_UNDER_WAY_MAX: usize = 512;
@@ -83,3 +80,15 @@ pub const RETRY_AFTER_S: u64 = 1;
 
 /// Digests of stored DID documents that are remembered, so that a document is not written with each message.
 pub const DOCUMENTS_MAX: usize = 4_096;
+
+/// Envelopes from the public listener whose bytes are arriving at once; beyond, they are turned away with 503.
+pub const ENVELOPES_ARRIVING_MAX: usize = 2_048;
+
+/// Messages that one receipt query asks about: well within what a message can hold, however long the DIDs.
+pub const QUERY_IDS_ASKED: usize = 32;
+
+/// Peers whose receipts are being sent at once.
+pub const PAYING_MAX: usize = 32;
+
+/// Peers that cannot be paid for the moment and are remembered as such.
+pub const PAUSED_MAX: usize = 10_000;

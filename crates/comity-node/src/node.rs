@@ -19,6 +19,7 @@ use comity_net::{
     Resolver, SafeConnector, Trust, serve,
 };
 use comity_store::records::agents::{self, AgentRecord, NodeRecord};
+use comity_store::records::outbox;
 use comity_store::{Batch, CommitError, FjallStore, LocalWake, Store, StoreFault};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ use crate::deliver::Mailboxes;
 use crate::home::{Home, opened_cache};
 use crate::identities::{Identities, Identity};
 use crate::keystore::{KeySource, Keys, Keystore, KeystoreError, write_private};
-use crate::limits::{AGENTS_MAX, DOCUMENTS_MAX, STOP_DEADLINE};
+use crate::limits::{AGENTS_MAX, DESTINATIONS_MAX, DOCUMENTS_MAX, STOP_DEADLINE};
 use crate::local::{self, Local};
 use crate::notices::Notices;
 use crate::problem::{ApiCode, ApiError};
@@ -182,6 +183,10 @@ impl Node {
         let ready =
             Ready { did: home.did.to_string(), url, local: local_url, pid: std::process::id() };
 
+        let waiting = outbox::destinations(home.store.as_ref(), DESTINATIONS_MAX).await?;
+        announce(&data, &ready)?;
+
+        // From here on nothing fails.
         let (stop, stopping) = watch::channel(false);
         let local = Local {
             home: Arc::clone(&home),
@@ -199,9 +204,8 @@ impl Node {
             tokio::spawn(notices::run(Arc::clone(&home))),
             tokio::spawn(due::run(Arc::clone(&home))),
         ];
-        home.transmitter.resume(&home).await?;
+        home.transmitter.resume(&home, &waiting);
         home.notices.wake();
-        announce(&data, &ready)?;
         Ok(Self { ready, data, stop, listeners, workers, home, _lock: lock })
     }
 
@@ -214,10 +218,17 @@ impl Node {
     /// Stops: accepts nothing more, lets what is under way finish, for at most ten seconds.
     pub async fn stop(self) {
         let _nobody_listens_any_more = self.stop.send(true);
-        for listener in self.listeners {
-            let _at_its_deadline = timeout(STOP_DEADLINE, listener).await.is_ok();
+        let ended = async {
+            for listener in self.listeners {
+                // One that panicked has ended too.
+                drop(listener.await);
+            }
+        };
+        if timeout(STOP_DEADLINE, ended).await.is_err() {
+            tracing::warn!("connections were cut off");
         }
         self.workers.iter().for_each(JoinHandle::abort);
+        self.home.transmitter.stop();
         let _it_may_be_gone = fs::remove_file(self.data.join("node.json"));
         tracing::info!(did = %self.home.did, "the node has stopped");
     }

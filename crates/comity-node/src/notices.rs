@@ -1,34 +1,41 @@
 //! Sends what is owed to senders: receipts gathered per peer and tick, and bare acknowledgements for peers that know only those.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use comity_core::limits::{EXPIRES_S_DEFAULT, RECEIPTS_PER_MESSAGE_MAX, RETRY_MS_MAX};
+use comity_core::limits::{
+    EXPIRES_S_DEFAULT, RECEIPT_BYTES_MAX, RECEIPTS_PER_MESSAGE_MAX, RETRY_MS_MAX,
+};
+use comity_core::outbound::Unsendable;
 use comity_core::receipt::{self, Receipt, State};
 use comity_core::record::Notice;
 use comity_didcomm::{Message, MessageId};
-use comity_store::records::notices::{self, Bundle};
-use comity_store::records::{PeerKey, outbox};
+use comity_store::records::PeerKey;
+use comity_store::records::notices::{self, Bundle, Owed};
 use comity_store::{Batch, StoreFault};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::home::Home;
+use crate::home::{Committed, Home};
 use crate::learn::{self, Learned};
-use crate::limits::{NOTICE_TICK, SLOW_POLL};
+use crate::limits::{NOTICE_TICK, PAUSED_MAX, PAYING_MAX, SLOW_POLL};
 use crate::outbound;
 
-/// Says when something is owed.
+/// Says when something is owed, and who is being paid.
 #[derive(Default)]
 pub(crate) struct Notices {
     more: Notify,
-    /// Peers whose document could not be had, and when to try again.
-    paused: Mutex<HashMap<PeerKey, (Instant, Duration)>>,
+    payees: Mutex<Payees>,
 }
 
-/// Peers that are paused at most; beyond, all are tried each tick.
-const PAUSED_MAX: usize = 10_000;
+#[derive(Default)]
+struct Payees {
+    /// Peers that are being paid.
+    paying: HashSet<PeerKey>,
+    /// Peers that could not be paid, when to try again, and how long the pause was.
+    paused: HashMap<PeerKey, (Instant, Duration)>,
+}
 
 impl Notices {
     /// Says that something may be owed.
@@ -36,24 +43,40 @@ impl Notices {
         self.more.notify_one();
     }
 
-    fn is_paused(&self, peer: PeerKey) -> bool {
-        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        paused.get(&peer).is_some_and(|(until, _)| Instant::now() < *until)
+    /// Reserves a peer for a payment, unless it is being paid or paused, or too many are.
+    fn begin(&self, peer: PeerKey) -> bool {
+        self.with(|payees| {
+            let is_paused =
+                payees.paused.get(&peer).is_some_and(|(until, _)| Instant::now() < *until);
+            !is_paused && payees.paying.len() < PAYING_MAX && payees.paying.insert(peer)
+        })
     }
 
-    fn pause(&self, peer: PeerKey) {
-        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        if PAUSED_MAX <= paused.len() {
-            paused.clear();
-        }
-        let pause = paused.get(&peer).map_or(Duration::from_secs(1), |(_, pause)| *pause * 2);
-        let pause = pause.min(Duration::from_millis(RETRY_MS_MAX));
-        paused.insert(peer, (Instant::now() + pause, pause));
+    fn end(&self, peer: PeerKey, end: &End) {
+        self.with(|payees| {
+            payees.paying.remove(&peer);
+            let last = payees.paused.remove(&peer);
+            if matches!(end, End::Later) {
+                let pause = last.map_or(Duration::from_secs(1), |(_, pause)| pause * 2);
+                let pause = pause.min(Duration::from_millis(RETRY_MS_MAX));
+                if payees.paused.len() < PAUSED_MAX {
+                    payees.paused.insert(peer, (Instant::now() + pause, pause));
+                }
+            }
+        });
     }
 
-    fn resume(&self, peer: PeerKey) {
-        self.paused.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer);
+    fn with<T>(&self, act: impl FnOnce(&mut Payees) -> T) -> T {
+        act(&mut self.payees.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// How a payment ended.
+enum End {
+    /// It could not be made now.
+    Later,
+    /// Nothing is owed any more.
+    Paid,
 }
 
 /// Pays what is owed, for as long as the node runs.
@@ -62,54 +85,70 @@ pub(crate) async fn run(home: Arc<Home>) {
         // What a lost hint would leave behind is found by the slow poll.
         let _woken = tokio::time::timeout(SLOW_POLL, home.notices.more.notified()).await;
         tokio::time::sleep(NOTICE_TICK).await;
-        if let Err(fault) = pay_all(&home).await {
-            tracing::error!(%fault, "receipts cannot be sent");
+        if let Err(fault) = begin_all(&home).await {
+            tracing::error!(%fault, "what is owed cannot be read");
         }
     }
 }
 
-async fn pay_all(home: &Arc<Home>) -> Result<(), StoreFault> {
+/// Begins a payment to each peer to which something is owed; one that does not answer holds up no other.
+async fn begin_all(home: &Arc<Home>) -> Result<(), StoreFault> {
     let mut after = None;
+    while let Some(peer) = notices::next_peer(home.store.as_ref(), after).await? {
+        if home.notices.begin(peer) {
+            tokio::spawn(pay_peer(Arc::clone(home), peer));
+        }
+        after = Some(peer);
+    }
+    Ok(())
+}
+
+async fn pay_peer(home: Arc<Home>, peer: PeerKey) {
+    let end = pay_all(&home, peer).await.unwrap_or_else(|fault| {
+        tracing::error!(%fault, "receipts cannot be sent");
+        End::Later
+    });
+    home.notices.end(peer, &end);
+}
+
+async fn pay_all(home: &Arc<Home>, peer: PeerKey) -> Result<End, StoreFault> {
+    let (count_max, bytes_max) = (RECEIPTS_PER_MESSAGE_MAX, RECEIPT_BYTES_MAX);
     loop {
-        let next =
-            notices::next_bundle(home.store.as_ref(), after, RECEIPTS_PER_MESSAGE_MAX).await?;
-        let Some((peer, bundle)) = next else { return Ok(()) };
-        let is_full = bundle.owed.len() == RECEIPTS_PER_MESSAGE_MAX;
-        let paid = !home.notices.is_paused(peer) && pay(home, peer, &bundle).await?;
-        // A peer that was paid in full may be owed more already, or there may be more of it than one message carries.
-        after = if paid && is_full { after } else { Some(peer) };
+        let bundle = notices::bundle(home.store.as_ref(), peer, count_max, bytes_max).await?;
+        let Some(first) = bundle.owed.first() else { return Ok(End::Paid) };
+        if !pay(home, &bundle, first).await? {
+            return Ok(End::Later);
+        }
+        // A part of a bundle is all there was a moment ago; what came since waits for the next tick.
+        if bundle.owed.len() < count_max {
+            return Ok(End::Paid);
+        }
     }
 }
 
 /// Pays one bundle; says whether it is off the books.
-async fn pay(home: &Arc<Home>, peer: PeerKey, bundle: &Bundle) -> Result<bool, StoreFault> {
-    let Some(first) = bundle.owed.first() else { return Ok(true) };
+async fn pay(home: &Arc<Home>, bundle: &Bundle, first: &Owed) -> Result<bool, StoreFault> {
     let mut batch = Batch::new();
     notices::paid(&mut batch, bundle);
     if first.notice == Notice::Receipts(home.did.clone()) {
         return pay_ourselves(home, batch, bundle).await;
     }
-    let Some(message) = compose(home, bundle) else {
-        return commit(home, batch).await;
+    let Some(message) = compose(home, bundle, first) else {
+        return Ok(home.commit(batch, None).await? == Committed::Durable);
     };
-    match outbound::prepare_notice(home, message).await {
-        Ok(queued) => {
-            home.notices.resume(peer);
-            outbox::enqueue(&mut batch, &queued);
-            let is_paid = commit(home, batch).await?;
-            if is_paid {
-                home.transmitter.wake(home, queued.outgoing());
-            }
-            Ok(is_paid)
-        }
-        Err(reason) => {
-            tracing::debug!(%reason, "receipts cannot be addressed");
-            home.notices.pause(peer);
-            let since = home.now().0.saturating_sub(first.rung.at.0);
-            // A sender that cannot be found for as long as its messages live is not waiting any more.
-            if EXPIRES_S_DEFAULT < since { commit(home, batch).await } else { Ok(false) }
-        }
+    let reason = match outbound::prepare_notice(home, message).await {
+        // When the outbox is full they stay owed.
+        Ok(queued) => return Ok(home.commit(batch, Some(queued)).await? == Committed::Durable),
+        Err(reason) => reason,
+    };
+    let since = home.now().0.saturating_sub(first.rung.at.0);
+    let is_waiting = matches!(reason, Unsendable::Unresolvable | Unsendable::Unavailable);
+    if is_waiting && since <= EXPIRES_S_DEFAULT {
+        return Ok(false);
     }
+    // Whoever names no way to be told, or cannot be found for as long as messages live, is not told.
+    tracing::debug!(%reason, "receipts are dropped");
+    Ok(home.commit(batch, None).await? == Committed::Durable)
 }
 
 /// Sender and recipient live here: what is owed is known to this home already, and only has to be written on the other side.
@@ -120,21 +159,20 @@ async fn pay_ourselves(
 ) -> Result<bool, StoreFault> {
     let mut learned = Learned::default();
     learn::from_receipts(home, &mut batch, &mut learned, &home.did, &receipts(bundle)).await?;
-    let is_paid = commit(home, batch).await?;
-    if is_paid {
+    let committed = home.commit(batch, None).await?;
+    if committed == Committed::Durable {
         learned.tell(home);
     }
-    Ok(is_paid)
+    Ok(committed == Committed::Durable)
 }
 
-fn compose(home: &Home, bundle: &Bundle) -> Option<Message> {
-    let first = bundle.owed.first()?;
+fn compose(home: &Home, bundle: &Bundle, first: &Owed) -> Option<Message> {
     let id = MessageId::parse(&uuid::Uuid::now_v7().to_string()).ok()?;
     match &first.notice {
         Notice::None => None,
         Notice::Receipts(to) => {
             let receipts = receipts(bundle);
-            Some(receipt::compose_receipts(id, &home.did, to, &receipts, None, home.now()))
+            Some(receipt::compose_receipts(id, &home.did, to, &receipts, home.now()))
         }
         Notice::Ack => {
             // An acknowledgement says that the agent has it, nothing else; the rest of the ladder has no word in standard DIDComm.
@@ -153,17 +191,7 @@ fn compose(home: &Home, bundle: &Bundle) -> Option<Message> {
 }
 
 fn receipts(bundle: &Bundle) -> Vec<Receipt> {
-    let line = |owed: &notices::Owed| {
-        owed.rung.to_receipt(&owed.id, &owed.sender, &owed.recipient, &owed.digest)
-    };
+    let line =
+        |owed: &Owed| owed.rung.to_receipt(&owed.id, &owed.sender, &owed.recipient, &owed.digest);
     bundle.owed.iter().map(line).collect()
-}
-
-async fn commit(home: &Home, batch: Batch) -> Result<bool, StoreFault> {
-    match home.store.commit(batch).await {
-        Ok(_) => Ok(true),
-        // The outbox is full; they stay owed.
-        Err(comity_store::CommitError::Conflict(_)) => Ok(false),
-        Err(comity_store::CommitError::Fault(fault)) => Err(fault),
-    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use comity_core::api::{SendAnswer, SendRequest};
+use comity_core::limits::NOTICE_EXPIRES_S;
 use comity_core::outbound::{
     Accountability, Input, Outbound, Output, Queued, Residence, Stored, Submission, Unsendable,
 };
@@ -78,7 +79,7 @@ async fn submit(
     let mut novelty = Novelty::Repeated;
     let mut outbound = Outbound::new(submission, home.outbound_context());
     loop {
-        let queued = match drive(home, &mut outbound).await {
+        let queued = match drive(home, &mut outbound, Memory::Keep).await {
             Step::Commit(queued) => queued,
             Step::Done(result) => return result.map(|queued| (queued, novelty)),
         };
@@ -115,14 +116,22 @@ pub(crate) async fn prepare_notice(
         thid: message.thid,
         pthid: message.pthid,
         ack: message.ack,
-        expires_in_s: None,
+        expires_in_s: Some(NOTICE_EXPIRES_S),
         accountability: Accountability::Accountable,
         kind: OutgoingKind::Notice,
     };
-    match drive(home, &mut Outbound::new(submission, home.outbound_context())).await {
+    let mut outbound = Outbound::new(submission, home.outbound_context());
+    match drive(home, &mut outbound, Memory::Forget).await {
         Step::Commit(queued) => Ok(queued),
         Step::Done(result) => result,
     }
+}
+
+/// Whether a recipient is somebody to remember. A stranger who is only told that it was refused is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    Forget,
+    Keep,
 }
 
 enum Step {
@@ -131,10 +140,10 @@ enum Step {
 }
 
 /// Answers the machine until it wants to write or ends.
-async fn drive(home: &Arc<Home>, outbound: &mut Outbound) -> Step {
+async fn drive(home: &Arc<Home>, outbound: &mut Outbound, memory: Memory) -> Step {
     loop {
         let input = match outbound.poll_output() {
-            Output::Resolve(did) => match document(home, &did).await {
+            Output::Resolve(did) => match document(home, &did, memory).await {
                 Some(document) => {
                     let here = home.identities.by_did(&did).is_some();
                     let residence = if here { Residence::Here } else { Residence::Elsewhere };
@@ -157,10 +166,10 @@ async fn drive(home: &Arc<Home>, outbound: &mut Outbound) -> Step {
 
 /// Gets a recipient's document. One that cannot be had at this moment is replaced by the last that was: its home may be away for
 /// hours, and the message waits.
-async fn document(home: &Arc<Home>, did: &Did) -> Option<Arc<DidDocument>> {
+async fn document(home: &Arc<Home>, did: &Did, memory: Memory) -> Option<Arc<DidDocument>> {
     match home.resolver.resolve(did).await {
         Ok(resolved) => {
-            if resolved.source == Source::Fetched {
+            if resolved.source == Source::Fetched && memory == Memory::Keep {
                 remember(home, &resolved.document).await;
             }
             Some(Arc::clone(&resolved.document))
@@ -212,10 +221,16 @@ async fn submission(
         .map(serde_json::from_value::<Attachment>)
         .collect::<Result<_, _>>()
         .map_err(|_| invalid("attachments", "give objects as in DIDComm v2.1"))?;
+    // A wish that is repeated goes where it went, also when the handle cannot be looked up now.
+    let known = outbox::sent(home.store.as_ref(), MessageKey::sent(from, id.as_str())).await;
+    let to = match known.map_err(|_fault| Unsendable::Unavailable)? {
+        Some(sent) if !request.to.starts_with("did:") => sent.recipient,
+        _ => resolve_who(home, &request.to).await?,
+    };
     Ok(Submission {
         id,
         from: from.clone(),
-        to: resolve_who(home, &request.to).await?,
+        to,
         type_,
         body: request.body,
         attachments,

@@ -18,17 +18,19 @@ use tokio::sync::Semaphore;
 
 use crate::home::Home;
 use crate::inbound::receive;
-use crate::limits::{BODY_DEADLINE, ENVELOPES_UNDER_WAY_MAX};
+use crate::limits::{BODY_DEADLINE, ENVELOPES_ARRIVING_MAX, ENVELOPES_UNDER_WAY_MAX};
 use crate::problem::{ApiCode, ApiError};
 
 #[derive(Clone)]
 struct Public {
     home: Arc<Home>,
+    arriving: Arc<Semaphore>,
     under_way: Arc<Semaphore>,
 }
 
 /// Builds the routes of the public listener.
 pub(crate) fn router(home: Arc<Home>) -> Router {
+    let arriving = Arc::new(Semaphore::new(ENVELOPES_ARRIVING_MAX));
     let under_way = Arc::new(Semaphore::new(ENVELOPES_UNDER_WAY_MAX));
     Router::new()
         .route("/didcomm", post(envelope))
@@ -40,26 +42,36 @@ pub(crate) fn router(home: Arc<Home>) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::of(ApiCode::MethodNotAllowed, "Post envelopes to /didcomm; get the rest")
         })
-        .with_state(Public { home, under_way })
+        .with_state(Public { home, arriving, under_way })
 }
 
 /// Takes an envelope (DIDComm v2.1, "HTTPS"): the answer is 202 once it is durable, and has no body.
 async fn envelope(State(public): State<Public>, request: Request) -> Response {
-    let Ok(_place) = public.under_way.try_acquire() else { return refused(Refusal::Busy) };
+    let Ok(arriving) = public.arriving.try_acquire() else { return refused(Refusal::Busy) };
     let (parts, body) = request.into_parts();
     let media_type = media_type(&parts.headers);
     let envelope = match read_body(body, ENVELOPE_BYTES_MAX, BODY_DEADLINE).await {
         Ok(envelope) => envelope,
         Err(BodyError::TooLarge) => return refused(Refusal::TooLarge),
         Err(_) => {
-            let hint = "Send it within 30 seconds";
+            let hint = "Send it within 10 seconds";
             return ApiError::of(ApiCode::BodyIncomplete, hint).into_response();
         }
+    };
+    drop(arriving);
+    let Ok(place) = Arc::clone(&public.under_way).try_acquire_owned() else {
+        return refused(Refusal::Busy);
     };
     let arrival = Arrival { envelope: envelope.into(), media_type, way_in: WayIn::Direct };
     // A task of its own, so that a peer that hangs up does not stop what was begun.
     let home = Arc::clone(&public.home);
-    let received = tokio::spawn(async move { receive(&home, arrival).await }).await;
+    let received = tokio::spawn(async move {
+        let outcome = receive(&home, arrival).await;
+        // The place is taken for as long as the work goes on, not the request.
+        drop(place);
+        outcome
+    });
+    let received = received.await;
     match received.unwrap_or(Outcome::TurnedAway(Refusal::Busy)) {
         Outcome::TurnedAway(refusal) => refused(refusal),
         _ => StatusCode::ACCEPTED.into_response(),

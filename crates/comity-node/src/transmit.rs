@@ -16,21 +16,21 @@ use comity_didcomm::problem::{ProblemCode, ProblemReport};
 use comity_net::{DeliverError, MediaType};
 use comity_store::records::MessageKey;
 use comity_store::records::outbox::{self, Destination};
-use comity_store::{Batch, CommitError, Conflict, Seq, StoreFault};
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
+use comity_store::{Batch, Seq, StoreFault};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::home::Home;
+use crate::home::{Committed, Home};
 use crate::learn::Learned;
-use crate::limits::{DESTINATIONS_MAX, LANES, READ_AHEAD_MAX, SLOW_POLL};
+use crate::limits::{LANES, READ_AHEAD_MAX, SLOW_POLL};
 use crate::{inbound, outbound};
 
 /// The destinations that are being served.
 #[derive(Default)]
 pub(crate) struct Transmitter {
     destinations: Mutex<HashMap<Destination, Arc<Route>>>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 /// What the lanes to one destination share.
@@ -40,6 +40,9 @@ struct Route {
     failures: AtomicU32,
 }
 
+/// Code for an endpoint to which nothing can be delivered (DIDComm v2.1, Report Problem 2.0).
+const CANNOT_USE_ENDPOINT: &str = "e.p.xfer.cant-use-endpoint";
+
 impl Transmitter {
     /// Says that a message for a destination is in the outbox.
     pub(crate) fn wake(&self, home: &Arc<Home>, outgoing: &Outgoing) {
@@ -47,11 +50,15 @@ impl Transmitter {
     }
 
     /// Serves what an earlier run of the node left in the outbox.
-    pub(crate) async fn resume(&self, home: &Arc<Home>) -> Result<(), StoreFault> {
-        for (destination, _) in outbox::destinations(home.store.as_ref(), DESTINATIONS_MAX).await? {
-            self.wake_destination(home, destination);
+    pub(crate) fn resume(&self, home: &Arc<Home>, destinations: &[Destination]) {
+        for destination in destinations {
+            self.wake_destination(home, *destination);
         }
-        Ok(())
+    }
+
+    /// Stops serving; what is under way is tried again by the next run.
+    pub(crate) fn stop(&self) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 
     /// Counts the destinations whose last transmission failed.
@@ -69,7 +76,10 @@ impl Transmitter {
         let route = Arc::new(Route::default());
         routes.insert(destination, Arc::clone(&route));
         drop(routes);
-        tokio::spawn(serve(Arc::clone(home), destination, route));
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that have ended leave their place.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(serve(Arc::clone(home), destination, route));
     }
 
     /// Ends a route that has nothing left, unless something came in this moment.
@@ -86,7 +96,8 @@ impl Transmitter {
 /// Serves one destination until its part of the outbox is empty.
 async fn serve(home: Arc<Home>, destination: Destination, route: Arc<Route>) {
     let mut lanes = Lanes::new();
-    let mut under_way = FuturesUnordered::new();
+    let mut under_way = JoinSet::new();
+    let mut lane_of_task = HashMap::new();
     let mut cursor = Seq(0);
     // Whether the outbox may hold rows after the cursor.
     let mut unread = true;
@@ -111,8 +122,8 @@ async fn serve(home: Arc<Home>, destination: Destination, route: Arc<Route>) {
         while let Some((lane, seq, outgoing)) = lanes.take() {
             let (home, route) = (Arc::clone(&home), Arc::clone(&route));
             // A task of its own: what is sent within the home is opened here, which takes a processor for a while.
-            let carried = tokio::spawn(async move { carry(&home, &route, seq, &outgoing).await });
-            under_way.push(async move { (lane, carried.await) });
+            let task = under_way.spawn(async move { carry(&home, &route, seq, &outgoing).await });
+            lane_of_task.insert(task.id(), lane);
         }
         if under_way.is_empty() {
             if home.transmitter.retire(destination, &route) {
@@ -123,11 +134,17 @@ async fn serve(home: Arc<Home>, destination: Destination, route: Arc<Route>) {
         }
         tokio::select! {
             () = route.more.notified() => unread = true,
-            Some((lane, carried)) = under_way.next() => {
-                lanes.done(lane);
-                if let Err(error) = carried {
-                    // It stays in the outbox; the next start of the node tries it again.
-                    tracing::error!(%error, "a message was not carried to its end");
+            Some(carried) = under_way.join_next_with_id() => {
+                let task = match &carried {
+                    Ok((task, ())) => *task,
+                    Err(error) => {
+                        // It stays in the outbox; the next start of the node tries it again.
+                        tracing::error!(%error, "a message was not carried to its end");
+                        error.id()
+                    }
+                };
+                if let Some(lane) = lane_of_task.remove(&task) {
+                    lanes.done(lane);
                 }
             }
         }
@@ -254,6 +271,10 @@ async fn attempt(home: &Arc<Home>, seq: Seq, outgoing: &Outgoing) -> Attempt {
         Err(DeliverError::RetryLater { after, .. }) => {
             Attempt::RetryLater { after_s: after.map(|after| after.as_secs()) }
         }
+        Err(DeliverError::Unreachable(reason)) if reason.is_lasting() => {
+            tracing::info!(%reason, "an endpoint cannot be used");
+            Attempt::Refused { code: Some(CANNOT_USE_ENDPOINT.to_owned()) }
+        }
         Err(error) => {
             tracing::debug!(%error, "a peer was not reached");
             Attempt::Unreachable
@@ -279,7 +300,8 @@ async fn end(
         Some((state, code)) if outgoing.kind == OutgoingKind::Message => {
             fail(home, batch, &outgoing.sender, &outgoing.id, state, code).await
         }
-        _ => commit(home, batch).await,
+        // A conflict means that it was taken out meanwhile, for instance because it expired.
+        _ => home.commit(batch, None).await.map(drop),
     }
 }
 
@@ -292,20 +314,21 @@ pub(crate) async fn fail(
     state: State,
     code: &str,
 ) -> Result<(), StoreFault> {
-    let Some(sent) = outbox::sent(home.store.as_ref(), MessageKey::sent(sender, id)).await? else {
-        return commit(home, batch).await;
-    };
-    let mut rung = Rung::new(state, home.now(), home.did.clone());
-    if state == State::Refused {
-        rung.code = Some(code.to_owned());
-    }
+    let sent = outbox::sent(home.store.as_ref(), MessageKey::sent(sender, id)).await?;
     let mut learned = Learned::default();
     let mut report = None;
-    if learned.climb(home, &mut batch, &sent, rung).await? {
-        report = self::report(home, &sent, code, state).await;
+    if let Some(sent) = &sent {
+        let rung = match state {
+            State::Refused => Rung::refused(home.now(), home.did.clone(), code, None),
+            _ => Rung::new(state, home.now(), home.did.clone()),
+        };
+        if learned.climb(home, &mut batch, sent, rung).await? {
+            report = self::report(home, sent, code, state).await;
+        }
     }
-    commit_with(home, batch, report).await?;
-    learned.tell(home);
+    if home.commit_and_report(batch, report).await? == Committed::Durable {
+        learned.tell(home);
+    }
     Ok(())
 }
 
@@ -327,30 +350,4 @@ pub(crate) async fn report(
     let (from, to) = (&home.did, &sent.sender);
     let message = problem_report(from, to, &sent.id, &sent.thid, problem, home.now());
     outbound::prepare_notice(home, message).await.ok()
-}
-
-/// Commits a batch together with a message of the home's own, if there is one, and sets out to carry that.
-pub(crate) async fn commit_with(
-    home: &Arc<Home>,
-    mut batch: Batch,
-    notice: Option<Arc<Queued>>,
-) -> Result<(), StoreFault> {
-    if let Some(notice) = &notice {
-        outbox::enqueue(&mut batch, notice);
-    }
-    commit(home, batch).await?;
-    if let Some(notice) = notice {
-        home.transmitter.wake(home, notice.outgoing());
-    }
-    Ok(())
-}
-
-/// Commits; that somebody else took the message out meanwhile is as good.
-async fn commit(home: &Home, batch: Batch) -> Result<(), StoreFault> {
-    match home.store.commit(batch).await {
-        Ok(_) | Err(CommitError::Conflict(Conflict::Assertion { .. } | Conflict::Bound { .. })) => {
-            Ok(())
-        }
-        Err(CommitError::Fault(fault)) => Err(fault),
-    }
 }

@@ -34,6 +34,7 @@ pub struct Accepted {
     pub(super) envelope: Vec<u8>,
     pub(super) opening: Opening,
     pub(super) way_in: WayIn,
+    pub(super) now: UnixTime,
 }
 
 pub(super) fn accept(arrival: Arrival, now: UnixTime) -> Result<Accepted, Refusal> {
@@ -51,5 +52,5 @@ pub(super) fn accept(arrival: Arrival, now: UnixTime) -> Result<Accepted, Refusa
     if !matches!(opening.outline().layer, Some(Layer::Anoncrypt | Layer::Authcrypt)) {
         return Err(Refusal::Unencrypted);
     }
-    Ok(Accepted { envelope, opening, way_in })
+    Ok(Accepted { envelope, opening, way_in, now })
 }

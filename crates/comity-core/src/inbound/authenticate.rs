@@ -8,6 +8,7 @@ use comity_didcomm::{
 };
 
 use super::{Accepted, Output};
+use crate::limits::EXPIRES_S_MAX;
 use crate::refusal::Refusal;
 use crate::trust::{Question, WayIn, subject};
 
@@ -53,6 +54,11 @@ pub(super) fn poll(accepted: &mut Accepted) -> Result<Poll, Refusal> {
         // A question of a newer version of the library, which nothing here could answer.
         _ => return Err(Refusal::Malformed),
     };
+    // Older than the memory of repeats: it may be a repeat of what was forgotten.
+    let created = opened.message.created_time;
+    if created.is_some_and(|created| created.saturating_add(EXPIRES_S_MAX) < accepted.now) {
+        return Err(Refusal::Expired);
+    }
     let sender = opened.sender().cloned().ok_or(Refusal::Unauthenticated)?;
     let document = opened.sender_document().cloned().ok_or(Refusal::Unauthenticated)?;
     let recipient = opened.recipient_kid().ok_or(Refusal::Unencrypted)?.did().clone();

@@ -1,6 +1,6 @@
 //! The way in, driven with real keys: what each kind of message becomes, and that nothing becomes more than it should.
 
-use comity_didcomm::Message;
+use comity_didcomm::{Message, UnixTime};
 use serde_json::json;
 
 use super::*;
@@ -108,6 +108,19 @@ fn an_expired_message_is_turned_away() {
         message.expires_time = Some(NOW);
     });
     assert_eq!(driven.outcome, turned_away(Refusal::Expired));
+}
+
+#[test]
+fn a_message_older_than_the_memory_of_repeats_is_turned_away() {
+    let age = |seconds: u64| {
+        let created = UnixTime(NOW.0 - seconds);
+        let driven = offer(&entry(EntryKind::Allow), How::Signed, |message| {
+            message.created_time = Some(created);
+        });
+        driven.outcome
+    };
+    assert_eq!(age(EXPIRES_S_MAX), Outcome::Accepted);
+    assert_eq!(age(EXPIRES_S_MAX + 1), turned_away(Refusal::Expired));
 }
 
 #[test]

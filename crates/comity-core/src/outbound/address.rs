@@ -1,7 +1,5 @@
 //! Step 1: where it goes and to which keys, from the recipient's document.
 
-use std::sync::Arc;
-
 use comity_didcomm::{Did, DidDocument, DidUrl, PublicKey};
 
 use super::{Residence, Submission, Unsendable};
@@ -17,17 +15,16 @@ pub struct Addressed {
 
 pub(super) fn address(
     submission: Submission,
-    document: Arc<DidDocument>,
+    document: &DidDocument,
     residence: Residence,
 ) -> Result<Addressed, Unsendable> {
-    let keys: Vec<_> =
-        document.agreement_keys().map(|(kid, key)| (kid.clone(), key.clone())).collect();
+    let keys: Vec<_> = document.agreement_keys().map(|(kid, key)| (kid.clone(), *key)).collect();
     if keys.is_empty() {
         return Err(Unsendable::NoRecipientKey);
     }
     let uri = match residence {
         Residence::Here => None,
-        Residence::Elsewhere => Some(direct_endpoint(&document).ok_or(Unsendable::NoEndpoint)?),
+        Residence::Elsewhere => Some(direct_endpoint(document).ok_or(Unsendable::NoEndpoint)?),
     };
     Ok(Addressed { submission, keys, uri, homes: document.controller.clone() })
 }

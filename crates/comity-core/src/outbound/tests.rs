@@ -104,7 +104,7 @@ fn everything_a_home_emits_is_taken_by_a_home() {
 
     let rung = Rung::new(State::Processed, NOW, home_b.did.clone());
     let line = rung.to_receipt("m-1", &aria.did, &bruno.did, "digest");
-    let receipts = compose_receipts(id("r-1"), &home_b.did, &home_a.did, &[line], None, NOW);
+    let receipts = compose_receipts(id("r-1"), &home_b.did, &home_a.did, &[line], NOW);
     assert_eq!(round_trip(receipts, &home_b, &home_a, &to_home), Outcome::Noted);
 
     let item = QueryItem { id: "m-1".to_owned(), from: aria.did.clone(), to: bruno.did.clone() };

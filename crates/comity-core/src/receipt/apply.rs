@@ -1,10 +1,11 @@
 //! What a receipt from a peer changes in the sender's knowledge, if anything.
 
-use comity_didcomm::{Did, UnixTime};
+use comity_didcomm::problem::ProblemReport;
+use comity_didcomm::{Did, Message, UnixTime};
 use serde::{Deserialize, Serialize};
 
-use super::{Receipt, State};
-use crate::record::Sent;
+use super::{Receipt, State, bounded};
+use crate::record::{Received, Sent};
 
 /// One rung of a message's ladder, as either side remembers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,13 @@ impl Rung {
     #[must_use]
     pub const fn new(state: State, at: UnixTime, by: Did) -> Self {
         Self { state, at, by, log_index: None, pending: false, code: None, reason: None }
+    }
+
+    /// Creates the rung of a refusal.
+    #[must_use]
+    pub fn refused(at: UnixTime, by: Did, code: &str, reason: Option<&str>) -> Self {
+        let (code, reason) = (Some(bounded(code)), reason.map(bounded));
+        Self { code, reason, ..Self::new(State::Refused, at, by) }
     }
 
     /// Writes the rung as the line that a receipt message carries about `message`.
@@ -80,8 +88,27 @@ pub fn apply(receipt: &Receipt, sent: &Sent, signer: &Did) -> Option<Rung> {
     })
 }
 
+/// Turns what a peer says by standard DIDComm into a rung: the `ack` header says that it has the message, and a problem report about it with
+/// an error code that it was refused. Only the recipient is believed.
+#[must_use]
+pub fn apply_ack(message: &Message, received: &Received, sent: &Sent) -> Option<Rung> {
+    let is_by_recipient = received.sender.same_subject(&sent.recipient);
+    let is_about_it = message.ack.iter().any(|id| id.eq_ignore_ascii_case(&sent.id));
+    if !is_by_recipient || !is_about_it {
+        return None;
+    }
+    let (at, by) = (received.received_at, received.sender.clone());
+    let Ok(problem) = ProblemReport::from_message(message) else {
+        return Some(Rung::new(State::Received, at, by));
+    };
+    let comment = problem.comment.as_deref();
+    problem.code.is_error().then(|| Rung::refused(at, by, problem.code.as_str(), comment))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn did(text: &str) -> Did {
@@ -120,6 +147,49 @@ mod tests {
             assert!(apply(&receipt(), &sent(), &did(believed)).is_some(), "{believed}");
         }
         assert_eq!(apply(&receipt(), &sent(), &did("did:web:c.example")), None);
+    }
+
+    #[test]
+    fn an_ack_counts_only_from_the_recipient_and_a_report_by_its_code() {
+        let message = |code: Option<&str>| {
+            let type_ = match code {
+                Some(_) => "https://didcomm.org/report-problem/2.0/problem-report",
+                None => "https://didcomm.org/empty/1.0/empty",
+            };
+            let mut message = Message::new("a-1".parse().unwrap(), type_.parse().unwrap());
+            message.ack = vec!["M-1".to_owned()];
+            if let Some(code) = code {
+                message.body.insert("code".to_owned(), json!(code));
+                message.pthid = Some("m-1".to_owned());
+            }
+            message
+        };
+        let by = |sender: &str| Received {
+            id: "a-1".to_owned(),
+            sender: did(sender),
+            recipient: sent().sender,
+            type_: String::new(),
+            thid: "m-1".to_owned(),
+            received_at: UnixTime(9),
+            expires: UnixTime(99),
+            digest: String::new(),
+            document: String::new(),
+            admitted: None,
+            notice: crate::record::Notice::None,
+            size_bytes: 0,
+        };
+        let bruno = by("did:web:b.example:agents:bruno");
+        let state = |message: &Message, received: &Received| {
+            apply_ack(message, received, &sent()).map(|rung| (rung.state, rung.code))
+        };
+        assert_eq!(state(&message(None), &bruno), Some((State::Received, None)));
+        let code = "e.m.trust.denied";
+        let refused = Some((State::Refused, Some(code.to_owned())));
+        assert_eq!(state(&message(Some(code)), &bruno), refused);
+        assert_eq!(state(&message(Some("w.m.req.gap")), &bruno), None, "a warning ends nothing");
+        assert_eq!(state(&message(None), &by("did:web:x.example")), None);
+        let other = Message { ack: vec!["m-2".to_owned()], ..message(None) };
+        assert_eq!(state(&other, &bruno), None);
     }
 
     #[test]

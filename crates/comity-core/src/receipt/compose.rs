@@ -15,13 +15,11 @@ pub fn compose_receipts(
     from: &Did,
     to: &Did,
     receipts: &[Receipt],
-    answers: Option<&str>,
     now: UnixTime,
 ) -> Message {
     let mut message = Message::new(id, message_type(RECEIPT_RECEIPT));
     message.from = Some(from.clone());
     message.to = vec![to.clone()];
-    message.thid = answers.map(str::to_owned);
     message.created_time = Some(now);
     message.body = body("receipts", json!(receipts));
     message

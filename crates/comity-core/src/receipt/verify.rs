@@ -1,5 +1,6 @@
 //! Reads receipts: from a message that was just opened, and, for whoever has only the signed text, offline.
 
+use comity_didcomm::problem::ProblemCode;
 use comity_didcomm::{Did, DidDocument, DidUrl, Message, verify_jws};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -77,6 +78,8 @@ pub fn parse_receipts(message: &Message) -> Result<Vec<Receipt>, ReceiptError> {
         if receipt.state == State::Queued {
             return Err(ReceiptError::Malformed);
         }
+        let is_code = |code: &String| ProblemCode::parse(code).is_ok();
+        receipt.code = receipt.code.take().filter(is_code);
         if let Some(reason) = &mut receipt.reason {
             *reason = bounded(reason);
         }

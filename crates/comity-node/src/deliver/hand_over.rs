@@ -49,20 +49,24 @@ pub(crate) async fn hand_over(
     for seq in &returned {
         match mailbox::row(home.store.as_ref(), mailbox, *seq).await? {
             Some(received) => handed.push(Handed { seq: *seq, received, times: 0 }),
-            None => drop(home.mailboxes.forget(mailbox, &[*seq])),
+            None => {
+                let _had_been_full: bool = home.mailboxes.forget(mailbox, &[*seq]);
+            }
         }
     }
     let fresh = limit.saturating_sub(handed.len());
     if 0 < fresh {
-        for (seq, received) in mailbox::rows(home.store.as_ref(), mailbox, cursor, fresh).await? {
-            handed.push(Handed { seq, received, times: 0 });
-        }
+        let rows = mailbox::rows(home.store.as_ref(), mailbox, cursor, fresh).await?;
+        // An offered message may lie before or after the cursor.
+        let rows = rows.into_iter().filter(|(seq, _)| !returned.contains(seq));
+        handed.extend(rows.map(|(seq, received)| Handed { seq, received, times: 0 }));
     }
     home.mailboxes.with(mailbox, |hands| {
         handed.retain_mut(|message| {
             let is_returned = returned.contains(&message.seq);
-            if !is_returned && message.seq <= hands.cursor {
-                // Another holder took it in between.
+            let is_known = message.seq <= hands.cursor || hands.out.contains_key(&message.seq);
+            if !is_returned && is_known {
+                // Another holder took it in between, or it is offered and comes with the next step.
                 return false;
             }
             hands.cursor = hands.cursor.max(message.seq);
@@ -104,23 +108,36 @@ pub(crate) async fn record_received(home: &Arc<Home>, handed: &[Handed]) {
     }
 }
 
-/// Opens a message for its agent: what is verified, apart from what the sender says.
-pub(crate) async fn delivery(
-    home: &Home,
-    message: &Handed,
-) -> Result<Option<Delivery>, StoreFault> {
+/// Opens a message for its agent: what is verified, apart from what the sender says. One that is gone meanwhile or cannot be opened is
+/// nothing to hand over; it keeps no other from being handed over.
+pub(crate) async fn delivery(home: &Home, message: &Handed) -> Option<Delivery> {
     // Another message under the same id may have been opened meanwhile; it is refused, and is not this one.
     let opened = home.opened.get(&message_key(&message.received));
     let opened = opened.filter(|commit| commit.received().digest == message.received.digest);
     if let Some(commit) = opened {
-        return Ok(Some(describe(message, commit.message(), commit.opened())));
+        return Some(describe(message, commit.message(), commit.opened()));
     }
+    match reopen(home, message).await {
+        Ok(Some(opened)) => return Some(describe(message, &opened.message, &opened)),
+        // It expired in this moment.
+        Ok(None) => {}
+        Err(fault) => {
+            let (id, seq) = (&message.received.id, message.seq.0);
+            tracing::error!(%fault, %id, seq, "a message cannot be handed over; it stays until it expires");
+        }
+    }
+    let mailbox = mailbox_key(&message.received.recipient);
+    let _had_been_full: bool = home.mailboxes.forget(mailbox, &[message.seq]);
+    None
+}
+
+/// Opens a message as on the day it came: with that day's document of its sender, and before its deadline.
+async fn reopen(home: &Home, message: &Handed) -> Result<Option<Opened>, StoreFault> {
     let store = home.store.as_ref();
     let received = &message.received;
     let Some(envelope) = mailbox::envelope(store, message.seq).await? else { return Ok(None) };
     let document = documents::document(store, &received.sender, &received.document).await?;
     let document = document.map(Arc::new);
-    // Opened as on the day it came: with that day's document, and before its deadline.
     let opened = open(
         &envelope,
         &OpenPolicy::default(),
@@ -128,10 +145,9 @@ pub(crate) async fn delivery(
         &|kid| home.identities.agreement_keys(std::slice::from_ref(kid)).pop().map(|(_, key)| key),
         &|did| document.clone().filter(|document| document.id == *did),
     );
-    match opened {
-        Ok(opened) => Ok(Some(describe(message, &opened.message, &opened))),
-        Err(error) => Err(StoreFault::Corrupt(format!("a stored envelope does not open: {error}"))),
-    }
+    opened
+        .map(Some)
+        .map_err(|error| StoreFault::Corrupt(format!("a stored envelope does not open: {error}")))
 }
 
 fn describe(handed: &Handed, message: &Message, opened: &Opened) -> Delivery {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use comity_core::api::Disposition;
 use comity_core::inbound::problem_report;
+use comity_core::protocol::is_report;
 use comity_core::receipt::{Rung, State, bounded};
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
 use comity_didcomm::problem::{ProblemCode, ProblemReport};
-use comity_store::records::{mailbox, mailbox_key, message_key, outbox};
-use comity_store::{Batch, CommitError, MailboxKey, Seq, StoreFault, Wake as _};
+use comity_store::records::{mailbox, mailbox_key, message_key};
+use comity_store::{Batch, MailboxKey, Seq, StoreFault, Wake as _};
 
-use crate::home::Home;
+use crate::home::{Committed, Home};
 use crate::identities::Identity;
 use crate::limits::HAND_OVER_MAX;
 use crate::outbound;
@@ -47,10 +48,10 @@ async fn acknowledge(home: &Arc<Home>, agent: &Identity, seqs: &[Seq]) -> Result
             rows.push((*seq, received));
         }
     }
-    if !commit(home, processed(home, &rows)).await? {
+    if home.commit(processed(home, &rows), None).await? != Committed::Durable {
         // One of them left the mailbox in this moment: the others go one by one.
         for row in &rows {
-            commit(home, processed(home, std::slice::from_ref(row))).await?;
+            home.commit(processed(home, std::slice::from_ref(row)), None).await.map(drop)?;
         }
     }
     left(home, mailbox, seqs);
@@ -58,7 +59,7 @@ async fn acknowledge(home: &Arc<Home>, agent: &Identity, seqs: &[Seq]) -> Result
 }
 
 /// Forgets what left a mailbox, and lets the agent have more if its hands were full.
-fn left(home: &Home, mailbox: MailboxKey, seqs: &[Seq]) {
+pub(crate) fn left(home: &Home, mailbox: MailboxKey, seqs: &[Seq]) {
     if home.mailboxes.forget(mailbox, seqs) {
         home.wake.wake(&mailbox);
     }
@@ -90,34 +91,19 @@ async fn refuse(
         Some(code) => ProblemReport::new(code, bounded(reason)),
         None => ProblemReport { comment: Some(bounded(reason)), ..Refusal::ByAgent.to_report() },
     };
-    let mut rung = Rung::new(State::Refused, home.now(), home.did.clone());
-    rung.code = Some(problem.code.as_str().to_owned());
-    rung.reason.clone_from(&problem.comment);
+    let (code, comment) = (problem.code.as_str(), problem.comment.as_deref());
+    let rung = Rung::refused(home.now(), home.did.clone(), code, comment);
     let mut batch = Batch::new();
     mailbox::settle(&mut batch, seq, &received, &rung);
     let mut report = None;
     // A report is not reported on.
-    if !received.type_.starts_with(comity_core::protocol::REPORT_PROBLEM) {
+    if !is_report(&received.type_) {
         let (id, thid) = (&received.id, &received.thid);
         let message = problem_report(&agent.did, &received.sender, id, thid, problem, home.now());
         report = outbound::prepare_notice(home, message).await.ok();
     }
-    if let Some(report) = &report {
-        outbox::enqueue(&mut batch, report);
-    }
-    if commit(home, batch).await? {
-        if let Some(report) = report {
-            home.transmitter.wake(home, report.outgoing());
-        }
-    }
+    // A conflict means that it left the mailbox in this moment.
+    home.commit_and_report(batch, report).await.map(drop)?;
     left(home, mailbox, &[seq]);
     Ok(())
-}
-
-async fn commit(home: &Home, batch: Batch) -> Result<bool, StoreFault> {
-    match home.store.commit(batch).await {
-        Ok(_) => Ok(true),
-        Err(CommitError::Conflict(_)) => Ok(false),
-        Err(CommitError::Fault(fault)) => Err(fault),
-    }
 }

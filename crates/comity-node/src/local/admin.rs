@@ -213,7 +213,10 @@ async fn settle_request(
             match entry.kind {
                 EntryKind::Allow => mailbox::hand_over(&mut batch, waiting, home.capacity()),
                 EntryKind::Deny | EntryKind::Revoke => {
-                    let refusal = Refusal::Denied;
+                    let refusal = match entry.kind {
+                        EntryKind::Revoke => Refusal::Revoked,
+                        _ => Refusal::Denied,
+                    };
                     let mut rung = Rung::new(Reached::Refused, home.now(), home.did.clone());
                     rung.code = Some(refusal.code().to_owned());
                     rung.reason = Some(refusal.meaning().to_owned());

@@ -140,8 +140,9 @@ async fn read(
         let (home, agent, frames) = (Arc::clone(home), Arc::clone(agent), frames.clone());
         tokio::spawn(async move {
             let answer = answer(&home, &agent, &text).await;
-            drop(place);
             let _the_socket_may_be_gone = frames.send(answer).await;
+            // Not before the answer is on its way: an agent that does not read its answers is not read either.
+            drop(place);
         });
     }
 }
@@ -193,17 +194,9 @@ async fn push(
             }
         };
         for message in &handed {
-            match deliver::delivery(home, message).await {
-                Ok(Some(delivery)) => {
-                    let frame = ServerFrame::Message(Box::new(delivery));
-                    if frames.send(frame).await.is_err() {
-                        return;
-                    }
-                }
-                Ok(None) => {}
-                Err(fault) => {
-                    tracing::error!(%fault, seq = message.seq.0, "a message cannot be handed over")
-                }
+            let Some(delivery) = deliver::delivery(home, message).await else { continue };
+            if frames.send(ServerFrame::Message(Box::new(delivery))).await.is_err() {
+                return;
             }
         }
         deliver::record_received(home, &handed).await;

@@ -26,7 +26,7 @@ macro_rules! codes {
 
 codes! {
     BadRequest = "http.bad-request", 400, "The request does not have the form of the call";
-    BodyIncomplete = "http.body-incomplete", 408, "The body did not arrive in full within 30 seconds";
+    BodyIncomplete = "http.body-incomplete", 408, "The body did not arrive in full within 10 seconds";
     ForbiddenHost = "http.forbidden-host", 403, "The Host or Origin of the request is not the node's: a page in a browser may be the sender";
     MediaType = "http.media-type", 415, "The body is not declared as JSON";
     MethodNotAllowed = "http.method-not-allowed", 405, "The path exists, but not for this method";

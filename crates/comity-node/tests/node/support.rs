@@ -202,7 +202,7 @@ impl Foreigner {
         let document = resolved["document"].to_string();
         let document = DidDocument::parse(document.as_bytes(), to).unwrap();
         let recipients: Vec<_> =
-            document.agreement_keys().map(|(kid, key)| (kid.clone(), key.clone())).collect();
+            document.agreement_keys().map(|(kid, key)| (kid.clone(), *key)).collect();
         let kid = self.document.signing_keys().next().unwrap().0.clone();
         let enc = ContentEncryption::A256Gcm;
         let protection = Protection::Accountable { kid: &kid, key: &self.signing, enc };

@@ -115,7 +115,7 @@ pub struct DueRow {
     key: Vec<u8>,
 }
 
-/// Reads what is due by now, oldest first.
+/// Reads what is due by now, oldest first, from a row on.
 ///
 /// # Errors
 ///
@@ -123,9 +123,14 @@ pub struct DueRow {
 pub async fn until(
     store: &dyn Store,
     now: UnixTime,
+    after: Option<&DueRow>,
     limit: usize,
 ) -> Result<Vec<DueRow>, StoreFault> {
-    let from = keys::due(UnixTime(0), 0, &[]);
+    // The key after a key is the key with a zero byte.
+    let from = match after {
+        Some(row) => [&row.key[..], &[0]].concat(),
+        None => keys::due(UnixTime(0), 0, &[]),
+    };
     let to = keys::due(now.saturating_add(1), 0, &[]);
     let rows = store.read(Keyspace::Index, KeyRange::between(&from, &to), limit).await?;
     rows.into_iter()

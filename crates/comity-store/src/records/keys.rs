@@ -155,7 +155,17 @@ pub(super) fn count_requests(recipient: &Did) -> Vec<u8> {
     join(b'c', &[b"q", &did_hash(recipient)])
 }
 
+/// Counter of the refused messages that are remembered for an identity.
+pub(super) fn count_refused(recipient: &Did) -> Vec<u8> {
+    join(b'c', &[b"r", &did_hash(recipient)])
+}
+
 /// Counter of an identity's messages in the outbox.
 pub(super) fn count_outbox(sender: &Did) -> Vec<u8> {
     join(b'c', &[b"o", &did_hash(sender)])
+}
+
+/// Counter of what the home itself says in an identity's name and is in the outbox.
+pub(super) fn count_notices(sender: &Did) -> Vec<u8> {
+    join(b'c', &[b"n", &did_hash(sender)])
 }

@@ -3,9 +3,7 @@
 //! [`keep`] is the only way in, and takes a [`Commit`]: nothing reaches a mailbox around the policy.
 
 use comity_core::inbound::{Commit, Placement, Written};
-use comity_core::limits::{
-    HISTORY_S, REQUESTS_PENDING_MAX,
-};
+use comity_core::limits::{HISTORY_S, REFUSED_HISTORY_S, REFUSED_MAX, REQUESTS_PENDING_MAX};
 use comity_core::log::leaf_hash;
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
@@ -35,8 +33,9 @@ pub struct Known {
 /// Where in its batch the operations of [`keep`] can conflict.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
-    first: usize,
+    first: Option<usize>,
     message: MessageKey,
+    full: Refusal,
 }
 
 /// Whether the sender's document has to be stored with a message.
@@ -59,6 +58,10 @@ pub struct Capacity {
 pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot, capacity: Capacity) -> Kept {
     let received = commit.received();
     let message = keys::message_key(received);
+    if matches!(commit.placement(), Placement::Home) {
+        // What homes tell each other changes nothing when it is told twice, so nothing is kept by which a repeat is known.
+        return Kept { first: None, message, full: Refusal::Busy };
+    }
     let known =
         Known { received: received.clone(), rung: commit.rung().clone(), salt: *commit.salt() };
     let first = batch.assert_absent(Keyspace::Index, &keys::known(message));
@@ -68,9 +71,7 @@ pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot, capacity: Ca
         let record = leaf.to_leaf();
         batch.append_leaf(leaf_hash(&record), record);
     }
-    if !matches!(commit.placement(), Placement::Home) {
-        notices::owe(batch, received, message, commit.rung());
-    }
+    notices::owe(batch, received, message, commit.rung());
     match commit.placement() {
         Placement::Mailbox => {
             put_body(batch, commit, snapshot);
@@ -80,9 +81,17 @@ pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot, capacity: Ca
             put_body(batch, commit, snapshot);
             put_request(batch, commit);
         }
-        Placement::Home | Placement::Refused(..) => forget_later(batch, received, message),
+        Placement::Home | Placement::Refused(..) => {
+            batch.add_bounded(&keys::count_refused(&received.recipient), 1, REFUSED_MAX);
+            let forget = received.received_at.saturating_add(REFUSED_HISTORY_S);
+            Due::ForgetReceived(message).put(batch, forget);
+        }
     }
-    Kept { first, message }
+    let full = match commit.placement() {
+        Placement::Refused(..) => Refusal::Busy,
+        _ => Refusal::MailboxFull,
+    };
+    Kept { first: Some(first), message, full }
 }
 
 /// Tells what became of a batch that [`keep`] was part of.
@@ -97,7 +106,7 @@ pub async fn written(
 ) -> Result<Written, StoreFault> {
     match result {
         Ok(stamp) => Ok(Written::New { seq: stamp.seq.0 }),
-        Err(CommitError::Conflict(Conflict::Assertion { index })) if index == kept.first => {
+        Err(CommitError::Conflict(Conflict::Assertion { index })) if Some(index) == kept.first => {
             let known = known(store, kept.message).await?;
             let gone = || StoreFault::Corrupt("a message that was there is not".to_owned());
             Ok(Written::Repeat { digest: known.ok_or_else(gone)?.0.received.digest })
@@ -106,9 +115,7 @@ pub async fn written(
         Err(CommitError::Conflict(Conflict::Assertion { .. })) => {
             Ok(Written::Temporary(Refusal::Busy))
         }
-        Err(CommitError::Conflict(Conflict::Bound { .. })) => {
-            Ok(Written::Temporary(Refusal::MailboxFull))
-        }
+        Err(CommitError::Conflict(Conflict::Bound { .. })) => Ok(Written::Temporary(kept.full)),
         Err(CommitError::Fault(fault)) => Err(fault),
     }
 }
@@ -313,6 +320,9 @@ pub async fn forget(
     batch.delete(Keyspace::Index, &keys::known(message));
     for state in State::ALL {
         batch.delete(Keyspace::Index, &keys::rung_in(message, state));
+    }
+    if known.rung.state == State::Refused {
+        batch.add(&keys::count_refused(&known.received.recipient), -1);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Receipts that are owed to senders, until the message that carries them is in the outbox.
 
-use comity_core::receipt::Rung;
+use comity_core::receipt::{Rung, State};
 use comity_core::record::{Notice, Received, key_hash};
 use comity_didcomm::Did;
 use serde::{Deserialize, Serialize};
@@ -53,39 +53,54 @@ pub struct Bundle {
     keys: Vec<Vec<u8>>,
 }
 
-/// Reads the first peer's owed receipts, at most `limit`.
+/// Reads the next peer after another to which something is owed.
 ///
 /// # Errors
 ///
 /// Fails if the store cannot be read.
-pub async fn next_bundle(
+pub async fn next_peer(
     store: &dyn Store,
     after: Option<PeerKey>,
-    limit: usize,
-) -> Result<Option<(PeerKey, Bundle)>, StoreFault> {
-    let start = match after {
+) -> Result<Option<PeerKey>, StoreFault> {
+    let range = match after {
         Some(peer) => KeyRange::prefix_after(b"r", &keys::join(b'r', &[&peer.0, &[0xff; 17]])),
         None => KeyRange::prefix(b"r"),
     };
-    let rows = store.read(Keyspace::Index, start, limit).await?;
+    let rows = store.read(Keyspace::Index, range, 1).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let peer = row.key.get(1..17).and_then(|peer| peer.try_into().ok());
+    let short = || StoreFault::Corrupt("the key of an owed receipt is too short".to_owned());
+    Ok(Some(PeerKey(peer.ok_or_else(short)?)))
+}
+
+/// Reads what is owed to a peer: at most `count_max` receipts, and no more than fit in about `bytes_max`.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn bundle(
+    store: &dyn Store,
+    peer: PeerKey,
+    count_max: usize,
+    bytes_max: usize,
+) -> Result<Bundle, StoreFault> {
+    let range = KeyRange::prefix(&keys::join(b'r', &[&peer.0]));
     let mut bundle = Bundle::default();
-    let mut first = None;
-    for row in rows {
-        let Some(peer) = row.key.get(1..17).and_then(|peer| peer.try_into().ok()) else {
-            return Err(StoreFault::Corrupt("the key of an owed receipt is too short".to_owned()));
-        };
-        let peer = PeerKey(peer);
-        if *first.get_or_insert(peer) != peer {
+    let mut bytes = 0;
+    for row in store.read(Keyspace::Index, range, count_max).await? {
+        bytes += row.value.len();
+        if bytes_max < bytes && !bundle.owed.is_empty() {
             break;
         }
         let (mut owed, stamp): (Owed, _) = decode_stamped(&row.value)?;
-        if owed.rung.state == comity_core::receipt::State::Accepted {
+        // A first receipt was written before its leaf had an index; one that is repeated has it.
+        if owed.rung.state == State::Accepted && owed.rung.log_index.is_none() {
             owed.rung.log_index = Some(stamp.log);
         }
         bundle.owed.push(owed);
         bundle.keys.push(row.key);
     }
-    Ok(first.map(|peer| (peer, bundle)))
+    Ok(bundle)
 }
 
 /// Crosses a bundle off, in the batch that queues the message that carries it.

@@ -1,6 +1,6 @@
 //! Messages on their way out, and what is remembered of them.
 
-use comity_core::limits::{OUTBOX_MESSAGES_MAX, QUERY_S_FIRST};
+use comity_core::limits::{NOTICES_MAX, OUTBOX_MESSAGES_MAX, QUERY_S_FIRST};
 use comity_core::log::leaf_hash;
 use comity_core::outbound::{Queued, Stored};
 use comity_core::record::{Outgoing, OutgoingKind, Sent, key_hash};
@@ -54,7 +54,8 @@ pub fn enqueue(batch: &mut Batch, queued: &Queued) -> Enqueued {
     let prefix = keys::join(b'o', &[&destination.0]);
     batch.put_stamped_key(Keyspace::Index, &prefix, encode(outgoing));
     batch.put_stamped_value(Keyspace::Index, &keys::pointer(message), destination.0);
-    batch.add_bounded(&keys::count_outbox(&outgoing.sender), 1, OUTBOX_MESSAGES_MAX);
+    let (counter, max) = counter(outgoing);
+    batch.add_bounded(&counter, 1, max);
     Enqueued { first, message }
 }
 
@@ -108,16 +109,13 @@ pub async fn wrote_in_thread(
     Ok(store.get(Keyspace::Index, &keys::wrote(agent, peer, thread)).await?.is_some())
 }
 
-/// Reads the first row of each destination that has any; at most `limit` destinations.
+/// Reads the destinations that have rows; at most `limit`.
 ///
 /// # Errors
 ///
 /// Fails if the store cannot be read.
-pub async fn destinations(
-    store: &dyn Store,
-    limit: usize,
-) -> Result<Vec<(Destination, Outgoing)>, StoreFault> {
-    let mut found: Vec<(Destination, Outgoing)> = Vec::new();
+pub async fn destinations(store: &dyn Store, limit: usize) -> Result<Vec<Destination>, StoreFault> {
+    let mut found = Vec::new();
     let mut range = KeyRange::prefix(b"o");
     while found.len() < limit {
         let rows = store.read(Keyspace::Index, range, 1).await?;
@@ -125,7 +123,7 @@ pub async fn destinations(
         let outgoing: Outgoing = decode(&row.value)?;
         let destination = Destination::of(&outgoing);
         range = KeyRange::prefix_after(b"o", &keys::join(b'o', &[&destination.0, &[0xff; 8]]));
-        found.push((destination, outgoing));
+        found.push(destination);
     }
     Ok(found)
 }
@@ -153,6 +151,21 @@ pub async fn rows(
             Ok((seq, decode(&entry.value)?))
         })
         .collect()
+}
+
+/// Reads one outbox row; nothing when the message has left the outbox.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn row(
+    store: &dyn Store,
+    destination: Destination,
+    seq: Seq,
+) -> Result<Option<Outgoing>, StoreFault> {
+    let key = keys::join(b'o', &[&destination.0, &seq.to_bytes()]);
+    let row = store.get(Keyspace::Index, &key).await?;
+    row.map(|row| decode(&row)).transpose()
 }
 
 /// Reads the sealed envelope of an outgoing message.
@@ -191,16 +204,25 @@ pub fn remove(batch: &mut Batch, seq: Seq, outgoing: &Outgoing) {
     batch.delete(Keyspace::Body, &keys::body(b'o', seq));
     let message = MessageKey::sent(&outgoing.sender, &outgoing.id);
     batch.delete(Keyspace::Index, &keys::pointer(message));
-    batch.add(&keys::count_outbox(&outgoing.sender), -1);
+    batch.add(&counter(outgoing).0, -1);
 }
 
-/// Reads how many messages of an identity are in the outbox.
+/// Messages and what the home itself says are counted apart.
+fn counter(outgoing: &Outgoing) -> (Vec<u8>, i64) {
+    match outgoing.kind {
+        OutgoingKind::Message => (keys::count_outbox(&outgoing.sender), OUTBOX_MESSAGES_MAX),
+        OutgoingKind::Notice => (keys::count_notices(&outgoing.sender), NOTICES_MAX),
+    }
+}
+
+/// Reads how many messages of an identity are in the outbox, those of the home in its name included.
 ///
 /// # Errors
 ///
 /// Fails if the store cannot be read.
 pub async fn messages(store: &dyn Store, sender: &Did) -> Result<i64, StoreFault> {
-    store.counter(&keys::count_outbox(sender)).await
+    let messages = store.counter(&keys::count_outbox(sender)).await?;
+    Ok(messages + store.counter(&keys::count_notices(sender)).await?)
 }
 
 /// Forgets a sent message, and that its sender wrote in the thread, unless it wrote there again later.
