@@ -85,7 +85,8 @@ impl Keystore {
                 if !path.exists() {
                     let mut fresh = Zeroizing::new([0_u8; 32]);
                     rand::rng().fill_bytes(fresh.as_mut());
-                    write_private(path, URL_SAFE_NO_PAD.encode(fresh.as_ref()).as_bytes())?;
+                    let text = URL_SAFE_NO_PAD.encode(fresh.as_ref());
+                    write_private(path, text.as_bytes()).map_err(|error| cannot(path, error))?;
                 }
                 read_key(path)?
             }
@@ -127,11 +128,11 @@ impl Keystore {
 }
 
 /// Writes a new file that only its owner can read.
-pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), KeystoreError> {
-    let file = |error| KeystoreError::File { path: path.to_owned(), error };
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut open = OpenOptions::new();
-    let mut out = open.write(true).create_new(true).mode(0o600).open(path).map_err(file)?;
-    out.write_all(content).and_then(|()| out.sync_all()).map_err(file)
+    let mut out = open.write(true).create_new(true).mode(0o600).open(path)?;
+    out.write_all(content)?;
+    out.sync_all()
 }
 
 fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeystoreError> {
@@ -144,19 +145,23 @@ fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeystoreError> {
 }
 
 fn read_private(path: &Path) -> Result<Zeroizing<String>, KeystoreError> {
-    let file = |error| KeystoreError::File { path: path.to_owned(), error };
-    let mode = fs::metadata(path).map_err(file)?.mode();
+    let mode = fs::metadata(path).map_err(|error| cannot(path, error))?.mode();
     if mode & 0o077 != 0 {
         return Err(KeystoreError::OpenToOthers(path.to_owned()));
     }
-    fs::read_to_string(path).map(Zeroizing::new).map_err(file)
+    fs::read_to_string(path).map(Zeroizing::new).map_err(|error| cannot(path, error))
+}
+
+fn cannot(path: &Path, error: io::Error) -> KeystoreError {
+    KeystoreError::File { path: path.to_owned(), error }
 }
 
 fn read_salt(path: &Path) -> Result<[u8; 16], KeystoreError> {
     if !path.exists() {
         let mut salt = [0_u8; 16];
         rand::rng().fill_bytes(&mut salt);
-        write_private(path, URL_SAFE_NO_PAD.encode(salt).as_bytes())?;
+        let text = URL_SAFE_NO_PAD.encode(salt);
+        write_private(path, text.as_bytes()).map_err(|error| cannot(path, error))?;
     }
     let text = read_private(path)?;
     let salt = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|salt| salt.try_into().ok());

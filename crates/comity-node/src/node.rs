@@ -1,29 +1,26 @@
 //! One running node: brings the parts up in order, and down again.
 
-use std::fs::{self, File, TryLockError};
+mod data_dir;
+mod identity;
+
+pub(crate) use identity::add_agent;
+
+use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use comity_core::api::{AddAgent, DidMethod};
 use comity_core::record::digest_text;
-use comity_core::trust::{Recipient, subject};
-use comity_didcomm::{
-    Did, DidDocument, DidError, Endpoint, PublicKey, Service, VerificationMethod, did,
-    resolve_self_contained,
-};
+use comity_didcomm::Did;
 use comity_net::{
     AddressPolicy, Deliverer, Fetcher, ListenCounters, ListenLimits, LoopbackPeers, PeerConnector,
     Resolver, SafeConnector, Trust, serve,
 };
-use comity_store::records::agents::{self, AgentRecord, NodeRecord};
 use comity_store::records::outbox;
-use comity_store::{Batch, CommitError, FjallStore, LocalWake, Store, StoreFault};
+use comity_store::{FjallStore, LocalWake, Store, StoreFault};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -34,12 +31,11 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::deliver::Mailboxes;
 use crate::home::{Home, opened_cache};
-use crate::identities::{Identities, Identity};
-use crate::keystore::{KeySource, Keys, Keystore, KeystoreError, write_private};
-use crate::limits::{AGENTS_MAX, DESTINATIONS_MAX, DOCUMENTS_MAX, STOP_DEADLINE};
+use crate::identities::Identities;
+use crate::keystore::{KeySource, Keystore, KeystoreError};
+use crate::limits::{DESTINATIONS_MAX, DOCUMENTS_MAX, STOP_DEADLINE};
 use crate::local::{self, Local};
 use crate::notices::Notices;
-use crate::problem::{ApiCode, ApiError};
 use crate::transmit::Transmitter;
 use crate::{due, notices, public};
 
@@ -62,7 +58,7 @@ pub enum StartError {
     #[error("cannot listen on {address}: {error}")]
     Listen {
         /// The address.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// The reason.
         error: io::Error,
     },
@@ -150,7 +146,7 @@ impl Node {
     /// # Errors
     /// See [`StartError`]; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let lock = lock(&config.data)?;
+        let lock = data_dir::lock(&config.data)?;
         let store = Arc::new(FjallStore::open(&config.data.join("store"))?);
         Self::run(config, store, lock).await
     }
@@ -160,31 +156,35 @@ impl Node {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_on(config: Config, store: Arc<dyn Store>) -> Result<Self, StartError> {
-        let lock = lock(&config.data)?;
+        let lock = data_dir::lock(&config.data)?;
         Self::run(config, store, lock).await
     }
 
     async fn run(config: Config, store: Arc<dyn Store>, lock: File) -> Result<Self, StartError> {
         let started = std::time::Instant::now();
-        let admin_token = admin_token(&config.data)?;
-        let public_listener = listen(config.listen).await?;
-        let local_listener = listen(config.local).await?;
-        let listen_url = url(&public_listener)?;
-        let local_url = url(&local_listener)?;
-        let port = local_address(&public_listener)?.port();
+        let admin_token = data_dir::admin_token(&config.data)?;
+        let (public_listener, listen_address) = listen(config.listen).await?;
+        let (local_listener, local_address) = listen(config.local).await?;
         let public_url = match &config.public_url {
             Some(url) => url.clone(),
-            None if config.dev => format!("http://localhost:{port}"),
+            None if config.dev => format!("http://localhost:{}", listen_address.port()),
             None => String::new(),
         };
         let home = home(config, public_url, store).await?;
         let data = home.config.data.clone();
-        let url = if home.public_url.is_empty() { listen_url } else { home.public_url.clone() };
-        let ready =
-            Ready { did: home.did.to_string(), url, local: local_url, pid: std::process::id() };
+        let url = match home.public_url.as_str() {
+            "" => format!("http://{listen_address}"),
+            url => url.to_owned(),
+        };
+        let ready = Ready {
+            did: home.did.to_string(),
+            url,
+            local: format!("http://{local_address}"),
+            pid: std::process::id(),
+        };
 
         let waiting = outbox::destinations(home.store.as_ref(), DESTINATIONS_MAX).await?;
-        announce(&data, &ready)?;
+        data_dir::announce(&data, &ready)?;
 
         // From here on nothing fails.
         let (stop, stopping) = watch::channel(false);
@@ -234,66 +234,6 @@ impl Node {
     }
 }
 
-/// Adds an agent, and returns it with its token.
-pub(crate) async fn add_agent(
-    home: &Home,
-    request: &AddAgent,
-) -> Result<(Arc<Identity>, String), ApiError> {
-    let name = &request.name;
-    let is_plain =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
-    let is_valid = (1..=64).contains(&name.len())
-        && name.bytes().all(is_plain)
-        && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
-    if !is_valid {
-        let hint =
-            "Use 1 to 64 characters of a-z, 0-9, -, _ and ., beginning with a letter or digit";
-        return Err(ApiError::of(ApiCode::BadName, hint));
-    }
-    if AGENTS_MAX <= home.identities.count() {
-        let hint = "Run another node for more";
-        return Err(ApiError::of(ApiCode::TooManyAgents, hint));
-    }
-    if request.did == DidMethod::Web && home.public_url.is_empty() {
-        let hint = "Start the node with --public-url or --dev, or add the agent with --did peer";
-        return Err(ApiError::of(ApiCode::NoPublicUrl, hint));
-    }
-    let bad =
-        |_| ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log");
-    let keys = Keys::generate();
-    let document = match request.did {
-        DidMethod::Web => {
-            let did = web_did(&home.public_url, &["agents", name]).map_err(bad)?;
-            document_for(did, &keys, &home.public_url, Some(&home.did))
-        }
-        DidMethod::Peer => peer_document(&keys, &home.public_url, Some(&home.did)).map_err(bad)?,
-    };
-    let token = random_token();
-    let record = AgentRecord {
-        name: name.clone(),
-        did: document.id.clone(),
-        document: document.to_json(),
-        token_digest: digest_text(token.as_bytes()),
-        added_at: home.now(),
-    };
-    let sealed = home.keystore.seal(&record.did, &keys);
-    let mut batch = Batch::new();
-    agents::add(&mut batch, &record, &sealed);
-    match home.store.commit(batch).await {
-        Ok(_) => {}
-        Err(CommitError::Conflict(_)) => {
-            return Err(ApiError::of(ApiCode::NameTaken, "See comity agent list"));
-        }
-        Err(CommitError::Fault(fault)) => return Err(fault.into()),
-    }
-    let digest = record.token_digest;
-    let identity = Identity::new(record.name, document, keys, digest, Recipient::Agent)
-        .ok_or_else(|| {
-            ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log")
-        })?;
-    Ok((home.identities.insert(identity), token))
-}
-
 async fn home(
     config: Config,
     public_url: String,
@@ -302,14 +242,8 @@ async fn home(
     let policy = if config.dev { AddressPolicy::Development } else { AddressPolicy::Public };
     let keystore = Keystore::open(&key_source(&config))?;
     let identities = Arc::new(Identities::default());
-    let did = load_node(store.as_ref(), &keystore, &identities, &public_url).await?;
-    for record in agents::all(store.as_ref(), AGENTS_MAX).await? {
-        let keys = load_keys(store.as_ref(), &keystore, &record.did).await?;
-        let document = parse_document(&record.document, &record.did)?;
-        let (name, digest) = (record.name, record.token_digest);
-        let identity = Identity::new(name, document, keys, digest, Recipient::Agent);
-        identities.insert(identity.ok_or(StartError::BadIdentity)?);
-    }
+    let did = identity::load_node(store.as_ref(), &keystore, &identities, &public_url).await?;
+    identity::load_agents(store.as_ref(), &keystore, &identities).await?;
     let connector = PeerConnector::new(SafeConnector::new(policy), Trust::Native);
     let fetcher = Arc::new(Fetcher::new(connector.clone()));
     let local = Arc::clone(&identities);
@@ -332,112 +266,6 @@ async fn home(
         opened: opened_cache(),
         config,
     }))
-}
-
-/// Reads the node's own identity, or makes it at the first start.
-async fn load_node(
-    store: &dyn Store,
-    keystore: &Keystore,
-    identities: &Identities,
-    public_url: &str,
-) -> Result<Did, StartError> {
-    let given = match public_url {
-        "" => None,
-        url => Some(web_did(url, &[]).map_err(|_| StartError::BadIdentity)?),
-    };
-    let (document, keys) = match agents::node(store).await? {
-        Some(record) => {
-            if let Some(given) = given.filter(|given| *given != record.did) {
-                return Err(StartError::Identity { stored: record.did, given });
-            }
-            let keys = load_keys(store, keystore, &record.did).await?;
-            (parse_document(&record.document, &record.did)?, keys)
-        }
-        None => {
-            let keys = Keys::generate();
-            let document = match given {
-                Some(did) => document_for(did, &keys, public_url, None),
-                None => {
-                    peer_document(&keys, public_url, None).map_err(|_| StartError::BadIdentity)?
-                }
-            };
-            let record = NodeRecord { did: document.id.clone(), document: document.to_json() };
-            let mut batch = Batch::new();
-            agents::put_node(&mut batch, &record, &keystore.seal(&record.did, &keys));
-            store.commit(batch).await.map_err(|error| match error {
-                CommitError::Fault(fault) => StartError::Store(fault),
-                CommitError::Conflict(_) => StartError::BadIdentity,
-            })?;
-            (document, keys)
-        }
-    };
-    let did = document.id.clone();
-    let node = Identity::new(String::new(), document, keys, String::new(), Recipient::Home);
-    identities.insert(node.ok_or(StartError::BadIdentity)?);
-    Ok(did)
-}
-
-async fn load_keys(store: &dyn Store, keystore: &Keystore, did: &Did) -> Result<Keys, StartError> {
-    let sealed = agents::sealed_keys(store, did).await?.ok_or(StartError::BadIdentity)?;
-    Ok(keystore.unseal(did, &sealed)?)
-}
-
-fn parse_document(document: &serde_json::Value, did: &Did) -> Result<DidDocument, StartError> {
-    DidDocument::parse(document.to_string().as_bytes(), did).map_err(|_| StartError::BadIdentity)
-}
-
-/// Builds the document of an identity of this home. Its controller is the home, which speaks for it in receipts.
-fn document_for(did: Did, keys: &Keys, public_url: &str, controller: Option<&Did>) -> DidDocument {
-    let signing = VerificationMethod::new(did.url("key-1"), keys.signing.public());
-    let agreement = VerificationMethod::new(did.url("key-2"), keys.agreement.public());
-    let mut document = DidDocument::new(did);
-    let signing = document.add_key(signing);
-    let agreement = document.add_key(agreement);
-    document.authentication.push(signing);
-    document.key_agreement.push(agreement);
-    document.controller.extend(controller.cloned());
-    if !public_url.is_empty() {
-        let endpoint = Endpoint::new(format!("{public_url}/didcomm"));
-        let id = document.id.url("didcomm");
-        document.service.push(Service::didcomm(&id, &endpoint));
-    }
-    document
-}
-
-/// Makes a did:peer:4 and returns its document: what [`document_for`] says, with relative ids and without `id`.
-fn peer_document(
-    keys: &Keys,
-    public_url: &str,
-    controller: Option<&Did>,
-) -> Result<DidDocument, DidError> {
-    let method = |id: &str, key: PublicKey| json!({ "id": id, "type": "Multikey", "publicKeyMultibase": key.to_multibase() });
-    let mut input = Map::new();
-    if let Some(controller) = controller {
-        // Its short form: the document is part of a DID that every message carries.
-        input.insert("controller".to_owned(), json!(subject(controller)));
-    }
-    let methods =
-        [method("#key-1", keys.signing.public()), method("#key-2", keys.agreement.public())];
-    input.insert("verificationMethod".to_owned(), json!(methods));
-    input.insert("authentication".to_owned(), json!(["#key-1"]));
-    input.insert("keyAgreement".to_owned(), json!(["#key-2"]));
-    if !public_url.is_empty() {
-        let endpoint = json!({ "uri": format!("{public_url}/didcomm"), "accept": ["didcomm/v2"] });
-        let service =
-            json!({ "id": "#didcomm", "type": Service::DIDCOMM, "serviceEndpoint": endpoint });
-        input.insert("service".to_owned(), json!([service]));
-    }
-    let peer = did::peer::create_4_from(&input)?;
-    resolve_self_contained(&peer.long)?.ok_or(DidError::Method)
-}
-
-fn web_did(public_url: &str, path: &[&str]) -> Result<Did, DidError> {
-    let authority = public_url.split_once("://").map_or(public_url, |(_, authority)| authority);
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) => (host, Some(port.parse().map_err(|_| DidError::Method)?)),
-        None => (authority, None),
-    };
-    did::web::did_for(host, port, path)
 }
 
 fn key_source(config: &Config) -> KeySource {
@@ -468,55 +296,10 @@ fn spawn_listener(
     })
 }
 
-/// Takes the data directory for this process alone.
-fn lock(data: &Path) -> Result<File, StartError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let cannot = |error| StartError::Data { path: data.to_owned(), error };
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(data).map_err(cannot)?;
-    let file = File::create(data.join("lock")).map_err(cannot)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::Running(data.to_owned())),
-        Err(TryLockError::Error(error)) => Err(cannot(error)),
-    }
-}
-
-/// Reads the admin token, or makes it at the first start.
-fn admin_token(data: &Path) -> Result<String, StartError> {
-    let path = data.join("admin.token");
-    if !path.exists() {
-        write_private(&path, random_token().as_bytes())?;
-    }
-    let text = fs::read_to_string(&path);
-    text.map(|text| text.trim().to_owned()).map_err(|error| StartError::Data { path, error })
-}
-
-/// Writes where the node is found, whole or not at all.
-fn announce(data: &Path, ready: &Ready) -> Result<(), StartError> {
-    let path = data.join("node.json");
-    let fresh = data.join("node.json.new");
-    let cannot = |error| StartError::Data { path: path.clone(), error };
-    let text = serde_json::to_string(ready).map_err(|error| cannot(io::Error::other(error)))?;
-    fs::write(&fresh, text).map_err(cannot)?;
-    fs::rename(&fresh, &path).map_err(cannot)
-}
-
-fn random_token() -> String {
-    let bytes: [u8; 32] = rand::random();
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })
-}
-
-fn local_address(listener: &TcpListener) -> Result<std::net::SocketAddr, StartError> {
-    listener
-        .local_addr()
-        .map_err(|error| StartError::Listen { address: ([0, 0, 0, 0], 0).into(), error })
-}
-
-fn url(listener: &TcpListener) -> Result<String, StartError> {
-    Ok(format!("http://{}", local_address(listener)?))
+/// Listens, and says on which port if it was left open.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let cannot = |error| StartError::Listen { address, error };
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    Ok((listener, address))
 }

@@ -73,7 +73,7 @@ impl ConfigError {
     }
 }
 
-/// Settings given as flags; each wins over the file and the environment.
+/// One layer of settings: the file, the environment or the flags. What is set wins over the layers below.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Overrides {
@@ -254,6 +254,18 @@ mod tests {
         fs::write(folder.path().join("comity.toml"), toml).unwrap();
         let flags = Overrides { data: Some(folder.path().to_owned()), ..Overrides::default() };
         (folder, flags)
+    }
+
+    #[test]
+    fn every_setting_is_documented() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operating.md");
+        let text = fs::read_to_string(path).unwrap();
+        for setting in FILE_KEYS.iter().chain(&VARIABLES) {
+            assert!(
+                text.contains(&format!("`{setting}`")),
+                "{setting} is not in docs/operating.md"
+            );
+        }
     }
 
     #[test]

@@ -1,0 +1,204 @@
+//! Makes and loads the identities of a home: its own, and its agents'.
+
+use std::sync::Arc;
+
+use comity_core::api::{AddAgent, DidMethod};
+use comity_core::record::digest_text;
+use comity_core::trust::{Recipient, subject};
+use comity_didcomm::{
+    Did, DidDocument, DidError, Endpoint, PublicKey, Service, VerificationMethod, did,
+    resolve_self_contained,
+};
+use comity_store::records::agents::{self, AgentRecord, NodeRecord};
+use comity_store::{Batch, CommitError, Store};
+use serde_json::{Map, json};
+
+use super::StartError;
+use super::data_dir::random_token;
+use crate::home::Home;
+use crate::identities::{Identities, Identity};
+use crate::keystore::{Keys, Keystore};
+use crate::limits::AGENTS_MAX;
+use crate::problem::{ApiCode, ApiError};
+
+/// Adds an agent, and returns it with its token.
+pub(crate) async fn add_agent(
+    home: &Home,
+    request: &AddAgent,
+) -> Result<(Arc<Identity>, String), ApiError> {
+    let name = &request.name;
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    let is_valid = (1..=64).contains(&name.len())
+        && name.bytes().all(is_plain)
+        && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
+    if !is_valid {
+        let hint =
+            "Use 1 to 64 characters of a-z, 0-9, -, _ and ., beginning with a letter or digit";
+        return Err(ApiError::of(ApiCode::BadName, hint));
+    }
+    if AGENTS_MAX <= home.identities.count() {
+        let hint = "Run another node for more";
+        return Err(ApiError::of(ApiCode::TooManyAgents, hint));
+    }
+    if request.did == DidMethod::Web && home.public_url.is_empty() {
+        let hint = "Start the node with --public-url or --dev, or add the agent with --did peer";
+        return Err(ApiError::of(ApiCode::NoPublicUrl, hint));
+    }
+    let bad =
+        |_| ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log");
+    let keys = Keys::generate();
+    let document = match request.did {
+        DidMethod::Web => {
+            let did = web_did(&home.public_url, &["agents", name]).map_err(bad)?;
+            document_for(did, &keys, &home.public_url, Some(&home.did))
+        }
+        DidMethod::Peer => peer_document(&keys, &home.public_url, Some(&home.did)).map_err(bad)?,
+    };
+    let token = random_token();
+    let record = AgentRecord {
+        name: name.clone(),
+        did: document.id.clone(),
+        document: document.to_json(),
+        token_digest: digest_text(token.as_bytes()),
+        added_at: home.now(),
+    };
+    let sealed = home.keystore.seal(&record.did, &keys);
+    let mut batch = Batch::new();
+    agents::add(&mut batch, &record, &sealed);
+    match home.store.commit(batch).await {
+        Ok(_) => {}
+        Err(CommitError::Conflict(_)) => {
+            return Err(ApiError::of(ApiCode::NameTaken, "See comity agent list"));
+        }
+        Err(CommitError::Fault(fault)) => return Err(fault.into()),
+    }
+    let digest = record.token_digest;
+    let identity = Identity::new(record.name, document, keys, digest, Recipient::Agent)
+        .ok_or_else(|| {
+            ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log")
+        })?;
+    Ok((home.identities.insert(identity), token))
+}
+
+/// Reads the node's own identity, or makes it at the first start.
+pub(super) async fn load_node(
+    store: &dyn Store,
+    keystore: &Keystore,
+    identities: &Identities,
+    public_url: &str,
+) -> Result<Did, StartError> {
+    let given = match public_url {
+        "" => None,
+        url => Some(web_did(url, &[]).map_err(|_| StartError::BadIdentity)?),
+    };
+    let (document, keys) = match agents::node(store).await? {
+        Some(record) => {
+            if let Some(given) = given.filter(|given| *given != record.did) {
+                return Err(StartError::Identity { stored: record.did, given });
+            }
+            let keys = load_keys(store, keystore, &record.did).await?;
+            (parse_document(&record.document, &record.did)?, keys)
+        }
+        None => {
+            let keys = Keys::generate();
+            let document = match given {
+                Some(did) => document_for(did, &keys, public_url, None),
+                None => {
+                    peer_document(&keys, public_url, None).map_err(|_| StartError::BadIdentity)?
+                }
+            };
+            let record = NodeRecord { did: document.id.clone(), document: document.to_json() };
+            let mut batch = Batch::new();
+            agents::put_node(&mut batch, &record, &keystore.seal(&record.did, &keys));
+            store.commit(batch).await.map_err(|error| match error {
+                CommitError::Fault(fault) => StartError::Store(fault),
+                CommitError::Conflict(_) => StartError::BadIdentity,
+            })?;
+            (document, keys)
+        }
+    };
+    let did = document.id.clone();
+    let node = Identity::new(String::new(), document, keys, String::new(), Recipient::Home);
+    identities.insert(node.ok_or(StartError::BadIdentity)?);
+    Ok(did)
+}
+
+/// Reads the agents.
+pub(super) async fn load_agents(
+    store: &dyn Store,
+    keystore: &Keystore,
+    identities: &Identities,
+) -> Result<(), StartError> {
+    for record in agents::all(store, AGENTS_MAX).await? {
+        let keys = load_keys(store, keystore, &record.did).await?;
+        let document = parse_document(&record.document, &record.did)?;
+        let (name, digest) = (record.name, record.token_digest);
+        let identity = Identity::new(name, document, keys, digest, Recipient::Agent);
+        identities.insert(identity.ok_or(StartError::BadIdentity)?);
+    }
+    Ok(())
+}
+
+async fn load_keys(store: &dyn Store, keystore: &Keystore, did: &Did) -> Result<Keys, StartError> {
+    let sealed = agents::sealed_keys(store, did).await?.ok_or(StartError::BadIdentity)?;
+    Ok(keystore.unseal(did, &sealed)?)
+}
+
+fn parse_document(document: &serde_json::Value, did: &Did) -> Result<DidDocument, StartError> {
+    DidDocument::parse(document.to_string().as_bytes(), did).map_err(|_| StartError::BadIdentity)
+}
+
+/// Builds the document of an identity of this home. Its controller is the home, which speaks for it in receipts.
+fn document_for(did: Did, keys: &Keys, public_url: &str, controller: Option<&Did>) -> DidDocument {
+    let signing = VerificationMethod::new(did.url("key-1"), keys.signing.public());
+    let agreement = VerificationMethod::new(did.url("key-2"), keys.agreement.public());
+    let mut document = DidDocument::new(did);
+    let signing = document.add_key(signing);
+    let agreement = document.add_key(agreement);
+    document.authentication.push(signing);
+    document.key_agreement.push(agreement);
+    document.controller.extend(controller.cloned());
+    if !public_url.is_empty() {
+        let endpoint = Endpoint::new(format!("{public_url}/didcomm"));
+        let id = document.id.url("didcomm");
+        document.service.push(Service::didcomm(&id, &endpoint));
+    }
+    document
+}
+
+/// Makes a did:peer:4 and returns its document: what [`document_for`] says, with relative ids and without `id`.
+fn peer_document(
+    keys: &Keys,
+    public_url: &str,
+    controller: Option<&Did>,
+) -> Result<DidDocument, DidError> {
+    let method = |id: &str, key: PublicKey| json!({ "id": id, "type": "Multikey", "publicKeyMultibase": key.to_multibase() });
+    let mut input = Map::new();
+    if let Some(controller) = controller {
+        // Its short form: the document is part of a DID that every message carries.
+        input.insert("controller".to_owned(), json!(subject(controller)));
+    }
+    let methods =
+        [method("#key-1", keys.signing.public()), method("#key-2", keys.agreement.public())];
+    input.insert("verificationMethod".to_owned(), json!(methods));
+    input.insert("authentication".to_owned(), json!(["#key-1"]));
+    input.insert("keyAgreement".to_owned(), json!(["#key-2"]));
+    if !public_url.is_empty() {
+        let endpoint = json!({ "uri": format!("{public_url}/didcomm"), "accept": ["didcomm/v2"] });
+        let service =
+            json!({ "id": "#didcomm", "type": Service::DIDCOMM, "serviceEndpoint": endpoint });
+        input.insert("service".to_owned(), json!([service]));
+    }
+    let peer = did::peer::create_4_from(&input)?;
+    resolve_self_contained(&peer.long)?.ok_or(DidError::Method)
+}
+
+fn web_did(public_url: &str, path: &[&str]) -> Result<Did, DidError> {
+    let authority = public_url.split_once("://").map_or(public_url, |(_, authority)| authority);
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port.parse().map_err(|_| DidError::Method)?)),
+        None => (authority, None),
+    };
+    did::web::did_for(host, port, path)
+}
