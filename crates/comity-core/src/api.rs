@@ -1,6 +1,8 @@
-//! The agents' API and the admin API as types: one definition for the node that serves them and the clients that call them (ADR 0017).
+//! The agents' API and the admin API as types: one definition for the node that serves them and the
+//! clients that call them (ADR 0017).
 //!
-//! Times are RFC 3339 in UTC with seconds. Unknown members are ignored by clients, refused by the node.
+//! Times are RFC 3339 in UTC with seconds. Unknown members are ignored by clients, refused by the
+//! node.
 
 use comity_didcomm::UnixTime;
 use serde::{Deserialize, Serialize};
@@ -24,7 +26,8 @@ pub struct SendRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub attachments: Vec<Value>,
-    /// Message id, 1 to 64 unreserved URI characters; made by the node when absent. The same id with the same content is sent once.
+    /// Message id, 1 to 64 unreserved URI characters; made by the node when absent. The same id
+    /// with the same content is sent once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Thread that the message continues.
@@ -33,7 +36,8 @@ pub struct SendRequest {
     /// Parent of the thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pthid: Option<String>,
-    /// Seconds until the message expires, at most 2,592,000 (30 days); 604,800 (7 days) when absent.
+    /// Seconds until the message expires, at most 2,592,000 (30 days); 604,800 (7 days) when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
     /// Authenticate without a signature that could be shown to others.
@@ -116,7 +120,8 @@ pub enum Disposition {
     },
 }
 
-/// The answer to a [`Disposition`]. Doing it twice is harmless: what was settled before counts as `settled` too.
+/// The answer to a [`Disposition`]. Doing it twice is harmless: what was settled before counts as
+/// `settled` too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DispositionAnswer {
@@ -170,7 +175,8 @@ pub struct TraceState {
 pub struct SignedReceipt {
     /// The state that was learned from it.
     pub state: String,
-    /// The signed receipt message, a JWS; verifies with the signer's DID document alone (`docs/protocols/receipt.md`, section 5).
+    /// The signed receipt message, a JWS; verifies with the signer's DID document alone
+    /// (`docs/protocols/receipt.md`, section 5).
     pub jws: String,
 }
 
@@ -182,7 +188,8 @@ pub struct SignedReceipts {
     pub receipts: Vec<SignedReceipt>,
 }
 
-/// A frame that an agent sends on its WebSocket. `ref` comes back in the [`ServerFrame`] that answers.
+/// A frame that an agent sends on its WebSocket. `ref` comes back in the [`ServerFrame`] that
+/// answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "op", rename_all = "lowercase")]
@@ -240,7 +247,8 @@ pub enum ServerFrame {
     },
 }
 
-/// What every error of the node's HTTP interfaces looks like (RFC 9457 members, with the stable `code`).
+/// What every error of the node's HTTP interfaces looks like (RFC 9457 members, with the stable
+/// `code`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {

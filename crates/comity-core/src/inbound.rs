@@ -1,12 +1,14 @@
 //! The way in, one machine per message: accept, authenticate, authorize, commit, deliver.
 //!
-//! [`Inbound`] asks for what it needs ([`Output`]) and is given it ([`Input`]). The contract: call [`Inbound::poll_output`]; do what the
-//! output says; if it asks for something, answer with exactly one [`Inbound::handle_input`]; poll again until [`Output::Done`].
-//! Polling again without an answer repeats the question.
+//! [`Inbound`] asks for what it needs ([`Output`]) and is given it ([`Input`]). The contract: call
+//! [`Inbound::poll_output`]; do what the output says; if it asks for something, answer with exactly
+//! one [`Inbound::handle_input`]; poll again until [`Output::Done`]. Polling again without an
+//! answer repeats the question.
 //!
-//! The steps are the files of this folder. What each hands on can be built by that step alone: no envelope is opened that was not
-//! [`Accepted`], nothing is judged that was not [`Authenticated`], and the store's functions that keep a message take a [`Commit`],
-//! which only an authorized (or duly refused) message becomes.
+//! The steps are the files of this folder. What each hands on can be built by that step alone: no
+//! envelope is opened that was not [`Accepted`], nothing is judged that was not [`Authenticated`],
+//! and the store's functions that keep a message take a [`Commit`], which only an authorized (or
+//! duly refused) message becomes.
 
 mod accept;
 mod authenticate;
@@ -86,7 +88,8 @@ enum Stage {
 }
 
 impl Inbound {
-    /// Takes bytes that arrived. Refuses them at once when their size, media type or shape is wrong; nothing was decrypted by then.
+    /// Takes bytes that arrived. Refuses them at once when their size, media type or shape is
+    /// wrong; nothing was decrypted by then.
     ///
     /// # Errors
     /// A refusal of the transport plane.
@@ -118,7 +121,8 @@ impl Inbound {
         }
     }
 
-    /// Takes the answer to the last output. An answer to a question that was not asked changes nothing.
+    /// Takes the answer to the last output. An answer to a question that was not asked changes
+    /// nothing.
     pub fn handle_input(&mut self, input: Input) {
         let stage =
             std::mem::replace(&mut self.stage, Stage::Done(Outcome::TurnedAway(Refusal::Busy)));

@@ -1,17 +1,20 @@
-//! The Comity protocol without I/O: what happens to a message on its way in and on its way out, who may reach whom,
-//! what is promised and what is recorded.
+//! The Comity protocol without I/O: what happens to a message on its way in and on its way out, who
+//! may reach whom, what is promised and what is recorded.
 //!
-//! Everything here is a pure function or a machine that is fed: time, randomness, keys, documents and stored facts
-//! come in as arguments, decisions and records go out. A shell (`comity-node`) does the reading and writing.
+//! Everything here is a pure function or a machine that is fed: time, randomness, keys, documents
+//! and stored facts come in as arguments, decisions and records go out. A shell (`comity-node`)
+//! does the reading and writing.
 //!
 //! # Goals
-//! * One machine per message, whose steps are the files of [`inbound`] and [`outbound`] in alphabetical order. Each step
-//!   hands on a type that only it can build, so a skipped check does not compile.
+//! * One machine per message, whose steps are the files of [`inbound`] and [`outbound`] in
+//!   alphabetical order. Each step hands on a type that only it can build, so a skipped check does
+//!   not compile.
 //! * One policy function, [`trust::decide`], for every way in, whose every answer says why.
 //! * Receipts that a stranger can verify ([`receipt`]) and a log that nobody can rewrite ([`log`]).
 //!
 //! # Non-goals
-//! * Storage, sockets, clocks, threads, configuration files. Those are `comity-store`, `comity-net` and `comity-node`.
+//! * Storage, sockets, clocks, threads, configuration files. Those are `comity-store`, `comity-net`
+//!   and `comity-node`.
 //!
 //! # Minimum program
 //! ```

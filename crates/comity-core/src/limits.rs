@@ -1,10 +1,11 @@
-//! Every bound of the protocol, in one place. Reaching one is an ordinary outcome with a [`Refusal`](crate::refusal::Refusal).
+//! Every bound of the protocol, in one place. Reaching one is an ordinary outcome with a
+//! [`Refusal`](crate::refusal::Refusal).
 
 /// Largest envelope that a home takes, in bytes. Advertised as `max_receive_bytes`.
 pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Largest body that an agent may submit, in bytes of JSON. Leaves room for two layers of base64url within
-/// [`ENVELOPE_BYTES_MAX`].
+/// Largest body that an agent may submit, in bytes of JSON. Leaves room for two layers of base64url
+/// within [`ENVELOPE_BYTES_MAX`].
 pub const BODY_BYTES_MAX: usize = 384 * 1024;
 
 /// Largest envelope of a stranger's request, in bytes.
@@ -13,27 +14,30 @@ pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one agent holds for its operator at most.
 pub const REQUESTS_PENDING_MAX: i64 = 1_000;
 
-/// How long a request waits for the operator, in seconds (30 days), when its message names no earlier deadline.
+/// How long a request waits for the operator, in seconds (30 days), when its message names no
+/// earlier deadline.
 pub const REQUEST_AGE_S_MAX: u64 = 30 * 24 * 3600;
 
-/// Messages that one mailbox holds at most, unless the operator says otherwise. Of one sender it holds half as many, so that no single
-/// peer can fill it.
+/// Messages that one mailbox holds at most, unless the operator says otherwise. Of one sender it
+/// holds half as many, so that no single peer can fill it.
 pub const MAILBOX_MESSAGES_MAX: u32 = 100_000;
 
 /// Messages of one agent that wait in the outbox at most.
 pub const OUTBOX_MESSAGES_MAX: i64 = 100_000;
 
-/// What the home itself says in one identity's name, receipts and reports, that waits in the outbox at most. A place of its own: strangers
-/// who provoke reports take none from messages.
+/// What the home itself says in one identity's name, receipts and reports, that waits in the outbox
+/// at most. A place of its own: strangers who provoke reports take none from messages.
 pub const NOTICES_MAX: i64 = 10_000;
 
 /// How long receipts and reports are tried, in seconds (one day).
 pub const NOTICE_EXPIRES_S: u64 = 24 * 3600;
 
-/// Refused messages that are remembered for one identity at most; beyond, senders that would be refused are told to come later.
+/// Refused messages that are remembered for one identity at most; beyond, senders that would be
+/// refused are told to come later.
 pub const REFUSED_MAX: i64 = 10_000;
 
-/// How long a refused message is remembered, in seconds (one day): so long its repeats provoke no further report.
+/// How long a refused message is remembered, in seconds (one day): so long its repeats provoke no
+/// further report.
 pub const REFUSED_HISTORY_S: u64 = 24 * 3600;
 
 /// Bytes of receipts that one message carries, roughly; more go with the next.
@@ -42,11 +46,12 @@ pub const RECEIPT_BYTES_MAX: usize = 192 * 1024;
 /// Deadline of a message whose sender names none, in seconds (7 days).
 pub const EXPIRES_S_DEFAULT: u64 = 7 * 24 * 3600;
 
-/// Furthest deadline that a sender may name, in seconds (30 days). The memory of repeats lasts as long, so a message
-/// cannot outlive it.
+/// Furthest deadline that a sender may name, in seconds (30 days). The memory of repeats lasts as
+/// long, so a message cannot outlive it.
 pub const EXPIRES_S_MAX: u64 = 30 * 24 * 3600;
 
-/// How long a message is remembered after it was settled, in seconds (31 days): for repeats, receipts and `trace`.
+/// How long a message is remembered after it was settled, in seconds (31 days): for repeats,
+/// receipts and `trace`.
 pub const HISTORY_S: u64 = 31 * 24 * 3600;
 
 /// Receipts in one receipt message at most.
@@ -58,13 +63,15 @@ pub const QUERY_IDS_MAX: usize = 256;
 /// Length of a refusal's or problem report's free text at most, in characters.
 pub const REASON_CHARS_MAX: usize = 500;
 
-/// First pause before a failed transmission is tried again, in milliseconds; it doubles up to [`RETRY_MS_MAX`].
+/// First pause before a failed transmission is tried again, in milliseconds; it doubles up to
+/// [`RETRY_MS_MAX`].
 pub const RETRY_MS_FIRST: u64 = 250;
 
 /// Longest pause between two transmissions, in milliseconds (5 minutes).
 pub const RETRY_MS_MAX: u64 = 5 * 60 * 1000;
 
-/// First pause before a home asks again for receipts that have not come, in seconds; it doubles up to one hour.
+/// First pause before a home asks again for receipts that have not come, in seconds; it doubles up
+/// to one hour.
 pub const QUERY_S_FIRST: u64 = 30;
 
 /// Longest pause between two receipt queries for one message, in seconds.

@@ -1,8 +1,9 @@
 //! The way out: address, authorize, pack, queue, transmit, wait.
 //!
 //! The first four steps happen at once and are one machine, [`Outbound`], with the contract of
-//! [`Inbound`](crate::inbound::Inbound). It ends when the message is durable. The last two may take days and survive restarts, so they are
-//! functions over what is stored: [`after_attempt`] and [`next_check`].
+//! [`Inbound`](crate::inbound::Inbound). It ends when the message is durable. The last two may take
+//! days and survive restarts, so they are functions over what is stored: [`after_attempt`] and
+//! [`next_check`].
 
 mod address;
 mod authorize;
@@ -247,7 +248,8 @@ impl Outbound {
         }
     }
 
-    /// Takes the answer to the last output. An answer to a question that was not asked changes nothing.
+    /// Takes the answer to the last output. An answer to a question that was not asked changes
+    /// nothing.
     pub fn handle_input(&mut self, input: Input, rng: &mut dyn CryptoRng) {
         let stage = std::mem::replace(&mut self.stage, Stage::Done(Err(Unsendable::Unavailable)));
         self.stage = match (stage, input) {

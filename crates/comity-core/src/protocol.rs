@@ -1,5 +1,6 @@
-//! Names of the protocols that a home itself speaks. Ours live under `https://comity.dev/protocols/`, an identifier from which nothing is
-//! fetched; the others are didcomm.org's.
+//! Names of the protocols that a home itself speaks. Ours live under
+//! `https://comity.dev/protocols/`, an identifier from which nothing is fetched; the others are
+//! didcomm.org's.
 
 /// Receipt 1.0 (`docs/protocols/receipt.md`): how far a message got.
 pub const RECEIPT: &str = "https://comity.dev/protocols/receipt/1.0";
@@ -25,5 +26,6 @@ pub const EMPTY_EMPTY: &str = "https://didcomm.org/empty/1.0/empty";
 /// Basic Message 2.0, what `comity send` uses when no type is named.
 pub const BASIC_MESSAGE: &str = "https://didcomm.org/basicmessage/2.0/message";
 
-/// Header by which a sender asks for receipts: the DID of the home they go to (`docs/protocols/receipt.md`, section 2).
+/// Header by which a sender asks for receipts: the DID of the home they go to
+/// (`docs/protocols/receipt.md`, section 2).
 pub const RECEIPT_TO: &str = "receipt_to";

@@ -1,7 +1,7 @@
 //! The delivery ladder: how far a message got, as statements that verify offline.
 //!
-//! Implements Receipt 1.0, `docs/protocols/receipt.md`. A receipt is one line about one message; many travel in one signed
-//! message of type `receipt`. Receipts are never answered by receipts.
+//! Implements Receipt 1.0, `docs/protocols/receipt.md`. A receipt is one line about one message;
+//! many travel in one signed message of type `receipt`. Receipts are never answered by receipts.
 
 mod apply;
 mod compose;
@@ -25,7 +25,8 @@ use thiserror::Error;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum State {
-    /// The sender's home has it, durably. Never sent in a receipt: it is the sender's own knowledge.
+    /// The sender's home has it, durably. Never sent in a receipt: it is the sender's own
+    /// knowledge.
     Queued,
     /// The recipient's home has it, durably.
     Accepted,

@@ -1,7 +1,7 @@
 //! What a home remembers: the rows that `comity-store` keeps, as plain data.
 //!
-//! Rows are JSON objects. A member may be added with a default; none changes its meaning. Bodies are not here: they rest sealed
-//! as they came.
+//! Rows are JSON objects. A member may be added with a default; none changes its meaning. Bodies
+//! are not here: they rest sealed as they came.
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -64,7 +64,8 @@ pub struct Sent {
     pub sender: Did,
     /// Whom it is for.
     pub recipient: Did,
-    /// Who else may sign receipts for the recipient: the controllers of its document when the message was packed.
+    /// Who else may sign receipts for the recipient: the controllers of its document when the
+    /// message was packed.
     #[serde(default)]
     pub recipient_homes: Vec<Did>,
     /// Its type.
@@ -122,7 +123,8 @@ pub struct LogRecord {
     pub peer: Did,
     /// Id of the message.
     pub id: String,
-    /// SHA-256 of the salt and the plaintext, base64url; the salt is kept apart, so that it can be erased.
+    /// SHA-256 of the salt and the plaintext, base64url; the salt is kept apart, so that it can be
+    /// erased.
     pub digest: String,
     /// When.
     pub at: UnixTime,
@@ -147,8 +149,8 @@ impl LogRecord {
     }
 }
 
-/// Returns the 16 bytes that stand for an identity or a message in a key: a truncated SHA-256 over length-prefixed parts, so that no
-/// two lists of parts collide by concatenation.
+/// Returns the 16 bytes that stand for an identity or a message in a key: a truncated SHA-256 over
+/// length-prefixed parts, so that no two lists of parts collide by concatenation.
 #[must_use]
 pub fn key_hash(parts: &[&[u8]]) -> [u8; 16] {
     let mut context = digest::Context::new(&digest::SHA256);

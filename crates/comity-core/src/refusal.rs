@@ -1,8 +1,9 @@
 //! What a peer is told when a message is not taken: a closed list of codes.
 //!
-//! A [`Refusal`] goes to the peer, either as the HTTP answer (while nobody is authenticated yet) or as a problem report
-//! (Report Problem 2.0) to the verified sender. Our own troubles are faults and live with the code that has them;
-//! the peer learns of them only as [`Refusal::Busy`]. `docs/errors.md` is generated from this table.
+//! A [`Refusal`] goes to the peer, either as the HTTP answer (while nobody is authenticated yet) or
+//! as a problem report (Report Problem 2.0) to the verified sender. Our own troubles are faults and
+//! live with the code that has them; the peer learns of them only as [`Refusal::Busy`].
+//! `docs/errors.md` is generated from this table.
 
 use std::fmt;
 
@@ -40,7 +41,8 @@ macro_rules! refusals {
             #[must_use]
             pub const fn status(self) -> u16 { match self { $(Self::$name => $status),* } }
 
-            /// Returns what it means, one sentence without a full stop; also the report's `comment`.
+            /// Returns what it means, one sentence without a full stop; also the report's
+            /// `comment`.
             #[must_use]
             pub const fn meaning(self) -> &'static str { match self { $(Self::$name => $meaning),* } }
 

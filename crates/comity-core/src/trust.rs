@@ -1,7 +1,8 @@
 //! Who may reach whom. The recipient decides, locally, and every decision says why.
 //!
-//! [`decide`] is the one policy function. It has one caller, `inbound::authorize`, so no way in goes around it. What it needs to
-//! know comes in as [`Facts`]; the shell reads them and holds no opinion of them.
+//! [`decide`] is the one policy function. It has one caller, `inbound::authorize`, so no way in
+//! goes around it. What it needs to know comes in as [`Facts`]; the shell reads them and holds no
+//! opinion of them.
 
 mod decide;
 mod entry;

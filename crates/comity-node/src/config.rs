@@ -1,4 +1,5 @@
-//! What an operator can set: nothing is required. A TOML file, above it the environment, above that flags.
+//! What an operator can set: nothing is required. A TOML file, above it the environment, above that
+//! flags.
 
 mod source;
 
@@ -18,13 +19,15 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Local listener: agents and the operator.
     pub local: SocketAddr,
-    /// URL under which peers reach the public listener, without a path. In development mode `http://localhost:PORT` when absent.
+    /// URL under which peers reach the public listener, without a path. In development mode
+    /// `http://localhost:PORT` when absent.
     pub public_url: Option<String>,
     /// Development mode: plain http and loopback addresses are allowed for peers.
     pub dev: bool,
     /// Messages that one agent's mailbox holds at most; of one sender half as many.
     pub mailbox_messages_max: u32,
-    /// File with the key that seals the keystore; `keystore.key` in the data directory, made when missing, when absent.
+    /// File with the key that seals the keystore; `keystore.key` in the data directory, made when
+    /// missing, when absent.
     pub key_file: Option<PathBuf>,
     /// Passphrase that seals the keystore, from the environment only.
     pub passphrase: Option<Passphrase>,
@@ -56,8 +59,8 @@ impl Config {
         }
     }
 
-    /// Reads the settings: defaults, then the file, then the environment, then the flags. Without `file`, `comity.toml` in the
-    /// data directory is read if it exists.
+    /// Reads the settings: defaults, then the file, then the environment, then the flags. Without
+    /// `file`, `comity.toml` in the data directory is read if it exists.
     ///
     /// # Errors
     /// When the file cannot be read, a key is unknown, or a value has no meaning.

@@ -1,7 +1,8 @@
 //! Hands messages to agents: which are in whose hands, and what becomes of them.
 //!
-//! Leases live in memory only: after a restart everything unacknowledged is handed over again, and the agent's side drops what it
-//! has handled. So handing over writes nothing that must be read back.
+//! Leases live in memory only: after a restart everything unacknowledged is handed over again, and
+//! the agent's side drops what it has handled. So handing over writes nothing that must be read
+//! back.
 
 mod hand_over;
 mod settle;
@@ -102,7 +103,8 @@ impl Mailboxes {
         })
     }
 
-    /// Puts a message before the agent whose place in the mailbox may have been passed already: an approved request.
+    /// Puts a message before the agent whose place in the mailbox may have been passed already: an
+    /// approved request.
     pub(crate) fn offer(&self, mailbox: MailboxKey, seq: Seq) {
         self.with(mailbox, |hands| {
             hands.out.entry(seq).or_insert(Lease { holder: None, until: None, times: 0 });

@@ -1,4 +1,5 @@
-//! Does what is due: messages and requests expire, sent messages are looked at again, old ones are forgotten.
+//! Does what is due: messages and requests expire, sent messages are looked at again, old ones are
+//! forgotten.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ pub(crate) async fn run(home: Arc<Home>) {
     }
 }
 
-/// Goes once through everything that is due. What cannot be done now stays due, and keeps nothing else from being done.
+/// Goes once through everything that is due. What cannot be done now stays due, and keeps nothing
+/// else from being done.
 async fn sweep(home: &Arc<Home>) -> Result<(), StoreFault> {
     let now = home.now();
     let mut after = None;
@@ -49,7 +51,8 @@ async fn sweep(home: &Arc<Home>) -> Result<(), StoreFault> {
     }
 }
 
-/// Asks peers for receipts, apart from the sweep: one whose document does not come must not hold up what is due.
+/// Asks peers for receipts, apart from the sweep: one whose document does not come must not hold up
+/// what is due.
 async fn ask_all(home: Arc<Home>, queries: BTreeMap<Did, Vec<QueryItem>>) {
     for (peer, items) in queries {
         for items in items.chunks(QUERY_IDS_ASKED) {
@@ -136,7 +139,8 @@ async fn check_sent(
         }
         Check::Query { next } => {
             Due::CheckSent(message).put(&mut batch, next);
-            // Only a home of ours answers queries; others had their say in the ack header, or not at all.
+            // Only a home of ours answers queries; others had their say in the ack header, or not
+            // at all.
             if let Some(peer) = sent.recipient_homes.first() {
                 let item = QueryItem {
                     id: sent.id.clone(),
@@ -160,7 +164,8 @@ async fn check_sent(
     }
 }
 
-/// Plans to forget a sent message whose ladder has ended, when no repeat or question about it can come any more.
+/// Plans to forget a sent message whose ladder has ended, when no repeat or question about it can
+/// come any more.
 fn forget_later(batch: &mut Batch, sent: &Sent, message: MessageKey, now: UnixTime) {
     Due::ForgetSent(message).put(batch, now.max(sent.expires).saturating_add(HISTORY_S));
 }

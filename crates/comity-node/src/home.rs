@@ -72,7 +72,8 @@ impl Home {
         self.clock.now()
     }
 
-    /// Commits a batch, and in it a message of the home's own, which is carried as soon as it is durable.
+    /// Commits a batch, and in it a message of the home's own, which is carried as soon as it is
+    /// durable.
     pub(crate) async fn commit(
         self: &Arc<Self>,
         mut batch: Batch,

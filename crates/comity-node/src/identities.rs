@@ -91,7 +91,8 @@ impl Identities {
         self.read(|by| by.name.get(name).cloned())
     }
 
-    /// Finds an agent by the digest of its token. Tokens are 256 random bits, so looking up their digest tells nothing by its time.
+    /// Finds an agent by the digest of its token. Tokens are 256 random bits, so looking up their
+    /// digest tells nothing by its time.
     pub(crate) fn by_token(&self, token: &str) -> Option<Arc<Identity>> {
         let digest = digest_text(token.as_bytes());
         self.read(|by| by.token.get(&digest).cloned())
@@ -132,7 +133,8 @@ impl Identities {
 impl LocalDocuments for Identities {
     fn document(&self, did: &Did) -> Option<Arc<DidDocument>> {
         let identity = self.by_did(did)?;
-        // A did:peer:4 has two forms with a document each; the other one is derived from the DID itself.
+        // A did:peer:4 has two forms with a document each; the other one is derived from the DID
+        // itself.
         (identity.did == *did).then(|| Arc::clone(&identity.document))
     }
 }

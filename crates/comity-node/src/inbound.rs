@@ -18,7 +18,8 @@ use crate::outbound;
 /// Takes an envelope and says how it ended. Nothing is answered before it is durable.
 pub(crate) async fn receive(home: &Arc<Home>, arrival: Arrival) -> Outcome {
     let (outcome, fetched) = attempt(home, arrival.clone()).await;
-    // The sender may have changed its keys since its document was fetched: look once more, at most once a minute.
+    // The sender may have changed its keys since its document was fetched: look once more, at most
+    // once a minute.
     let doubtful = [Refusal::Crypto, Refusal::SenderMismatch];
     if let (Outcome::TurnedAway(refusal), Some(fetched)) = (outcome, fetched)
         && doubtful.contains(&refusal)
@@ -105,7 +106,8 @@ async fn facts(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
     Ok(facts)
 }
 
-/// Writes everything about a message in one batch, with the report to a refused sender and what the message told about our own.
+/// Writes everything about a message in one batch, with the report to a refused sender and what the
+/// message told about our own.
 async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreFault> {
     let mut batch = Batch::new();
     let document = &commit.received().document;

@@ -1,8 +1,9 @@
-//! Private keys at rest: each identity's keys are sealed with XChaCha20-Poly1305 under one key that is kept apart.
+//! Private keys at rest: each identity's keys are sealed with XChaCha20-Poly1305 under one key that
+//! is kept apart.
 //!
-//! The sealing key comes from a passphrase (Argon2id, 19 MiB, 2 passes, 1 lane), from a file that the operator names, or from
-//! `keystore.key` in the data directory, made at the first start with mode 0600. The DID is authenticated with the sealed keys,
-//! so that they cannot be swapped.
+//! The sealing key comes from a passphrase (Argon2id, 19 MiB, 2 passes, 1 lane), from a file that
+//! the operator names, or from `keystore.key` in the data directory, made at the first start with
+//! mode 0600. The DID is authenticated with the sealed keys, so that they cannot be swapped.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};

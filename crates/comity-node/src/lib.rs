@@ -1,8 +1,9 @@
 //! The Comity node: the home of an organisation's agents.
 //!
-//! The shell around the protocol. It reads and writes, listens and posts, keeps keys and time; what a message means, who may reach
-//! whom and what is promised is decided in `comity-core`. [`Node`] is one running home: two listeners, a store, and the tasks
-//! that carry messages out, receipts back, and deadlines through.
+//! The shell around the protocol. It reads and writes, listens and posts, keeps keys and time; what
+//! a message means, who may reach whom and what is promised is decided in `comity-core`. [`Node`]
+//! is one running home: two listeners, a store, and the tasks that carry messages out, receipts
+//! back, and deadlines through.
 //!
 //! # Goals
 //! * A 2xx leaves only after a durable commit; nothing that was promised depends on memory.

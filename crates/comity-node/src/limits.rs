@@ -11,10 +11,12 @@ pub const LOCAL_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Largest frame of an agent's WebSocket, in bytes.
 pub const SOCKET_FRAME_BYTES_MAX: usize = LOCAL_BODY_BYTES_MAX;
 
-/// Read buffer of an agent's WebSocket, in bytes. The library's default of 128 KiB would be most of an idle connection's memory.
+/// Read buffer of an agent's WebSocket, in bytes. The library's default of 128 KiB would be most of
+/// an idle connection's memory.
 pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
 
-/// Bytes that are gathered for an agent's WebSocket before they are written; the rest goes when nothing more waits.
+/// Bytes that are gathered for an agent's WebSocket before they are written; the rest goes when
+/// nothing more waits.
 pub const SOCKET_WRITE_BUFFER_BYTES: usize = 16 * 1024;
 
 /// Frames of one agent's WebSocket that are worked on at once.
@@ -38,11 +40,13 @@ pub const SLOW_POLL: Duration = Duration::from_secs(5);
 /// How often the node pings an agent's WebSocket. An agent that answers none of two is gone.
 pub const PING_EVERY: Duration = Duration::from_secs(30);
 
-/// Memory for opened messages that wait to be handed over, in bytes. What does not fit is opened again.
+/// Memory for opened messages that wait to be handed over, in bytes. What does not fit is opened
+/// again.
 pub const OPENED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Lanes to one destination. Messages of one pair of agents share a lane and go one after the other, so that they stay in order; how many
-/// lanes post at once is bounded by `comity_net::limits::DELIVERIES_PER_HOST_MAX`.
+/// Lanes to one destination. Messages of one pair of agents share a lane and go one after the
+/// other, so that they stay in order; how many lanes post at once is bounded by
+/// `comity_net::limits::DELIVERIES_PER_HOST_MAX`.
 pub const LANES: usize = 256;
 
 /// Messages to one destination that are read ahead of the lanes.
@@ -66,25 +70,30 @@ pub const AGENTS_MAX: usize = 10_000;
 /// Entries of one agent's allow-list that a listing shows.
 pub const ENTRIES_MAX: usize = 10_000;
 
-/// Events that an agent's socket may lag behind; beyond, it learns of them from `trace`. Memory for them is taken when it connects.
+/// Events that an agent's socket may lag behind; beyond, it learns of them from `trace`. Memory for
+/// them is taken when it connects.
 pub const EVENTS_MAX: usize = 256;
 
 /// How long an orderly stop waits for what is under way.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Envelopes from the public listener that are worked on at once; beyond, they are turned away with 503.
+/// Envelopes from the public listener that are worked on at once; beyond, they are turned away with
+/// 503.
 pub const ENVELOPES_UNDER_WAY_MAX: usize = 512;
 
 /// What a peer that was turned away for the moment reads in `Retry-After`, in seconds.
 pub const RETRY_AFTER_S: u64 = 1;
 
-/// Digests of stored DID documents that are remembered, so that a document is not written with each message.
+/// Digests of stored DID documents that are remembered, so that a document is not written with each
+/// message.
 pub const DOCUMENTS_MAX: usize = 4_096;
 
-/// Envelopes from the public listener whose bytes are arriving at once; beyond, they are turned away with 503.
+/// Envelopes from the public listener whose bytes are arriving at once; beyond, they are turned
+/// away with 503.
 pub const ENVELOPES_ARRIVING_MAX: usize = 2_048;
 
-/// Messages that one receipt query asks about: well within what a message can hold, however long the DIDs.
+/// Messages that one receipt query asks about: well within what a message can hold, however long
+/// the DIDs.
 pub const QUERY_IDS_ASKED: usize = 32;
 
 /// Peers whose receipts are being sent at once.

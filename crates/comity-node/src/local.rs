@@ -1,7 +1,9 @@
-//! The local listener: the agents' API and the admin API. Loopback by default, a token for everything.
+//! The local listener: the agents' API and the admin API. Loopback by default, a token for
+//! everything.
 //!
-//! A page in the operator's browser can reach loopback too, so requests that a browser makes for a page (an `Origin`) or for another
-//! name (DNS rebinding: a `Host` that is not ours) are refused before any token is looked at.
+//! A page in the operator's browser can reach loopback too, so requests that a browser makes for a
+//! page (an `Origin`) or for another name (DNS rebinding: a `Host` that is not ours) are refused
+//! before any token is looked at.
 
 mod admin;
 mod agents;

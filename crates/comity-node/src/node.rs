@@ -121,7 +121,8 @@ impl StartError {
 pub struct Ready {
     /// Its DID.
     pub did: String,
-    /// URL of the public listener as peers see it; of the listener itself when peers cannot reach it.
+    /// URL of the public listener as peers see it; of the listener itself when peers cannot reach
+    /// it.
     pub url: String,
     /// URL of the local listener.
     pub local: String,

@@ -1,4 +1,5 @@
-//! Sends what is owed to senders: receipts gathered per peer and tick, and bare acknowledgements for peers that know only those.
+//! Sends what is owed to senders: receipts gathered per peer and tick, and bare acknowledgements
+//! for peers that know only those.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,7 +92,8 @@ pub(crate) async fn run(home: Arc<Home>) {
     }
 }
 
-/// Begins a payment to each peer to which something is owed; one that does not answer holds up no other.
+/// Begins a payment to each peer to which something is owed; one that does not answer holds up no
+/// other.
 async fn begin_all(home: &Arc<Home>) -> Result<(), StoreFault> {
     let mut after = None;
     while let Some(peer) = notices::next_peer(home.store.as_ref(), after).await? {
@@ -119,7 +121,8 @@ async fn pay_all(home: &Arc<Home>, peer: PeerKey) -> Result<End, StoreFault> {
         if !pay(home, &bundle, first).await? {
             return Ok(End::Later);
         }
-        // A part of a bundle is all there was a moment ago; what came since waits for the next tick.
+        // A part of a bundle is all there was a moment ago; what came since waits for the next
+        // tick.
         if bundle.owed.len() < count_max {
             return Ok(End::Paid);
         }
@@ -146,12 +149,14 @@ async fn pay(home: &Arc<Home>, bundle: &Bundle, first: &Owed) -> Result<bool, St
     if is_waiting && since <= EXPIRES_S_DEFAULT {
         return Ok(false);
     }
-    // Whoever names no way to be told, or cannot be found for as long as messages live, is not told.
+    // Whoever names no way to be told, or cannot be found for as long as messages live, is not
+    // told.
     tracing::debug!(%reason, "receipts are dropped");
     Ok(home.commit(batch, None).await? == Committed::Durable)
 }
 
-/// Sender and recipient live here: what is owed is known to this home already, and only has to be written on the other side.
+/// Sender and recipient live here: what is owed is known to this home already, and only has to be
+/// written on the other side.
 async fn pay_ourselves(
     home: &Arc<Home>,
     mut batch: Batch,
@@ -175,7 +180,8 @@ fn compose(home: &Home, bundle: &Bundle, first: &Owed) -> Option<Message> {
             Some(receipt::compose_receipts(id, &home.did, to, &receipts, home.now()))
         }
         Notice::Ack => {
-            // An acknowledgement says that the agent has it, nothing else; the rest of the ladder has no word in standard DIDComm.
+            // An acknowledgement says that the agent has it, nothing else; the rest of the ladder
+            // has no word in standard DIDComm.
             let received = |state| matches!(state, State::Received | State::Processed);
             let mut ids: Vec<String> = Vec::new();
             for owed in bundle.owed.iter().filter(|owed| received(owed.rung.state)) {

@@ -1,4 +1,5 @@
-//! Drives a message on its way out, up to the moment when it is durable; `transmit.rs` goes on from there.
+//! Drives a message on its way out, up to the moment when it is durable; `transmit.rs` goes on from
+//! there.
 
 use std::sync::Arc;
 
@@ -127,7 +128,8 @@ pub(crate) async fn prepare_notice(
     }
 }
 
-/// Whether a recipient is somebody to remember. A stranger who is only told that it was refused is not.
+/// Whether a recipient is somebody to remember. A stranger who is only told that it was refused is
+/// not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Memory {
     Forget,
@@ -164,8 +166,8 @@ async fn drive(home: &Arc<Home>, outbound: &mut Outbound, memory: Memory) -> Ste
     }
 }
 
-/// Gets a recipient's document. One that cannot be had at this moment is replaced by the last that was: its home may be away for
-/// hours, and the message waits.
+/// Gets a recipient's document. One that cannot be had at this moment is replaced by the last that
+/// was: its home may be away for hours, and the message waits.
 async fn document(home: &Arc<Home>, did: &Did, memory: Memory) -> Option<Arc<DidDocument>> {
     match home.resolver.resolve(did).await {
         Ok(resolved) => {

@@ -1,4 +1,5 @@
-//! The public listener: what peers may ask for. Envelopes in; DID documents, WebFinger and a sign of life out. Nothing else answers here.
+//! The public listener: what peers may ask for. Envelopes in; DID documents, WebFinger and a sign
+//! of life out. Nothing else answers here.
 
 use std::sync::Arc;
 
@@ -45,7 +46,8 @@ pub(crate) fn router(home: Arc<Home>) -> Router {
         .with_state(Public { home, arriving, under_way })
 }
 
-/// Takes an envelope (DIDComm v2.1, "HTTPS"): the answer is 202 once it is durable, and has no body.
+/// Takes an envelope (DIDComm v2.1, "HTTPS"): the answer is 202 once it is durable, and has no
+/// body.
 async fn envelope(State(public): State<Public>, request: Request) -> Response {
     let Ok(arriving) = public.arriving.try_acquire() else { return refused(Refusal::Busy) };
     let (parts, body) = request.into_parts();

@@ -1,4 +1,5 @@
-//! Carries what is in the outbox to the peers: a task per destination, messages of one pair of agents in order, back-off shared.
+//! Carries what is in the outbox to the peers: a task per destination, messages of one pair of
+//! agents in order, back-off shared.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -121,7 +122,8 @@ async fn serve(home: Arc<Home>, destination: Destination, route: Arc<Route>) {
         }
         while let Some((lane, seq, outgoing)) = lanes.take() {
             let (home, route) = (Arc::clone(&home), Arc::clone(&route));
-            // A task of its own: what is sent within the home is opened here, which takes a processor for a while.
+            // A task of its own: what is sent within the home is opened here, which takes a
+            // processor for a while.
             let task = under_way.spawn(async move { carry(&home, &route, seq, &outgoing).await });
             lane_of_task.insert(task.id(), lane);
         }
@@ -227,7 +229,8 @@ async fn carry(home: &Arc<Home>, route: &Route, seq: Seq, outgoing: &Outgoing) {
                 0
             }
         };
-        // Lanes count together: a peer that is away is asked by all of them no more often than by one for long.
+        // Lanes count together: a peer that is away is asked by all of them no more often than by
+        // one for long.
         let counted = attempts.max(failures / u32::try_from(LANES).unwrap_or(1));
         let step = after_attempt(outgoing, attempt, counted, home.now(), rand::random());
         let pause = match step {
@@ -282,7 +285,8 @@ async fn attempt(home: &Arc<Home>, seq: Seq, outgoing: &Outgoing) -> Attempt {
     }
 }
 
-/// Takes a message out of the outbox; one that did not arrive ends its ladder, and its sender is told.
+/// Takes a message out of the outbox; one that did not arrive ends its ladder, and its sender is
+/// told.
 async fn end(
     home: &Arc<Home>,
     seq: Seq,
@@ -305,7 +309,8 @@ async fn end(
     }
 }
 
-/// Ends the ladder of a sent message that came to nothing, and reports it to its sender, all in one batch.
+/// Ends the ladder of a sent message that came to nothing, and reports it to its sender, all in one
+/// batch.
 pub(crate) async fn fail(
     home: &Arc<Home>,
     mut batch: Batch,

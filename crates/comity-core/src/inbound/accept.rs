@@ -1,4 +1,5 @@
-//! Step 1: size, media type and shape of what arrived. Cheap, bounded, and before any key is touched.
+//! Step 1: size, media type and shape of what arrived. Cheap, bounded, and before any key is
+//! touched.
 
 use comity_didcomm::{Layer, OpenPolicy, Opening, UnixTime};
 

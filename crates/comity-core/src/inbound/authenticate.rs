@@ -1,4 +1,5 @@
-//! Step 2: who is it, really. Decrypts, verifies and makes every receiver check of DIDComm v2.1 by one `Opening` of `comity-didcomm`.
+//! Step 2: who is it, really. Decrypts, verifies and makes every receiver check of DIDComm v2.1 by
+//! one `Opening` of `comity-didcomm`.
 
 use std::sync::Arc;
 

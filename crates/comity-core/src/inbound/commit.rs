@@ -15,7 +15,8 @@ use crate::record::{Act, LogRecord, Notice, Received, digest_text, key_hash};
 use crate::refusal::Refusal;
 use crate::trust::Admission;
 
-/// Everything about one message that has to become durable together. Only an authorized or a duly refused message becomes one.
+/// Everything about one message that has to become durable together. Only an authorized or a duly
+/// refused message becomes one.
 #[derive(Debug)]
 pub struct Commit {
     opened: Opened,
@@ -32,7 +33,8 @@ pub struct Commit {
 /// Where a message goes.
 #[derive(Debug)]
 pub enum Placement {
-    /// Nowhere but into the home's own knowledge: receipts, acknowledgements, reports between homes.
+    /// Nowhere but into the home's own knowledge: receipts, acknowledgements, reports between
+    /// homes.
     Home,
     /// Into the recipient's mailbox.
     Mailbox,
@@ -50,7 +52,8 @@ pub enum Written {
         /// Position of the message in the store.
         seq: u64,
     },
-    /// A message with this id from this sender to this recipient was there before; this is the digest of its plaintext.
+    /// A message with this id from this sender to this recipient was there before; this is the
+    /// digest of its plaintext.
     Repeat {
         /// As in [`Received::digest`].
         digest: String,
@@ -150,7 +153,8 @@ pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
     Commit { opened, document, envelope, received, placement, rung, leaf, salt: context.salt, why }
 }
 
-/// What only the home can use does not bother the agent: its own protocols, and messages that exist for their headers.
+/// What only the home can use does not bother the agent: its own protocols, and messages that exist
+/// for their headers.
 fn placement(authenticated: &Authenticated, admission: Admission) -> Placement {
     let is_empty = authenticated.opened.message.type_.protocol().as_str() == EMPTY;
     match admission {
@@ -188,8 +192,9 @@ fn received(
     }
 }
 
-/// Whom to tell how far the message gets. Receipts go only to the sender or to a controller of its document, so that nobody can have
-/// them sent to a third party; and the home's own protocols are never acknowledged.
+/// Whom to tell how far the message gets. Receipts go only to the sender or to a controller of its
+/// document, so that nobody can have them sent to a third party; and the home's own protocols are
+/// never acknowledged.
 fn notice(authenticated: &Authenticated) -> Notice {
     let message = &authenticated.opened.message;
     if is_notice(message) {
@@ -227,7 +232,8 @@ fn rung(placement: &Placement, context: &Context) -> Rung {
     rung
 }
 
-/// Builds the one report that a refused sender gets; none about a report, nor about any other of the home's own messages.
+/// Builds the one report that a refused sender gets; none about a report, nor about any other of
+/// the home's own messages.
 fn report(authenticated: &Authenticated, refusal: Refusal, now: UnixTime) -> Option<Message> {
     let message = &authenticated.opened.message;
     if is_notice(message) {
@@ -243,7 +249,8 @@ fn report(authenticated: &Authenticated, refusal: Refusal, now: UnixTime) -> Opt
     ))
 }
 
-/// Builds a problem report about one message. Its id follows from that message, so that it is the same however often it is built.
+/// Builds a problem report about one message. Its id follows from that message, so that it is the
+/// same however often it is built.
 #[must_use]
 pub fn problem_report(
     from: &Did,

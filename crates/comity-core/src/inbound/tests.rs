@@ -1,4 +1,5 @@
-//! The way in, driven with real keys: what each kind of message becomes, and that nothing becomes more than it should.
+//! The way in, driven with real keys: what each kind of message becomes, and that nothing becomes
+//! more than it should.
 
 use comity_didcomm::{Message, UnixTime};
 use serde_json::json;
@@ -143,7 +144,8 @@ fn an_envelope_for_others_is_turned_away() {
 
 #[test]
 fn a_message_in_another_name_is_turned_away() {
-    // Mallory signs with her own key what says it is from Aria; her keys are found only under her own DID.
+    // Mallory signs with her own key what says it is from Aria; her keys are found only under her
+    // own DID.
     let (aria, bruno) = (aria(), bruno());
     let mallory = Party::new("did:web:a.example:agents:aria", None);
     let forged = mallory.seal(&aria.message("m-1", OFFER, &bruno), &bruno, How::Signed);

@@ -29,7 +29,8 @@ pub(super) fn address(
     Ok(Addressed { submission, keys, uri, homes: document.controller.clone() })
 }
 
-/// Picks the first endpoint that can be posted to without a mediator in between (DIDComm v2.1, "Service Endpoint": order is preference).
+/// Picks the first endpoint that can be posted to without a mediator in between (DIDComm v2.1,
+/// "Service Endpoint": order is preference).
 fn direct_endpoint(document: &DidDocument) -> Option<String> {
     document
         .didcomm_endpoints()

@@ -1,4 +1,5 @@
-//! Step 2: may it go. What an agent may say is bounded by the home: size, deadline, and the home's own protocols.
+//! Step 2: may it go. What an agent may say is bounded by the home: size, deadline, and the home's
+//! own protocols.
 
 use super::{Addressed, Context, Submission, Unsendable};
 use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
@@ -28,7 +29,8 @@ pub(super) fn authorize(addressed: Addressed, context: &Context) -> Result<Autho
         return Err(Unsendable::Deadline);
     }
     let expires = context.now.saturating_add(expires_in_s);
-    // An agent's receipts would be believed, since it may speak for itself: only its home knows what happened.
+    // An agent's receipts would be believed, since it may speak for itself: only its home knows
+    // what happened.
     let reserved = submission.type_.protocol().as_str() == RECEIPT;
     if submission.kind == OutgoingKind::Message && reserved {
         return Err(Unsendable::ReservedType);

@@ -50,7 +50,8 @@ pub(super) fn pack(
     message.created_time = Some(context.now);
     message.expires_time = Some(authorized.expires);
     if submission.kind == OutgoingKind::Message {
-        // A home of ours answers with receipts; any other DIDComm peer may honour the standard header.
+        // A home of ours answers with receipts; any other DIDComm peer may honour the standard
+        // header.
         message.extra.insert(RECEIPT_TO.to_owned(), Value::from(context.home.as_str()));
         message.please_ack = vec![String::new()];
     }

@@ -46,7 +46,8 @@ pub enum Step {
 /// Code for a refusal by a peer that named none.
 pub const REFUSED_WITHOUT_CODE: &str = "e.p.xfer.refused";
 
-/// Decides what follows from an attempt. `attempts` counts those made, this one included; `jitter` is random in 0..1 and spreads the retries of many.
+/// Decides what follows from an attempt. `attempts` counts those made, this one included; `jitter`
+/// is random in 0..1 and spreads the retries of many.
 #[must_use]
 pub fn after_attempt(
     outgoing: &Outgoing,

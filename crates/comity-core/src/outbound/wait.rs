@@ -25,7 +25,8 @@ pub enum Check {
     },
 }
 
-/// Decides what to do about a sent message. The pause between two checks doubles with the message's age.
+/// Decides what to do about a sent message. The pause between two checks doubles with the message's
+/// age.
 #[must_use]
 pub fn next_check(sent: &Sent, rungs: &[Rung], in_outbox: bool, now: UnixTime) -> Check {
     if rungs.iter().any(|rung| rung.state.is_final()) {
@@ -37,7 +38,8 @@ pub fn next_check(sent: &Sent, rungs: &[Rung], in_outbox: bool, now: UnixTime) -
     let age_s = now.0.saturating_sub(sent.queued_at.0);
     let pause_s = age_s.clamp(QUERY_S_FIRST, QUERY_S_MAX);
     let next = now.saturating_add(pause_s).min(sent.expires);
-    // While it is in the outbox the peer has not got it; once it is received, the agent is at work and its home will say so.
+    // While it is in the outbox the peer has not got it; once it is received, the agent is at work
+    // and its home will say so.
     let owed = !in_outbox && !rungs.iter().any(|rung| rung.state == State::Received);
     if owed { Check::Query { next } } else { Check::Wait { next } }
 }

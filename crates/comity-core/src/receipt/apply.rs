@@ -62,10 +62,12 @@ impl Rung {
     }
 }
 
-/// Turns a peer's receipt into a rung, if the signer may speak for the recipient and means the very message that was sent.
+/// Turns a peer's receipt into a rung, if the signer may speak for the recipient and means the very
+/// message that was sent.
 ///
-/// A receipt that fails this changes nothing: anybody can sign a statement about a message, only the recipient or its home
-/// (a `controller` of its document when the message was sent) is believed.
+/// A receipt that fails this changes nothing: anybody can sign a statement about a message, only
+/// the recipient or its home (a `controller` of its document when the message was sent) is
+/// believed.
 #[must_use]
 pub fn apply(receipt: &Receipt, sent: &Sent, signer: &Did) -> Option<Rung> {
     let speaks_for_recipient = signer.same_subject(&sent.recipient)
@@ -88,8 +90,9 @@ pub fn apply(receipt: &Receipt, sent: &Sent, signer: &Did) -> Option<Rung> {
     })
 }
 
-/// Turns what a peer says by standard DIDComm into a rung: the `ack` header says that it has the message, and a problem report about it with
-/// an error code that it was refused. Only the recipient is believed.
+/// Turns what a peer says by standard DIDComm into a rung: the `ack` header says that it has the
+/// message, and a problem report about it with an error code that it was refused. Only the
+/// recipient is believed.
 #[must_use]
 pub fn apply_ack(message: &Message, received: &Received, sent: &Sent) -> Option<Rung> {
     let is_by_recipient = received.sender.same_subject(&sent.recipient);

@@ -42,7 +42,8 @@ pub fn compose_query(
     message
 }
 
-/// Composes a bare acknowledgement (DIDComm v2.1, `ack` header) in the thread of the messages it acknowledges.
+/// Composes a bare acknowledgement (DIDComm v2.1, `ack` header) in the thread of the messages it
+/// acknowledges.
 #[must_use]
 pub fn compose_ack(
     id: MessageId,

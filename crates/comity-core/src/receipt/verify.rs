@@ -1,4 +1,5 @@
-//! Reads receipts: from a message that was just opened, and, for whoever has only the signed text, offline.
+//! Reads receipts: from a message that was just opened, and, for whoever has only the signed text,
+//! offline.
 
 use comity_didcomm::problem::ProblemCode;
 use comity_didcomm::{Did, DidDocument, DidUrl, Message, verify_jws};

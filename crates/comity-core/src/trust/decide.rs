@@ -1,4 +1,5 @@
-//! The policy, as one function whose order is its meaning: what the operator said comes before what may be inferred.
+//! The policy, as one function whose order is its meaning: what the operator said comes before what
+//! may be inferred.
 
 use comity_didcomm::UnixTime;
 
@@ -50,7 +51,8 @@ pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
 fn decide_for_home(question: &Question) -> Ruling {
     let spoken = [RECEIPT, REPORT_PROBLEM, EMPTY];
     if spoken.contains(&question.protocol.as_str()) {
-        // Whether the content concerns anything this home sent is checked where it is applied; nothing else comes of it.
+        // Whether the content concerns anything this home sent is checked where it is applied;
+        // nothing else comes of it.
         return allow(Admission::HomeProtocol, "Homes speak this protocol with each other");
     }
     refuse(Refusal::HomeProtocol, "The home itself speaks only its own protocols")

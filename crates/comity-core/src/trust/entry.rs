@@ -39,7 +39,8 @@ impl Entry {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// Whether the entry covers a protocol: by name and major version, as DIDComm compares protocol identifiers.
+    /// Whether the entry covers a protocol: by name and major version, as DIDComm compares protocol
+    /// identifiers.
     #[must_use]
     pub fn covers(&self, protocol: &ProtocolId) -> bool {
         self.protocols.is_empty() || self.protocols.iter().any(|known| known.matches(protocol))
@@ -80,7 +81,8 @@ pub enum RequestState {
     Pending,
 }
 
-/// Returns the DID under which decisions about somebody are kept: a did:peer:4 is one subject under its long and its short form.
+/// Returns the DID under which decisions about somebody are kept: a did:peer:4 is one subject under
+/// its long and its short form.
 #[must_use]
 pub fn subject(did: &Did) -> Did {
     did::peer::long_to_short(did).unwrap_or_else(|| did.clone())

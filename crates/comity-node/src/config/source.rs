@@ -73,7 +73,8 @@ impl ConfigError {
     }
 }
 
-/// One layer of settings: the file, the environment or the flags. What is set wins over the layers below.
+/// One layer of settings: the file, the environment or the flags. What is set wins over the layers
+/// below.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Overrides {

@@ -108,10 +108,12 @@ pub(crate) async fn record_received(home: &Arc<Home>, handed: &[Handed]) {
     }
 }
 
-/// Opens a message for its agent: what is verified, apart from what the sender says. One that is gone meanwhile or cannot be opened is
-/// nothing to hand over; it keeps no other from being handed over.
+/// Opens a message for its agent: what is verified, apart from what the sender says. One that is
+/// gone meanwhile or cannot be opened is nothing to hand over; it keeps no other from being handed
+/// over.
 pub(crate) async fn delivery(home: &Home, message: &Handed) -> Option<Delivery> {
-    // Another message under the same id may have been opened meanwhile; it is refused, and is not this one.
+    // Another message under the same id may have been opened meanwhile; it is refused, and is not
+    // this one.
     let opened = home.opened.get(&message_key(&message.received));
     let opened = opened.filter(|commit| commit.received().digest == message.received.digest);
     if let Some(commit) = opened {
@@ -131,7 +133,8 @@ pub(crate) async fn delivery(home: &Home, message: &Handed) -> Option<Delivery> 
     None
 }
 
-/// Opens a message as on the day it came: with that day's document of its sender, and before its deadline.
+/// Opens a message as on the day it came: with that day's document of its sender, and before its
+/// deadline.
 async fn reopen(home: &Home, message: &Handed) -> Result<Option<Opened>, StoreFault> {
     let store = home.store.as_ref();
     let received = &message.received;

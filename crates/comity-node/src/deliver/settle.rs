@@ -17,7 +17,8 @@ use crate::identities::Identity;
 use crate::limits::HAND_OVER_MAX;
 use crate::outbound;
 
-/// Does what an agent says about messages; returns how many are out of the mailbox thereby or before.
+/// Does what an agent says about messages; returns how many are out of the mailbox thereby or
+/// before.
 pub(crate) async fn settle(
     home: &Arc<Home>,
     agent: &Identity,

@@ -33,7 +33,8 @@ pub(crate) async fn me(State(local): State<Local>, Caller(agent): Caller) -> Jso
     Json(info(&local.home, &agent))
 }
 
-/// Sends a message; it is durable when this answers. The same id with the same content is sent once.
+/// Sends a message; it is durable when this answers. The same id with the same content is sent
+/// once.
 #[utoipa::path(post, path = "/v1/messages", tag = "agents", security(("token" = [])), request_body = SendRequest,
     responses((status = 200, body = SendAnswer), (status = "default", body = comity_core::api::Problem)))]
 pub(crate) async fn send(

@@ -1,4 +1,5 @@
-//! Who calls: an agent by its token, or the operator by the admin token, who may also act as an agent.
+//! Who calls: an agent by its token, or the operator by the admin token, who may also act as an
+//! agent.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Reads the bodies and query strings of the local listener, with the bounds and errors of this node.
+//! Reads the bodies and query strings of the local listener, with the bounds and errors of this
+//! node.
 
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::header;

@@ -1,4 +1,5 @@
-//! The OpenAPI description of the local listener, from the handlers themselves. `docs/openapi.json` is its text.
+//! The OpenAPI description of the local listener, from the handlers themselves. `docs/openapi.json`
+//! is its text.
 
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};

@@ -1,4 +1,5 @@
-//! The agents' API over one WebSocket: messages are pushed as they come, and everything else is a frame with an answer.
+//! The agents' API over one WebSocket: messages are pushed as they come, and everything else is a
+//! frame with an answer.
 //!
 //! The newest socket of an agent wins. What its predecessor left unacknowledged goes to it.
 
@@ -121,7 +122,8 @@ async fn write(
     }
 }
 
-/// Reads the agent's frames. Sends go in parallel, in the order in which they came to be durable; settling goes through at once.
+/// Reads the agent's frames. Sends go in parallel, in the order in which they came to be durable;
+/// settling goes through at once.
 async fn read(
     home: &Arc<Home>,
     agent: &Arc<Identity>,
@@ -141,7 +143,8 @@ async fn read(
         tokio::spawn(async move {
             let answer = answer(&home, &agent, &text).await;
             let _the_socket_may_be_gone = frames.send(answer).await;
-            // Not before the answer is on its way: an agent that does not read its answers is not read either.
+            // Not before the answer is on its way: an agent that does not read its answers is not
+            // read either.
             drop(place);
         });
     }

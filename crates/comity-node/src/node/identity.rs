@@ -149,7 +149,8 @@ fn parse_document(document: &serde_json::Value, did: &Did) -> Result<DidDocument
     DidDocument::parse(document.to_string().as_bytes(), did).map_err(|_| StartError::BadIdentity)
 }
 
-/// Builds the document of an identity of this home. Its controller is the home, which speaks for it in receipts.
+/// Builds the document of an identity of this home. Its controller is the home, which speaks for it
+/// in receipts.
 fn document_for(did: Did, keys: &Keys, public_url: &str, controller: Option<&Did>) -> DidDocument {
     let signing = VerificationMethod::new(did.url("key-1"), keys.signing.public());
     let agreement = VerificationMethod::new(did.url("key-2"), keys.agreement.public());
@@ -167,7 +168,8 @@ fn document_for(did: Did, keys: &Keys, public_url: &str, controller: Option<&Did
     document
 }
 
-/// Makes a did:peer:4 and returns its document: what [`document_for`] says, with relative ids and without `id`.
+/// Makes a did:peer:4 and returns its document: what [`document_for`] says, with relative ids and
+/// without `id`.
 fn peer_document(
     keys: &Keys,
     public_url: &str,

@@ -1,5 +1,5 @@
-//! The stable codes of the node's own HTTP errors. Those of the protocol are `comity_core`'s: refusals to peers, and why an agent's message
-//! cannot be sent.
+//! The stable codes of the node's own HTTP errors. Those of the protocol are `comity_core`'s:
+//! refusals to peers, and why an agent's message cannot be sent.
 
 macro_rules! codes {
     ($($name:ident = $code:literal, $status:literal, $meaning:literal;)*) => {

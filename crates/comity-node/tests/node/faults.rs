@@ -1,4 +1,5 @@
-//! A store that fails: nobody is told that something was kept that was not, and nothing else is lost.
+//! A store that fails: nobody is told that something was kept that was not, and nothing else is
+//! lost.
 
 use std::sync::Arc;
 
@@ -25,7 +26,8 @@ async fn a_full_disk_turns_messages_away_for_the_moment_and_loses_nothing() {
         store.fail_next(StoreFault::Full, moment);
         let (status, code) = stand.post(&envelope).await;
         assert_eq!((status.as_u16(), code.as_deref()), (503, Some("e.p.me.res")));
-        // The peer tries again; whether or not the first attempt was kept after all, the agent has it once.
+        // The peer tries again; whether or not the first attempt was kept after all, the agent has
+        // it once.
         assert_eq!(stand.post(&envelope).await.0, 202);
     }
     let mut handed = stand.receive(&bruno, 3).await;

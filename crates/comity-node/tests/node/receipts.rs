@@ -1,4 +1,5 @@
-//! Receipts between two homes, and for a home that is not ours: signed, repeated on request, and verified with nothing but a document.
+//! Receipts between two homes, and for a home that is not ours: signed, repeated on request, and
+//! verified with nothing but a document.
 
 use comity_core::api::SignedReceipts;
 use comity_core::receipt::{self, ReceiptError, State};

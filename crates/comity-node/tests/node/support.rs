@@ -1,4 +1,5 @@
-//! A node on free ports, clients of its two listeners, and a DIDComm peer that knows nothing of Comity.
+//! A node on free ports, clients of its two listeners, and a DIDComm peer that knows nothing of
+//! Comity.
 
 use std::sync::Arc;
 
@@ -215,7 +216,8 @@ impl Foreigner {
         let envelope = self.posts.recv().await.unwrap();
         let kid = self.document.agreement_keys().next().unwrap().0.clone();
         let keys = |asked: &_| (*asked == kid).then(|| self.agreement.clone());
-        // The only senders here are the node and its agents; their documents are fetched beforehand.
+        // The only senders here are the node and its agents; their documents are fetched
+        // beforehand.
         let agents: Vec<AgentInfo> = stand.admin(Method::GET, "/admin/agents", Value::Null).await;
         let mut documents = Vec::new();
         for did in agents.into_iter().map(|agent| agent.did).chain([stand.node.ready().did.clone()])

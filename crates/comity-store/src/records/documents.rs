@@ -1,4 +1,5 @@
-//! DID documents as they were used, by digest: an envelope that rests in a mailbox is opened with the document it was accepted with.
+//! DID documents as they were used, by digest: an envelope that rests in a mailbox is opened with
+//! the document it was accepted with.
 
 use comity_core::record::digest_text;
 use comity_didcomm::{Did, DidDocument};

@@ -1,4 +1,5 @@
-//! What is due when: expiry, checks, forgetting. A due row is a hint; whoever acts on one reads the truth first.
+//! What is due when: expiry, checks, forgetting. A due row is a hint; whoever acts on one reads the
+//! truth first.
 
 use comity_didcomm::{Did, UnixTime};
 
@@ -12,7 +13,8 @@ use crate::wake::MailboxKey;
 pub enum Due {
     /// Look again at how far a sent message got.
     CheckSent(MessageKey),
-    /// A message in a mailbox expires, if it is still there; whether or not, it need not be remembered for ever.
+    /// A message in a mailbox expires, if it is still there; whether or not, it need not be
+    /// remembered for ever.
     ExpireMessage {
         /// The mailbox.
         mailbox: MailboxKey,

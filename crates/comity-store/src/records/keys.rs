@@ -38,7 +38,8 @@ use crate::wake::MailboxKey;
 pub struct MessageKey(pub [u8; 16]);
 
 impl MessageKey {
-    /// Returns the key of a message that came to `recipient` from `sender`. Ids compare without regard to case (DIDComm v2.1, `id`).
+    /// Returns the key of a message that came to `recipient` from `sender`. Ids compare without
+    /// regard to case (DIDComm v2.1, `id`).
     #[must_use]
     pub fn received(recipient: &Did, sender: &Did, id: &str) -> Self {
         let (recipient, sender) = (subject(recipient), subject(sender));

@@ -125,8 +125,9 @@ async fn rungs_at(store: &dyn Store, prefix: &[u8]) -> Result<Vec<Rung>, StoreFa
     rows.iter().map(|row: &Entry| Ok(decode_stamped(&row.value)?.0)).collect()
 }
 
-/// Forgets the rungs of a sent message, and the evidence that only they name. A receipt message speaks of many messages; its text goes with
-/// the first of them that is forgotten, which is at least as old as the promise to keep it.
+/// Forgets the rungs of a sent message, and the evidence that only they name. A receipt message
+/// speaks of many messages; its text goes with the first of them that is forgotten, which is at
+/// least as old as the promise to keep it.
 pub(super) async fn forget_sent(
     store: &dyn Store,
     batch: &mut Batch,

@@ -1,6 +1,7 @@
 //! Messages that wait for an agent, and a stranger's request that waits for the operator.
 //!
-//! [`keep`] is the only way in, and takes a [`Commit`]: nothing reaches a mailbox around the policy.
+//! [`keep`] is the only way in, and takes a [`Commit`]: nothing reaches a mailbox around the
+//! policy.
 
 use comity_core::inbound::{Commit, Placement, Written};
 use comity_core::limits::{HISTORY_S, REFUSED_HISTORY_S, REFUSED_MAX, REQUESTS_PENDING_MAX};
@@ -59,7 +60,8 @@ pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot, capacity: Ca
     let received = commit.received();
     let message = keys::message_key(received);
     if matches!(commit.placement(), Placement::Home) {
-        // What homes tell each other changes nothing when it is told twice, so nothing is kept by which a repeat is known.
+        // What homes tell each other changes nothing when it is told twice, so nothing is kept by
+        // which a repeat is known.
         return Kept { first: None, message, full: Refusal::Busy };
     }
     let known =
@@ -196,7 +198,8 @@ pub async fn envelope(store: &dyn Store, seq: Seq) -> Result<Option<Vec<u8>>, St
     store.get(Keyspace::Body, &keys::body(b'm', seq)).await
 }
 
-/// Takes a message out of its mailbox with the rung that it reached thereby. The batch conflicts if it is not there any more.
+/// Takes a message out of its mailbox with the rung that it reached thereby. The batch conflicts if
+/// it is not there any more.
 pub fn settle(batch: &mut Batch, seq: Seq, received: &Received, rung: &Rung) {
     let mailbox = keys::mailbox_key(&received.recipient);
     let key = keys::mailbox_row(mailbox, seq);

@@ -73,7 +73,8 @@ pub async fn next_peer(
     Ok(Some(PeerKey(peer.ok_or_else(short)?)))
 }
 
-/// Reads what is owed to a peer: at most `count_max` receipts, and no more than fit in about `bytes_max`.
+/// Reads what is owed to a peer: at most `count_max` receipts, and no more than fit in about
+/// `bytes_max`.
 ///
 /// # Errors
 ///
@@ -108,7 +109,8 @@ pub fn paid(batch: &mut Batch, bundle: &Bundle) {
     bundle.keys.iter().for_each(|key| batch.delete(Keyspace::Index, key));
 }
 
-/// Receipts of one signer to one home travel together; a bare acknowledgement belongs to its thread.
+/// Receipts of one signer to one home travel together; a bare acknowledgement belongs to its
+/// thread.
 fn peer(received: &Received) -> Option<PeerKey> {
     let parts: Vec<&str> = match &received.notice {
         Notice::None => return None,

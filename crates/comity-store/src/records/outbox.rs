@@ -215,7 +215,8 @@ fn counter(outgoing: &Outgoing) -> (Vec<u8>, i64) {
     }
 }
 
-/// Reads how many messages of an identity are in the outbox, those of the home in its name included.
+/// Reads how many messages of an identity are in the outbox, those of the home in its name
+/// included.
 ///
 /// # Errors
 ///
@@ -225,7 +226,8 @@ pub async fn messages(store: &dyn Store, sender: &Did) -> Result<i64, StoreFault
     Ok(messages + store.counter(&keys::count_notices(sender)).await?)
 }
 
-/// Forgets a sent message, and that its sender wrote in the thread, unless it wrote there again later.
+/// Forgets a sent message, and that its sender wrote in the thread, unless it wrote there again
+/// later.
 ///
 /// # Errors
 ///

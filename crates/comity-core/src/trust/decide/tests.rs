@@ -37,7 +37,8 @@ fn entry(kind: EntryKind, protocols: &[&str], until: Option<u64>) -> Option<Entr
     })
 }
 
-/// One row of the matrix: a name, the facts, and the decision for a message of [`PROPOSAL`] and of a home's own protocol.
+/// One row of the matrix: a name, the facts, and the decision for a message of [`PROPOSAL`] and of
+/// a home's own protocol.
 fn matrix() -> Vec<(&'static str, Facts, Decision, Decision)> {
     use Decision::{Allow, Hold, Refuse};
     use EntryKind as Kind;
