@@ -36,6 +36,8 @@ struct Payees {
     paying: HashSet<PeerKey>,
     /// Peers that could not be paid, when to try again, and how long the pause was.
     paused: HashMap<PeerKey, (Instant, Duration)>,
+    /// Whether a payment could not begin because another was under way.
+    missed: bool,
 }
 
 impl Notices {
@@ -47,24 +49,31 @@ impl Notices {
     /// Reserves a peer for a payment, unless it is being paid or paused, or too many are.
     fn begin(&self, peer: PeerKey) -> bool {
         self.with(|payees| {
-            let is_paused =
-                payees.paused.get(&peer).is_some_and(|(until, _)| Instant::now() < *until);
-            !is_paused && payees.paying.len() < PAYING_MAX && payees.paying.insert(peer)
+            let paused = payees.paused.get(&peer);
+            if paused.is_some_and(|(until, _)| Instant::now() < *until) {
+                return false;
+            }
+            let is_begun = payees.paying.len() < PAYING_MAX && payees.paying.insert(peer);
+            payees.missed |= !is_begun;
+            is_begun
         })
     }
 
+    /// Gives a peer free, and looks again if somebody was turned away meanwhile.
     fn end(&self, peer: PeerKey, end: &End) {
-        self.with(|payees| {
+        let missed = self.with(|payees| {
             payees.paying.remove(&peer);
             let last = payees.paused.remove(&peer);
-            if matches!(end, End::Later) {
+            if matches!(end, End::Later) && payees.paused.len() < PAUSED_MAX {
                 let pause = last.map_or(Duration::from_secs(1), |(_, pause)| pause * 2);
                 let pause = pause.min(Duration::from_millis(RETRY_MS_MAX));
-                if payees.paused.len() < PAUSED_MAX {
-                    payees.paused.insert(peer, (Instant::now() + pause, pause));
-                }
+                payees.paused.insert(peer, (Instant::now() + pause, pause));
             }
+            std::mem::take(&mut payees.missed)
         });
+        if missed {
+            self.wake();
+        }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Payees) -> T) -> T {

@@ -206,9 +206,13 @@ async fn push(
         if handed.len() == HAND_OVER_MAX {
             continue;
         }
-        tokio::select! {
-            () = wait(&mut listener) => {}
-            event = events.recv() => match event {
+        // How the agent's own messages get on is told until its mailbox may have something new.
+        loop {
+            let event = tokio::select! {
+                () = wait(&mut listener) => break,
+                event = events.recv() => event,
+            };
+            match event {
                 Ok(event) => {
                     let frame = ServerFrame::State { id: event.id, state: trace_state(event.rung) };
                     if frames.send(frame).await.is_err() {
@@ -218,7 +222,7 @@ async fn push(
                 // What it missed is in the trace.
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
-            },
+            }
         }
     }
 }
