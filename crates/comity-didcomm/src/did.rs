@@ -102,7 +102,8 @@ impl Did {
         DidUrl { text: text.into(), did: self.clone() }
     }
 
-    /// Whether both name the same subject: equal, or the long and the short form of one did:peer:4, whose hash is checked.
+    /// Whether both name the same subject: equal, or the long and the short form of one did:peer:4, whose
+    /// hash is checked.
     #[must_use]
     pub fn same_subject(&self, other: &Self) -> bool {
         if self == other {
@@ -144,7 +145,8 @@ impl AsRef<str> for Did {
 
 serde_as_string!(Did);
 
-/// Names something in a DID's document, mostly a key: a [`Did`] with an optional path, query and fragment. Cheap to clone.
+/// Names something in a DID's document, mostly a key: a [`Did`] with an optional path, query and fragment.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct DidUrl {
     text: Arc<str>,

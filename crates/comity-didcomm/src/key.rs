@@ -1,4 +1,5 @@
-//! Keys: what may verify or be encrypted to ([`PublicKey`]), and what signs ([`SigningKey`]) or agrees ([`AgreementKey`]).
+//! Keys: what may verify or be encrypted to ([`PublicKey`]), and what signs ([`SigningKey`]) or agrees
+//! ([`AgreementKey`]).
 //!
 //! Ed25519 and X25519 today; another curve is another variant of [`PublicKey`] and another row in the tables of the
 //! envelope module. Not a key store: secrets come in as arguments, are wiped when dropped, and never reach `Debug`.
@@ -303,8 +304,8 @@ impl AgreementKey {
         PublicKey::X25519(self.0.public)
     }
 
-    /// Agrees on a secret with the holder of a public key. `None` for a key of another kind, and for one of small order,
-    /// which would make the secret known to everybody (RFC 7748, section 6.1).
+    /// Agrees on a secret with the holder of a public key. `None` for a key of another kind, and for one of
+    /// small order, which would make the secret known to everybody (RFC 7748, section 6.1).
     pub(crate) fn agree(&self, public: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
         let PublicKey::X25519(raw) = public else { return None };
         let peer = agreement::UnparsedPublicKey::new(&agreement::X25519, raw);

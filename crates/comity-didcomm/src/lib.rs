@@ -67,17 +67,17 @@
 //!
 //! | | check | attack |
 //! |---|---|---|
-//! | 1 | under authcrypt, `from` is there and is the DID of the key that sealed | sealing with one's own key under another's name |
+//! | 1 | under authcrypt, `from` is there and is the DID of the sealing key | sealing with one's own key as another |
 //! | 2 | `skid` and `apu` name the same key | two readers see two senders |
 //! | 3 | the key that decrypted belongs to a DID in `to` | passing on a message that was meant for others |
-//! | 4 | the signer's key id belongs to `from`; the key is in its `authentication`; both headers name the same key | signing with one's own, or with a lesser, key under another's name |
+//! | 4 | the signing key is in `from`'s `authentication`; both headers name it | signing with one's own or a lesser key |
 //! | 5 | the sealing key is in `keyAgreement` of the sender, and held by it | lending somebody else's key |
 //! | 6 | `apv` is the digest of the recipients' key ids | adding or removing recipients |
-//! | 7 | the layers are in the specification's table; authcrypt(sign) has one author | nested spoofing, endless nesting |
+//! | 7 | the layers are in the specification's table; authcrypt(sign) has one author | nested spoofing, nesting |
 //! | 8 | a signature inside encryption comes with `to` | surreptitious forwarding |
 //! | 9 | no point of small order, no all-zero secret | a secret, or a signature, that everybody knows |
 //! | 10 | ECDH-1PU only with A256CBC-HS512 | forgery among recipients |
-//! | 11 | no `crit`, `zip`, `b64`, `jwk`, `jku`, `x5*`, `p2*` | decompression bombs, keys of the sender's choosing, forced fetches and costs |
+//! | 11 | no `crit`, `zip`, `b64`, `jwk`, `jku`, `x5*`, `p2*` | bombs, keys of the sender's choosing, forced costs |
 //! | 12 | the algorithm fits the key and is never `none` | algorithm confusion |
 //! | 13 | `from_prior` is signed by the prior DID, names `from` and came encrypted | taking over another's relation |
 //! | 14 | an id is taken once per sender | replay: the caller's part, it needs memory |

@@ -6,9 +6,11 @@
 pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
 /// Nested arrays and objects in any JSON text.
 pub const JSON_DEPTH_MAX: usize = 32;
-/// Values (strings, numbers, arrays, objects and so on) in any JSON text: bounds memory, since `[0,0,..]` costs more parsed than sent.
+/// Values (strings, numbers, arrays, objects and so on) in any JSON text: bounds memory, since `[0,0,..]`
+/// costs more parsed than sent.
 pub const JSON_VALUES_MAX: usize = 131_072;
-/// Characters of an encoded protected header. A did:peer:4 of full length appears in it twice, once of them as base64url.
+/// Characters of an encoded protected header. A did:peer:4 of full length appears in it twice, once of them
+/// as base64url.
 pub const PROTECTED_CHARS_MAX: usize = 32 * 1024;
 /// Recipients of one envelope, counted before any key agreement.
 pub const RECIPIENTS_MAX: usize = 64;

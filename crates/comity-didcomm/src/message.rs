@@ -2,7 +2,8 @@
 //! (sections "Plaintext Message Structure", "Threading", "i18n", "Problems"; extensions return_route, l10n and
 //! advanced_sequencing).
 //!
-//! Says nothing about who really sent it: `from` is a claim until [`Opened::sender`](crate::Opened::sender) confirms it.
+//! Says nothing about who really sent it: `from` is a claim until [`Opened::sender`](crate::Opened::sender)
+//! confirms it.
 
 pub(crate) mod attachment;
 pub(crate) mod id;

@@ -97,7 +97,8 @@ serde_as_string!(ProblemCode);
 pub struct ProblemReport {
     /// What is wrong.
     pub code: ProblemCode,
-    /// The same in words; the text belongs to the code, with `{1}`, `{2}`, ... for the arguments. From a peer: untrusted.
+    /// The same in words; the text belongs to the code, with `{1}`, `{2}`, ... for the arguments. From a
+    /// peer: untrusted.
     pub comment: Option<String>,
     /// Arguments of the comment.
     pub args: Vec<String>,

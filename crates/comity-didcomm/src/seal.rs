@@ -1,5 +1,6 @@
-//! [`seal`]: packs a message so that the default policy of [`open`](crate::open) takes it, and refuses what it would
-//! not take. Also the two bare operations [`anoncrypt`] and [`authcrypt`], for what is not a message of ours (forwards).
+//! [`seal`]: packs a message so that the default policy of [`open`](crate::open) takes it, and refuses what
+//! it would not take. Also the two bare operations [`anoncrypt`] and [`authcrypt`], for what is not a message
+//! of ours (forwards).
 
 use rand_core::CryptoRng;
 use thiserror::Error;

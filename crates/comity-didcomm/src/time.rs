@@ -23,12 +23,6 @@ impl UnixTime {
     pub const fn saturating_sub(self, secs: u64) -> Self {
         Self(self.0.saturating_sub(secs))
     }
-
-    /// Returns how many seconds this moment is after another; zero when it is not.
-    #[must_use]
-    pub const fn secs_since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
-    }
 }
 
 impl fmt::Display for UnixTime {

@@ -1,4 +1,4 @@
-//! Which addresses this node connects to (threats T22 and T32). A table over `IpAddr`, with no
+//! Which addresses this node connects to (threat T22). A table over `IpAddr`, with no
 //! socket and no lookup; the connector asks it for every address a name resolves to. The
 //! registries are IANA's IPv4 and IPv6 special-purpose address registries (RFC 6890, RFC 8190).
 

@@ -1,4 +1,4 @@
-//! Opens connections to peers, and only to addresses that the policy admits (threats T22, T32).
+//! Opens connections to peers, and only to addresses that the policy admits (threat T22).
 //!
 //! A name is looked up once; every address of the answer is checked; the socket is then opened to
 //! one of the addresses that were checked, so a second lookup that answers otherwise (DNS

@@ -1,4 +1,4 @@
-//! The one way to fetch something that a peer names (DESIGN D12, threats T22 and T32).
+//! The one way to fetch something that a peer names (ADR 0012, threat T22).
 //!
 //! A GET by https, to a checked address, without redirects, cookies, proxies or compression, at
 //! most 64 KiB of JSON in 5 seconds, four at a time per host. No error carries anything that the

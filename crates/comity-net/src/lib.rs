@@ -29,11 +29,11 @@
 //!
 //! | threat | stopped by |
 //! |---|---|
-//! | T22, T32 requests forged through us (SSRF) | `address.rs`, `connect.rs`, `client.rs`, `fetch.rs` |
+//! | T22 requests forged through us (SSRF) | `address.rs`, `connect.rs`, `client.rs`, `fetch.rs` |
 //! | T23 a document of somebody else | `resolve.rs`: `id` equals the DID |
 //! | T24 cache poisoning, staleness, stampede | `resolve.rs` |
-//! | T33, T34 slow, silent and many connections | `transport/listen.rs`, `body.rs` |
-//! | T35 request smuggling | `transport/listen.rs` |
+//! | T33 slow, silent and many connections | `transport/listen.rs`, `body.rs` |
+//! | request smuggling | `transport/listen.rs` |
 //!
 //! There are no features.
 #![cfg_attr(

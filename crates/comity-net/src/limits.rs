@@ -6,10 +6,10 @@ use std::time::Duration;
 /// The longest URL that is fetched or delivered to, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
 
-/// The largest body a fetch accepts (DESIGN D12).
+/// The largest body a fetch accepts (ADR 0012).
 pub const FETCH_BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// The time a whole fetch may take, waiting for its turn included (DESIGN D12).
+/// The time a whole fetch may take, waiting for its turn included (ADR 0012).
 pub const FETCH_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How many fetches from one host may be under way at once.

@@ -1,4 +1,4 @@
-//! From a DID to its document (DESIGN D10, threats T22, T23, T24).
+//! From a DID to its document (ADR 0010, threats T22, T23, T24).
 //!
 //! The node's own agents are asked for first; did:key, did:jwk and did:peer say everything
 //! themselves; did:web is fetched. Documents are kept for five minutes and failures for half a
@@ -225,6 +225,8 @@ impl Resolver {
                 let document = Arc::new(document);
                 (Ok(Arc::new(Resolved { document, fetched_at: now, source })), until, bytes)
             }
+            // That we are busy says nothing about the DID.
+            Err(error @ ResolveError::Fetch(FetchError::Busy)) => (Err(error), Some(now), 0),
             Err(error) => (Err(error), Some(now + FAILURE_TTL), 0),
         };
         Known { outcome, checked_at: now, until, bytes }

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use comity_core::api::{AgentInfo, Trace};
+use comity_core::receipt::State;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
@@ -25,7 +26,7 @@ use crate::limits;
 use crate::mailbox::{Disposal, SettleError};
 use crate::received::{Incoming, Received, problem_code};
 use crate::request::Request;
-use crate::trace::{self, State, States, TraceError};
+use crate::trace::{self, States, TraceError};
 
 /// A connected agent. Clones are handles of the same agent; the connection ends with the last of them.
 ///

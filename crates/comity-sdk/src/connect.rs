@@ -89,7 +89,7 @@ impl AgentBuilder {
             Ok(info) => info,
             Err(CallError::Refused(problem)) => return Err(refused(problem)),
             Err(CallError::Unreadable) => return Err(ConnectError::NotANode { url }),
-            Err(CallError::Timeout | CallError::Unreachable(_)) => {
+            Err(CallError::BrokenOff(_) | CallError::Timeout | CallError::Unreachable(_)) => {
                 return Err(ConnectError::Unreachable { url });
             }
         };

@@ -1,18 +1,18 @@
 //! Which message is the reply to which request: same thread, from the one who was asked. Pure.
 //!
-//! A request ends with the first of: a message of its thread from its recipient, a problem report of its recipient about
-//! its thread, the rung `refused` or `expired` of its message. While the recipient is known by handle only, candidates
-//! are kept back.
+//! A request ends with the first of: a message of its thread from its recipient, a problem report of its
+//! recipient about its thread, the rung `refused` or `expired` of its message. While the recipient is known
+//! by handle only, candidates are kept back.
 
 use std::collections::{HashMap, VecDeque};
 
 use comity_core::api::TraceState;
+use comity_core::receipt::State;
 use comity_didcomm::Did;
 use tokio::sync::oneshot;
 
 use crate::limits;
 use crate::received::{Received, problem_code};
-use crate::trace::State;
 
 /// How a request ended.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl Correlation {
                 code: problem_code(state.code.as_deref()),
                 comment: state.reason.clone().unwrap_or_default(),
             },
-            State::Queued | State::Accepted | State::Received | State::Processed => return,
+            _ => return,
         };
         if let Some(sender) = waiting.outcome.take() {
             drop(sender.send(outcome));

@@ -1,4 +1,5 @@
-//! Runs handlers: many threads of messages at the same time, the messages of one thread in order (DESIGN, step 7).
+//! Runs handlers: many threads of messages at the same time, the messages of one thread in order
+//! (ARCHITECTURE.md, "Life of a message", inbound step 7).
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -98,7 +99,7 @@ async fn handle(agent: &Agent, received: Received) {
                 Err(HandlerError::internal())
             })
         }
-        // Never a report about a report (DESIGN D11).
+        // Never a report about a report (ADR 0011).
         None if received.is_problem_report() => {
             tracing::debug!("a problem report was acknowledged that nothing handles");
             Ok(())

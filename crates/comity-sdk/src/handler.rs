@@ -24,8 +24,9 @@ pub const INTERNAL: &str = "e.m.me";
 
 /// Why a handler did not do its work: the sender gets it as a problem report.
 ///
-/// Two kinds. [`HandlerError::new`] and [`HandlerError::refuse`] are answers: code and reason are for the sender's eyes.
-/// What `?` converts is the agent's own trouble: the sender learns only that there was some, the log learns what.
+/// Two kinds. [`HandlerError::new`] and [`HandlerError::refuse`] are answers: code and reason are for the
+/// sender's eyes. What `?` converts is the agent's own trouble: the sender learns only that there was some,
+/// the log learns what.
 pub struct HandlerError {
     code: String,
     reason: String,
@@ -33,8 +34,8 @@ pub struct HandlerError {
 }
 
 impl HandlerError {
-    /// Creates a refusal with a problem-report code, such as `e.m.req.amount`, and a reason for the sender. What has not
-    /// the form of a code becomes `e.m.refused`.
+    /// Creates a refusal with a problem-report code, such as `e.m.req.amount`, and a reason for the sender.
+    /// What has not the form of a code becomes `e.m.refused`.
     pub fn new(code: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { code: problem_code(Some(&code.into())), reason: cut(reason.into()), source: None }
     }
@@ -163,7 +164,8 @@ impl fmt::Debug for Handlers {
     }
 }
 
-/// Whether two type URIs name the same message, in versions that are compatible (DIDComm v2.1, "Protocol Identifier URI").
+/// Whether two type URIs name the same message, in versions that are compatible (DIDComm v2.1, "Protocol
+/// Identifier URI").
 pub(crate) fn same_type(known: &str, came: &str) -> bool {
     if known == came {
         return true;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use comity_core::api::Problem;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -20,6 +20,9 @@ use crate::limits;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
+    /// The connection ended before the answer did.
+    #[error("the connection to the node broke off")]
+    BrokenOff(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The node answered with a problem.
     #[error("the node refused the call ({})", .0.code)]
     Refused(Problem),
@@ -122,8 +125,21 @@ impl LocalClient {
         path: &str,
         content: &B,
     ) -> Result<T, CallError> {
+        self.post_within(path, content, limits::CALL_MAX).await
+    }
+
+    /// Posts `content` to `path`, for calls that take the node longer, such as a look-up of somebody far away.
+    ///
+    /// # Errors
+    /// Like [`get`](Self::get).
+    pub async fn post_within<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        content: &B,
+        within: Duration,
+    ) -> Result<T, CallError> {
         let content = serde_json::to_vec(content).map_err(|_| CallError::Unreadable)?;
-        self.call(Method::POST, path, content.into(), limits::CALL_MAX).await
+        self.call(Method::POST, path, content.into(), within).await
     }
 
     async fn call<T: DeserializeOwned>(
@@ -144,12 +160,19 @@ impl LocalClient {
         let request = request.body(Full::new(content)).map_err(|_| CallError::Unreadable)?;
         let exchange = async {
             let answer = self.client.request(request).await;
-            let answer = answer.map_err(|error| CallError::Unreachable(Box::new(error)))?;
+            let answer = answer.map_err(|error| {
+                let is_absent = error.is_connect();
+                let error = Box::new(error);
+                if is_absent { CallError::Unreachable(error) } else { CallError::BrokenOff(error) }
+            })?;
             let status = answer.status();
             let content = Limited::new(answer.into_body(), limits::ANSWER_BYTES_MAX)
                 .collect()
                 .await
-                .map_err(|_| CallError::Unreadable)?;
+                .map_err(|error| {
+                    let is_too_long = error.is::<LengthLimitError>();
+                    if is_too_long { CallError::Unreadable } else { CallError::BrokenOff(error) }
+                })?;
             Ok((status, content.to_bytes()))
         };
         let (status, content) =

@@ -6,7 +6,8 @@
 //! * A small program is a small program: connect, set handlers, run.
 //! * A message that was sent is durable; a message that was received stays in the mailbox until its handler has ended
 //!   well. Neither a lost connection nor a restart of the home changes that.
-//! * What is verified about a message ([`Facts`]) stands apart from what its sender says ([`Untrusted`], [`Incoming::body`]).
+//! * What is verified about a message ([`Facts`]) stands apart from what its sender says ([`Untrusted`],
+//!   [`Incoming::body`]).
 //!
 //! # Non-goals
 //! * Keys and envelopes: those are in `comity-didcomm`, and used by the home only.
@@ -80,6 +81,7 @@ mod trace;
 
 pub use agent::{Agent, Shutdown};
 pub use comity_core::api::{Problem, Trace, TraceState};
+pub use comity_core::receipt::{State, UnknownState};
 pub use connect::{AgentBuilder, ConnectError};
 pub use content::{BasicMessage, Body, BodyError, Untrusted};
 pub use context::Context;
@@ -91,4 +93,4 @@ pub use hub::Closed;
 pub use mailbox::SettleError;
 pub use received::{Facts, Incoming, Received};
 pub use request::{Request, RequestError};
-pub use trace::{State, States, TraceError, UnknownState};
+pub use trace::{States, TraceError};

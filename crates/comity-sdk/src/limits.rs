@@ -39,8 +39,8 @@ pub const SEND_FRAME_BYTES_MAX: usize = comity_core::limits::BODY_BYTES_MAX + 16
 /// Largest frame that is read, in bytes: an envelope's content and the facts about it.
 pub const RECEIVE_FRAME_BYTES_MAX: usize = 2 * comity_core::limits::ENVELOPE_BYTES_MAX;
 
-/// Largest HTTP answer that is read, in bytes.
-pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest HTTP answer that is read, in bytes: a page of 64 messages, whose envelopes leave room for the facts.
+pub const ANSWER_BYTES_MAX: usize = 64 * comity_core::limits::ENVELOPE_BYTES_MAX;
 
 /// Read buffer of the socket, in bytes; tungstenite's default is 128 KiB.
 pub const READ_BUFFER_BYTES: usize = 4 * 1024;

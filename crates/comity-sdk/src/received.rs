@@ -1,4 +1,4 @@
-//! Messages as an agent gets them: facts that the home verified, apart from the words of the sender (DESIGN D16).
+//! Messages as an agent gets them: facts that the home verified, apart from the words of the sender (ADR 0016).
 
 use std::sync::Arc;
 

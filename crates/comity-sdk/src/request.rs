@@ -4,6 +4,7 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use comity_core::api::Trace;
+use comity_core::receipt::State;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -15,7 +16,6 @@ use crate::draft::{Draft, SendError, send};
 use crate::limits;
 use crate::mailbox::Disposal;
 use crate::received::Received;
-use crate::trace::State;
 
 /// Why a request got no reply.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,10 @@
 //! How far a message got: the delivery ladder, asked for (`trace`) or told (`states`).
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use comity_core::api::{Problem, Trace, TraceState};
+use comity_core::receipt::State;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -14,82 +13,6 @@ use crate::connection::Backoff;
 use crate::http::CallError;
 use crate::hub::Hub;
 use crate::limits;
-
-/// A rung of the delivery ladder, in its order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// Durable at the sender's home.
-    Queued,
-    /// Durable at the recipient's home, which has signed for it.
-    Accepted,
-    /// Handed to the recipient.
-    Received,
-    /// Acknowledged by the recipient.
-    Processed,
-    /// Refused by the recipient or its home. Final.
-    Refused,
-    /// Not processed in time. Final.
-    Expired,
-}
-
-impl State {
-    /// Returns the name that the agents' API uses.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Accepted => "accepted",
-            Self::Received => "received",
-            Self::Processed => "processed",
-            Self::Refused => "refused",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// Whether nothing comes after it.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Processed | Self::Refused | Self::Expired)
-    }
-
-    /// Returns what to ask the home to wait for. It answers at a final rung in any case.
-    const fn waited_for(self) -> &'static str {
-        match self {
-            Self::Queued | Self::Accepted => "accepted",
-            Self::Received => "received",
-            Self::Processed | Self::Refused | Self::Expired => "processed",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A word that names no rung of the ladder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a state of the delivery ladder")]
-pub struct UnknownState;
-
-impl FromStr for State {
-    type Err = UnknownState;
-
-    fn from_str(text: &str) -> Result<Self, UnknownState> {
-        [
-            Self::Queued,
-            Self::Accepted,
-            Self::Received,
-            Self::Processed,
-            Self::Refused,
-            Self::Expired,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == text)
-        .ok_or(UnknownState)
-    }
-}
 
 /// Why a message could not be traced.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +81,7 @@ pub(crate) async fn trace(
         let path = match wait {
             Some(state) => {
                 let seconds = whole_seconds(waits);
-                format!("/v1/messages/{id}/trace?wait={}&timeout_s={seconds}", state.waited_for())
+                format!("/v1/messages/{id}/trace?wait={}&timeout_s={seconds}", waited_for(state))
             }
             None => format!("/v1/messages/{id}/trace"),
         };
@@ -186,6 +109,15 @@ pub(crate) async fn trace(
             }
             Err(_) => return Err(TraceError::Call(CallError::Timeout)),
         }
+    }
+}
+
+/// Returns what to ask the home to wait for. It answers at a final rung in any case.
+const fn waited_for(state: State) -> State {
+    match state {
+        State::Queued => State::Accepted,
+        _ if state.is_final() => State::Processed,
+        _ => state,
     }
 }
 

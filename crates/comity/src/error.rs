@@ -1,6 +1,8 @@
-//! What a command says when it cannot do what it was asked: whose turn it is (the exit code), what, why, and what to do next.
+//! What a command says when it cannot do what it was asked: whose turn it is (the exit code), what, why, and
+//! what to do next.
 //!
-//! Not a wrapper around other errors: where a command meets one, it says what that means for the person at the terminal.
+//! Not a wrapper around other errors: where a command meets one, it says what that means for the person at
+//! the terminal.
 
 use std::fmt;
 

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// Largest answer of the node's local listener that is read, in bytes.
-pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-
 /// Largest body that is read from standard input, in bytes; the node takes less and says so with a code.
 pub(crate) const STDIN_BYTES_MAX: u64 = 4 * 1024 * 1024;
 

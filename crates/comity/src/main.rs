@@ -1,13 +1,14 @@
 //! `comity`, the binary: command line, node runner, demonstration and measurement.
 //!
-//! Parses, dispatches and turns the outcome into an exit code. Holds no protocol logic: `up` runs `comity-node`, every other
-//! command talks to a running node over its local listener.
+//! Parses, dispatches and turns the outcome into an exit code. Holds no protocol logic: `up` runs `comity-node`, every
+//! other command talks to a running node over its local listener.
 
 mod cli;
 mod client;
 mod commands;
 mod data_dir;
 mod error;
+mod folder;
 mod limits;
 mod node_process;
 mod output;

@@ -1,4 +1,5 @@
-//! A node as a child process, for the demo and the bench: started on free ports, killed, started again on the same ones.
+//! A node as a child process, for the demo and the bench: started on free ports, killed, started again on the same
+//! ones.
 //!
 //! A child never outlives this process: it is killed when dropped, and stops by itself when its standard input ends.
 
@@ -62,14 +63,14 @@ impl NodeProcess {
         self.child
             .kill()
             .await
-            .map_err(|error| CliError::fault("demo.kill", "A node cannot be killed").why(error))
+            .map_err(|error| CliError::fault("node.kill", "A node cannot be killed").why(error))
     }
 
     /// Stops it in good order; an error if it did not end well.
     pub(crate) async fn stop(&mut self) -> Result<(), CliError> {
         // The end of its standard input is its sign.
         drop(self.child.stdin.take());
-        let failed = CliError::fault("demo.stop", "A node did not stop in good order");
+        let failed = CliError::fault("node.stop", "A node did not stop in good order");
         match timeout(STOP_MAX, self.child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(failed.why(status)),
@@ -100,7 +101,7 @@ impl NodeProcess {
         let mut child = command(data, listen, local)
             .and_then(|mut command| command.stderr(log_file?).spawn())
             .map_err(|error| {
-                CliError::fault("demo.start", "A node cannot be started").why(error)
+                CliError::fault("node.start", "A node cannot be started").why(error)
             })?;
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
@@ -112,9 +113,8 @@ impl NodeProcess {
         let ready = serde_json::from_str(&line).map_err(|_| {
             let said = fs::read_to_string(&log).unwrap_or_default();
             let last = said.lines().next_back().unwrap_or("it said nothing").to_owned();
-            CliError::fault("demo.start", "A node did not become ready")
+            CliError::fault("node.start", "A node did not become ready")
                 .why(format!("{}{last}", line.trim_end()))
-                .hint("Keep the nodes' logs with --keep DIR and look there")
         })?;
         Ok(Self { data: data.to_owned(), child, ready, start_took })
     }

@@ -1,4 +1,5 @@
-//! What reaches standard output and the terminal: one JSON object a line, or text for a person, and never a peer's control characters.
+//! What reaches standard output and the terminal: one JSON object a line, or text for a person, and never a
+//! peer's control characters.
 //!
 //! Not a table or progress-bar library. Colours appear on a terminal only, and not under `NO_COLOR` or `TERM=dumb`.
 
@@ -136,7 +137,8 @@ fn to_line<T: Serialize>(value: &T) -> Result<String, CliError> {
         .map_err(|error| CliError::fault("json", "The result cannot be written as JSON").why(error))
 }
 
-/// Makes a peer's text harmless on a terminal: control characters, and those that reorder or hide others, are spelled out.
+/// Makes a peer's text harmless on a terminal: control characters, and those that reorder or hide others, are
+/// spelled out.
 pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {

@@ -58,7 +58,8 @@ pub fn create_4_from(input: &Map<String, Value>) -> Result<PeerDid, DidError> {
     Ok(PeerDid { short: Did::parse(&short)?, long })
 }
 
-/// Returns the short form of a long did:peer:4. `None` for any other DID, and when the hash does not belong to the document.
+/// Returns the short form of a long did:peer:4. `None` for any other DID, and when the hash does not belong
+/// to the document.
 #[must_use]
 pub fn long_to_short(did: &Did) -> Option<Did> {
     let (hash_text, encoded) = long_parts(did)?;

@@ -76,7 +76,8 @@ impl Jws {
     }
 }
 
-/// Takes the key id from either header. Where both have it, they must agree: otherwise two readers would see two signers.
+/// Takes the key id from either header. Where both have it, they must agree: otherwise two readers would see
+/// two signers.
 fn signer(protected: Option<&str>, unprotected: Option<&Json<'_>>) -> Result<DidUrl, OpenError> {
     let unprotected = match unprotected {
         None => None,

@@ -110,6 +110,8 @@ mod tests {
         let ids: HashSet<MessageId> =
             ["Ab", "aB", "ab", "ba"].iter().map(|text| text.parse().unwrap()).collect();
         assert_eq!(ids.len(), 2);
+        let keys: HashSet<String> = ids.iter().map(MessageId::canonical).collect();
+        assert_eq!(keys, ["ab", "ba"].map(str::to_owned).into());
     }
 
     #[test]

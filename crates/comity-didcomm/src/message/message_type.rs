@@ -86,7 +86,8 @@ impl ProtocolId {
         self.minor
     }
 
-    /// Whether both speak of the same protocol, so that parties who know one can use the lower minor version of the two.
+    /// Whether both speak of the same protocol, so that parties who know one can use the lower minor version
+    /// of the two.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
         self.major == other.major

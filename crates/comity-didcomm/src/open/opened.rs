@@ -13,7 +13,8 @@ use crate::message::Message;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Opened {
-    /// The message. Its `from` equals the sender's DID if there is a [`sender`](Self::sender), and is a mere claim if not.
+    /// The message. Its `from` equals the sender's DID if there is a [`sender`](Self::sender), and is a mere
+    /// claim if not.
     pub message: Message,
     pub(super) sender: Option<Sender>,
     pub(super) sender_document: Option<Arc<DidDocument>>,

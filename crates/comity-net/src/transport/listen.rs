@@ -1,4 +1,4 @@
-//! The accept loop (DESIGN D13, threats T33 and T35): HTTP/1.1 with a deadline for everything that
+//! The accept loop (ADR 0013, threat T33): HTTP/1.1 with a deadline for everything that
 //! a peer may take its time with, and a cap on everything that it may have many of.
 //!
 //! The service behind it is anybody's, for instance an axum router; it reads bodies through

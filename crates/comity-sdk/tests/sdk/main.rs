@@ -9,6 +9,7 @@
 )]
 
 mod connect;
+mod drafts;
 mod handlers;
 mod home;
 mod reconnect;

@@ -1,7 +1,8 @@
 //! `comity bench`: how many messages go through two nodes, how long one takes and what it costs.
 //!
-//! Everything a real exchange has: two node processes over HTTP, agents through the SDK, every message sealed, signed and durable at
-//! both homes before it counts. The senders and handlers share the machine's processors with the nodes, and are part of the figure.
+//! Everything a real exchange has: two node processes over HTTP, agents through the SDK, every message sealed, signed
+//! and durable at both homes before it counts. The senders and handlers share the machine's processors with the nodes,
+//! and are part of the figure.
 
 mod field;
 mod figures;
@@ -22,8 +23,8 @@ use self::{
     field::{Field, Load, Mark, Meter},
     figures::{Figures, Usage},
 };
-use super::{Context, demo::Folder};
-use crate::{error::CliError, node_process::NodeProcess};
+use super::Context;
+use crate::{client::Client, error::CliError, folder::Folder, node_process::NodeProcess};
 
 /// How long messages flow before they count, so that connections stand and caches are filled.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -49,7 +50,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let folder = Folder::choose(None)?;
+    let folder = Folder::pass().map_err(|error| error.hint("Name another place with TMPDIR"))?;
     let output = &context.output;
     let figures = tokio::select! {
         figures = measure(&args, &folder, context) => figures?,
@@ -160,7 +161,7 @@ fn broken(error: &dyn std::error::Error) -> CliError {
 
 impl Usage {
     /// Reads what both nodes have used so far.
-    async fn of(a: &crate::client::Client, b: &crate::client::Client) -> Result<Self, CliError> {
+    async fn of(a: &Client, b: &Client) -> Result<Self, CliError> {
         let (a, b): (Status, Status) =
             tokio::try_join!(a.get("/admin/status"), b.get("/admin/status"))?;
         Ok(Self {

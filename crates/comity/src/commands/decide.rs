@@ -1,4 +1,5 @@
-//! What `allow`, `deny` and `revoke` have in common: whom it is about, and how the decision reads. Also how `requests` and `allowed` list.
+//! What `allow`, `deny` and `revoke` have in common: whom it is about, and how the decision reads. Also how
+//! `requests` and `allowed` list.
 
 use comity_core::api::{Decide, Relation, parse_rfc3339};
 

@@ -1,7 +1,7 @@
 //! `comity demo`: plays the whole story on this machine, over real sockets and real stores, and checks every step.
 //!
-//! Two organisations' nodes as child processes, an agent at each through the SDK. The story itself is in `demo/play.rs`, what it
-//! is played on in `demo/stage.rs`; here is what the audience sees and the exit code.
+//! Two organisations' nodes as child processes, an agent at each through the SDK. The story itself is in
+//! `demo/play.rs`, what it is played on in `demo/stage.rs`; here is what the audience sees and the exit code.
 
 mod crash;
 mod play;
@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::Context;
 use crate::{
     error::CliError,
+    folder::Folder,
     output::{Output, Style},
 };
 
@@ -28,7 +29,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let folder = Folder::choose(args.keep)?;
+    let folder = match args.keep {
+        Some(path) => {
+            Folder::keep(path).map_err(|error| error.hint("Name a new one with --keep"))?
+        }
+        None => Folder::pass().map_err(|error| error.hint("Name one with --keep DIR"))?,
+    };
     let mut show = Show::new(context.output);
     show.open()?;
     let outcome = tokio::select! {
@@ -37,47 +43,6 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         _ = tokio::signal::ctrl_c() => Err(CliError::usage("interrupted", "The demo was interrupted")),
     };
     show.close(outcome)
-}
-
-/// Where the nodes keep their data.
-pub(crate) enum Folder {
-    Kept(PathBuf),
-    Passing(tempfile::TempDir),
-}
-
-impl Folder {
-    /// Makes the folder that is to be kept, or one that is gone afterwards.
-    pub(crate) fn choose(keep: Option<PathBuf>) -> Result<Self, CliError> {
-        let Some(path) = keep else {
-            return tempfile::Builder::new()
-                .prefix("comity-")
-                .tempdir()
-                .map(Self::Passing)
-                .map_err(|error| {
-                    CliError::config("folder", "No temporary folder can be made")
-                        .why(error)
-                        .hint("Name one with --keep DIR")
-                });
-        };
-        let made = std::fs::create_dir_all(&path).and_then(|()| std::fs::read_dir(&path));
-        match made.map(|mut entries| entries.next().is_none()) {
-            Ok(true) => Ok(Self::Kept(path)),
-            Ok(false) => Err(CliError::usage("folder", format!("{} is not empty", path.display()))
-                .hint("Name a new folder with --keep")),
-            Err(error) => {
-                Err(CliError::config("folder", format!("{} cannot be used", path.display()))
-                    .why(error)
-                    .hint("Name a folder that can be written with --keep"))
-            }
-        }
-    }
-
-    pub(crate) fn path(&self) -> &std::path::Path {
-        match self {
-            Self::Kept(path) => path,
-            Self::Passing(folder) => folder.path(),
-        }
-    }
 }
 
 /// One step, as `--json` tells it.
@@ -107,7 +72,8 @@ impl Show {
         ))
     }
 
-    /// Plays one step. `act` checks what the step claims and returns what the next ones need, with a sentence about what was seen.
+    /// Plays one step. `act` checks what the step claims and returns what the next ones need, with a sentence about
+    /// what was seen.
     async fn step<T>(
         &mut self,
         name: &'static str,

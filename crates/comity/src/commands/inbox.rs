@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
-    let agent = client.agent(&args.name);
+    let agent = client.agent(&args.name)?;
     let look = if args.ack { Look::Take } else { Look::Peek };
     let wait = if args.follow { POLL_MAX } else { Duration::ZERO };
     let mut left = args.limit.unwrap_or(if args.follow { usize::MAX } else { LIMIT_DEFAULT });
@@ -69,7 +69,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 /// Acknowledges what has been written to standard output, so that a message which nobody saw stays.
-async fn acknowledge(agent: &AgentClient<'_>, delivery: &Delivery) -> Result<(), CliError> {
+async fn acknowledge(agent: &AgentClient, delivery: &Delivery) -> Result<(), CliError> {
     let ack = Disposition::Ack { deliveries: vec![delivery.delivery] };
     agent.settle(&ack).await.map(drop)
 }

@@ -1,6 +1,7 @@
 //! `comity send`: sends a message as one of the node's agents and, if told so, waits for what becomes of it.
 //!
-//! It speaks HTTP and not the agents' WebSocket, because the newest socket of an agent replaces the one its program uses.
+//! It speaks HTTP and not the agents' WebSocket, because the newest socket of an agent replaces the one its program
+//! uses.
 
 use std::{
     io::Read as _,
@@ -11,6 +12,7 @@ use clap::ValueEnum;
 use comity_core::{
     api::{Delivery, Disposition, SendAnswer, SendRequest, Trace},
     protocol::REPORT_PROBLEM,
+    receipt::State,
     trust::subject,
 };
 use serde_json::{Map, Value, json};
@@ -26,9 +28,6 @@ use crate::{
 
 /// Messages that are looked through at once for a reply; the node gives no more.
 const PAGE: usize = 64;
-
-/// The ladder up to where a message can be waited for.
-const LADDER: [&str; 4] = ["queued", "accepted", "received", "processed"];
 
 /// Arguments of `comity send`.
 #[derive(Debug, clap::Args)]
@@ -95,7 +94,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         ..SendRequest::default()
     };
     let client = context.client()?;
-    let agent = client.agent(&args.name);
+    let agent = client.agent(&args.name)?;
     let sent = agent.send(&request).await?;
     let output = &context.output;
     let Some(wait) = args.wait else {
@@ -103,9 +102,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     };
     let until = Instant::now() + args.timeout;
     let state = match wait {
-        Wait::Accepted => "accepted",
-        Wait::Received => "received",
-        Wait::Processed => "processed",
+        Wait::Accepted => State::Accepted,
+        Wait::Received => State::Received,
+        Wait::Processed => State::Processed,
         Wait::Reply => return wait_for_reply(&agent, &sent, until, output).await,
     };
     let trace = wait_for_state(&agent, &sent, state, until).await?;
@@ -118,9 +117,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 }
 
 async fn wait_for_state(
-    agent: &AgentClient<'_>,
+    agent: &AgentClient,
     sent: &SendAnswer,
-    state: &str,
+    state: State,
     until: Instant,
 ) -> Result<Trace, CliError> {
     loop {
@@ -131,16 +130,17 @@ async fn wait_for_state(
             Some(Outcome::Refused(error)) => return Err(error),
             None if left.is_zero() => {
                 let trace = agent.trace(&sent.id, None).await?;
-                return Err(late(sent, &trace, state));
+                return Err(late(sent, &trace, state.as_str()));
             }
             None => {}
         }
     }
 }
 
-/// Waits for the first message of the thread and acknowledges that one only: the rest of the mailbox belongs to the agent's program.
+/// Waits for the first message of the thread and acknowledges that one only: the rest of the mailbox belongs to the
+/// agent's program.
 async fn wait_for_reply(
-    agent: &AgentClient<'_>,
+    agent: &AgentClient,
     sent: &SendAnswer,
     until: Instant,
     output: &Output,
@@ -165,7 +165,7 @@ async fn wait_for_reply(
 }
 
 async fn find_reply(
-    agent: &AgentClient<'_>,
+    agent: &AgentClient,
     sent: &SendAnswer,
     to: &str,
     until: Instant,
@@ -190,8 +190,8 @@ async fn find_reply(
 }
 
 /// Returns only when no reply can come any more.
-async fn watch_for_failure(agent: &AgentClient<'_>, sent: &SendAnswer, until: Instant) -> CliError {
-    match wait_for_state(agent, sent, "processed", until).await {
+async fn watch_for_failure(agent: &AgentClient, sent: &SendAnswer, until: Instant) -> CliError {
+    match wait_for_state(agent, sent, State::Processed, until).await {
         Err(error) if error.kind == Kind::Refused => error,
         // The time is kept by the search for the reply; what is processed may be answered yet.
         _ => std::future::pending().await,
@@ -199,22 +199,21 @@ async fn watch_for_failure(agent: &AgentClient<'_>, sent: &SendAnswer, until: In
 }
 
 /// Says whether the wait is over.
-fn judge(sent: &SendAnswer, trace: Trace, wanted: &str) -> Option<Outcome> {
+fn judge(sent: &SendAnswer, trace: Trace, wanted: State) -> Option<Outcome> {
     let last = trace.states.last()?;
-    let error = match last.state.as_str() {
-        "refused" => {
+    let error = match last.state.parse() {
+        Ok(State::Refused) => {
             let code = last.code.clone().unwrap_or_else(|| "e.m.refused".to_owned());
             CliError::new(Kind::Refused, code, "The message was refused")
                 .why(last.reason.as_deref().unwrap_or_default())
                 .hint("The code is explained in docs/errors.md")
         }
-        "expired" => CliError::new(Kind::Refused, "expired", "The message expired unprocessed")
-            .hint("Send it again with a later --expires"),
-        _ => {
-            let rank = |state: &str| LADDER.iter().position(|rung| *rung == state);
-            let is_there = rank(wanted) <= rank(reached(&trace));
-            return is_there.then_some(Outcome::Reached(trace));
+        Ok(State::Expired) => {
+            CliError::new(Kind::Refused, "expired", "The message expired unprocessed")
+                .hint("Send it again with a later --expires")
         }
+        Ok(state) => return (wanted <= state).then_some(Outcome::Reached(trace)),
+        Err(_) => return None,
     };
     Some(Outcome::Refused(error.found(facts(sent, &trace))))
 }
@@ -240,7 +239,7 @@ fn facts(sent: &SendAnswer, trace: &Trace) -> Map<String, Value> {
 }
 
 fn reached(trace: &Trace) -> &str {
-    trace.states.last().map_or("queued", |last| last.state.as_str())
+    trace.states.last().map_or(State::Queued.as_str(), |last| last.state.as_str())
 }
 
 fn is_report(delivery: &Delivery) -> bool {

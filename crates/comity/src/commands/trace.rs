@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use comity_core::api::{Trace, TraceState};
+use comity_core::{
+    api::{Trace, TraceState},
+    receipt::State,
+};
 
 use super::Context;
 use crate::{
@@ -24,7 +27,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     let traces: Vec<Trace> = match &args.name {
-        Some(name) => vec![client.agent(name).trace(&args.id, None).await?],
+        Some(name) => vec![client.agent(name)?.trace(&args.id, None).await?],
         None => client.get(&format!("/admin/trace/{}", encode(&args.id))).await?,
     };
     if traces.is_empty() {
@@ -49,9 +52,9 @@ fn describe(output: &Output, trace: &Trace) -> String {
 }
 
 fn describe_rung(output: &Output, rung: &TraceState) -> String {
-    let style = match rung.state.as_str() {
-        "processed" => Style::Good,
-        "refused" | "expired" => Style::Bad,
+    let style = match rung.state.parse() {
+        Ok(State::Processed) => Style::Good,
+        Ok(State::Refused | State::Expired) => Style::Bad,
         _ => Style::Bold,
     };
     let state = output.paint(style, &format!("{:<10}", escape(&rung.state)));

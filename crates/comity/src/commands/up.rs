@@ -42,7 +42,8 @@ pub(crate) struct Args {
     /// Where agents and the operator reach the node; 127.0.0.1:7701 when nothing says otherwise
     #[arg(long, value_name = "A:P")]
     local: Option<SocketAddr>,
-    /// The address that peers see, when a proxy stands before the node; part of the agents' names, so choose it for good
+    /// The address that peers see, when a proxy stands before the node; part of the agents' names, so choose
+    /// it for good
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// Allow http and loopback addresses of other nodes; for one machine, never for a public address

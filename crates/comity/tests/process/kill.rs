@@ -1,4 +1,4 @@
-//! An acknowledgement is a promise (DESIGN D5), also when the power goes: SIGKILL again and again under load.
+//! An acknowledgement is a promise (ADR 0005), also when the power goes: SIGKILL again and again under load.
 
 use std::{
     collections::{BTreeMap, HashMap},

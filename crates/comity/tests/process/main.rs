@@ -1,6 +1,8 @@
-//! Tests of the program as people use it: real processes, real sockets, real stores, each on ports and in a folder of its own.
+//! Tests of the program as people use it: real processes, real sockets, real stores, each on ports and in a
+//! folder of its own.
 //!
-//! What can be tested below is tested below: rules in `comity-core`, storage in `comity-store`, routes in `comity-node`.
+//! What can be tested below is tested below: rules in `comity-core`, storage in `comity-store`, routes in
+//! `comity-node`.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,

@@ -1,5 +1,5 @@
-//! What answers where: nothing of the operator's or the agents' on the public listener, nothing without a token on the local one,
-//! and nothing there to a browser that was led astray (threat T31).
+//! What answers where: nothing of the operator's or the agents' on the public listener, nothing without a
+//! token on the local one, and nothing there to a browser that was led astray (threat T31).
 
 use super::support::{TestNode, comity, request};
 

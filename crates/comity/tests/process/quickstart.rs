@@ -1,7 +1,9 @@
-//! The quickstart of the README, executed literally: what is typed in the first terminal runs while the second one's is typed.
+//! The quickstart of the README, executed literally: what is typed in the first terminal runs while the
+//! second one's is typed.
 //!
-//! The commands stand between `<!-- quickstart:begin -->` and `<!-- quickstart:end -->`, in `sh` blocks whose first line says
-//! `# terminal 1` or `# terminal 2`. Only the ports differ, each documented one by a free one: they may be taken.
+//! The commands stand between `<!-- quickstart:begin -->` and `<!-- quickstart:end -->`, in `sh` blocks whose
+//! first line says `# terminal 1` or `# terminal 2`. Only the ports differ, each documented one by a free
+//! one: they may be taken.
 
 use std::{
     net::TcpListener,

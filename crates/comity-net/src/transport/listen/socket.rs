@@ -1,5 +1,5 @@
 //! A connection's socket, which holds its seat, tells the head's deadline that bytes came, and
-//! gives up on a peer that takes nothing of what waits for it (threats T33, T34).
+//! gives up on a peer that takes nothing of what waits for it (threat T33).
 
 use std::{
     io,

@@ -36,8 +36,8 @@ impl Load {
     }
 }
 
-/// A moment of this process, in microseconds since the meter was made. Sender and handler share the process, so no clock is compared
-/// with another.
+/// A moment of this process, in microseconds since the meter was made. Sender and handler share the process, so no
+/// clock is compared with another.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Mark(u64);
 

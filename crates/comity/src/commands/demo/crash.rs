@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use comity_core::receipt::State;
 use comity_sdk::Agent;
 
 use super::{
@@ -24,7 +25,7 @@ pub(super) async fn crash(
     let mut held = Vec::new();
     for number in HELD {
         let id = send(stage, aria, number).await?;
-        until(&stage.a.as_agent(), &id, "accepted").await?;
+        until(stage.a.as_agent(), &id, State::Accepted).await?;
         held.push(id);
     }
     // One of them Bruno has dealt with: it must not come again. The others he has in hand.
@@ -35,7 +36,7 @@ pub(super) async fn crash(
     for number in WAITING {
         let id = send(stage, aria, number).await?;
         let trace = stage.a.as_agent().trace(&id, None).await?;
-        let is_waiting = trace.states.iter().all(|rung| rung.state == "queued");
+        let is_waiting = trace.states.iter().all(|rung| rung.state == State::Queued.as_str());
         check(is_waiting, "A message was accepted by a node that is dead")?;
     }
     let waiting = stage.a.status().await?.outbox_messages;
@@ -55,7 +56,7 @@ pub(super) async fn recover(stage: &mut Stage, bruno: &Agent) -> Result<((), Str
         bruno.ack(&received).await.map_err(sdk)?;
     }
     for ending in &stage.of_aria {
-        until(&stage.a.as_agent(), &ending.id, ending.state).await?;
+        until(stage.a.as_agent(), &ending.id, ending.state).await?;
     }
     let is_once = taken.values().all(|times| *times == 1);
     check(is_once && taken.keys().eq(&expected), &format!("Bruno got (number: times) {taken:?}"))?;
@@ -68,6 +69,6 @@ pub(super) async fn recover(stage: &mut Stage, bruno: &Agent) -> Result<((), Str
 async fn send(stage: &mut Stage, aria: &Agent, number: u64) -> Result<String, CliError> {
     let message = aria.message(&stage.b.agent.did, &Update { number }).thread("crash");
     let sent = message.send().await.map_err(sdk)?;
-    stage.of_aria.push(Ending { id: sent.id.clone(), state: "processed" });
+    stage.of_aria.push(Ending { id: sent.id.clone(), state: State::Processed });
     Ok(sent.id)
 }

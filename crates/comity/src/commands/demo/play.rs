@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use comity_core::refusal::Refusal;
+use comity_core::{receipt::State, refusal::Refusal};
 use comity_didcomm::UnixTime;
 use comity_sdk::{Agent, Facts, HandlerError};
 use tokio::sync::mpsc;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{
     Show, crash,
     stage::{Ending, Outcome, Proposal, Stage, Task, Update},
-    wait::{check, failed, is_final, ladder, next, sdk, soon, until},
+    wait::{check, failed, ladder, next, sdk, soon, until},
 };
 use crate::{client::Look, error::CliError, limits::STEP_MAX};
 
@@ -73,7 +73,7 @@ async fn stranger(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliEr
     check(resolved.did == stage.b.agent.did, "The handle leads to another DID")?;
     let proposal = Proposal { text: "Shall we work together?".to_owned() };
     let sent = aria.send(handle, &proposal).await.map_err(sdk)?;
-    let accepted = until(&stage.a.as_agent(), &sent.id, "accepted").await?;
+    let accepted = until(stage.a.as_agent(), &sent.id, State::Accepted).await?;
     check(accepted.pending, "The stranger's message is not held")?;
     let inbox = stage.b.as_agent().messages(Look::Peek, None, PAGE, Duration::ZERO).await?;
     check(inbox.is_empty(), "The stranger's message went straight to Bruno")?;
@@ -82,17 +82,17 @@ async fn stranger(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliEr
     let is_listed = requests.len() == 1
         && requests.iter().all(|one| one.did == *aria_did && one.state == "pending");
     check(is_listed, "The operator's list of requests is not Aria's one request")?;
-    stage.of_aria.push(Ending { id: sent.id, state: "processed" });
+    stage.of_aria.push(Ending { id: sent.id, state: State::Processed });
     Ok(((), format!("{handle} has one request, from {aria_did}; Bruno's inbox is empty")))
 }
 
 async fn second(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError> {
     let proposal = Proposal { text: "Hello? Hello?".to_owned() };
     let sent = aria.send(&stage.b.agent.did, &proposal).await.map_err(sdk)?;
-    let refused = until(&stage.a.as_agent(), &sent.id, "refused").await?;
+    let refused = until(stage.a.as_agent(), &sent.id, State::Refused).await?;
     let code = expect_code(refused.code.as_deref(), Refusal::Pending)?;
     expect_report(aria, &sent.thid, Refusal::Pending).await?;
-    stage.of_aria.push(Ending { id: sent.id, state: "refused" });
+    stage.of_aria.push(Ending { id: sent.id, state: State::Refused });
     Ok(((), format!("refused with {code}, and reported to Aria; the first one still waits")))
 }
 
@@ -129,7 +129,7 @@ async fn approve(stage: &Stage, bruno: &mut BrunoAtWork) -> Result<((), String),
     check(facts.admitted == "approved", "The held message was not admitted by approval")?;
     check(proposal.text == "Shall we work together?", "The held message has changed")?;
     let first = stage.of_aria.first().ok_or_else(|| failed("There is no first message"))?;
-    until(&stage.a.as_agent(), &first.id, "processed").await?;
+    until(stage.a.as_agent(), &first.id, State::Processed).await?;
     let until_when = relation.until.unwrap_or_default();
     Ok(((), format!("allowed until {until_when}; \"{}\" is processed", proposal.text)))
 }
@@ -143,8 +143,8 @@ async fn request(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliErr
     let outcome: Outcome = reply.body().map_err(sdk)?;
     check(outcome == Outcome { sum: 2057 }, "The reply is wrong")?;
     // The thread of a request is named by the request's own id.
-    stage.of_aria.push(Ending { id: reply.facts.thid.clone(), state: "processed" });
-    stage.of_bruno.push(Ending { id: reply.facts.id, state: "processed" });
+    stage.of_aria.push(Ending { id: reply.facts.thid.clone(), state: State::Processed });
+    stage.of_bruno.push(Ending { id: reply.facts.id, state: State::Processed });
     Ok((
         (),
         format!("{} = {}, signed by Bruno, admitted by its thread", "20 + 11 + 2026", outcome.sum),
@@ -162,8 +162,8 @@ async fn other_way(
     check(received.facts.id == sent.id, "Aria got another message")?;
     check(received.facts.admitted == "allow-list", "Bruno was not admitted by Aria's allow-list")?;
     aria.ack(&received).await.map_err(sdk)?;
-    until(&stage.b.as_agent(), &sent.id, "processed").await?;
-    stage.of_bruno.push(Ending { id: sent.id, state: "processed" });
+    until(stage.b.as_agent(), &sent.id, State::Processed).await?;
+    stage.of_bruno.push(Ending { id: sent.id, state: State::Processed });
     Ok(((), "Aria's operator allowed Bruno beforehand, so it came straight to her".to_owned()))
 }
 
@@ -172,8 +172,8 @@ async fn away(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError>
         let update = Update { number };
         let sent =
             aria.message(&stage.b.agent.did, &update).thread("away").send().await.map_err(sdk)?;
-        stage.of_aria.push(Ending { id: sent.id.clone(), state: "processed" });
-        let accepted = until(&stage.a.as_agent(), &sent.id, "accepted").await?;
+        stage.of_aria.push(Ending { id: sent.id.clone(), state: State::Processed });
+        let accepted = until(stage.a.as_agent(), &sent.id, State::Accepted).await?;
         check(!accepted.pending, "An allowed sender's message is held")?;
     }
     let held = stage.b.status().await?.mailbox_messages;
@@ -199,9 +199,9 @@ async fn expire(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliErro
     let update = Update { number: 99 };
     let message = aria.message(&stage.b.agent.did, &update).expires_in(SHORT);
     let sent = message.send().await.map_err(sdk)?;
-    let expired = until(&stage.a.as_agent(), &sent.id, "expired").await?;
+    let expired = until(stage.a.as_agent(), &sent.id, State::Expired).await?;
     expect_report(aria, &sent.thid, Refusal::Expired).await?;
-    stage.of_aria.push(Ending { id: sent.id, state: "expired" });
+    stage.of_aria.push(Ending { id: sent.id, state: State::Expired });
     // Each node goes by its own clock: Bruno's may clear its mailbox a moment after Aria's has given up.
     soon("An empty mailbox", async {
         while stage.b.status().await?.mailbox_messages != 0 {
@@ -217,33 +217,34 @@ async fn revoke(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliErro
     let relation = stage.b.decide("revoke", &stage.a.agent.did, None).await?;
     check(relation.state == "revoked", "The revocation is not recorded")?;
     let sent = aria.send(&stage.b.agent.did, &Update { number: 100 }).await.map_err(sdk)?;
-    let refused = until(&stage.a.as_agent(), &sent.id, "refused").await?;
+    let refused = until(stage.a.as_agent(), &sent.id, State::Refused).await?;
     let code = expect_code(refused.code.as_deref(), Refusal::Revoked)?;
     expect_report(aria, &sent.thid, Refusal::Revoked).await?;
-    stage.of_aria.push(Ending { id: sent.id, state: "refused" });
+    stage.of_aria.push(Ending { id: sent.id, state: State::Refused });
     Ok(((), format!("refused with {code}")))
 }
 
 /// Every message has ended as it should, its ladder begins at its sender's home and has its rungs in order.
 async fn ladders(stage: &Stage) -> Result<((), String), CliError> {
-    const ORDER: [&str; 6] = ["queued", "accepted", "received", "processed", "refused", "expired"];
     let mut lines = Vec::new();
     for (organisation, endings) in [(&stage.a, &stage.of_aria), (&stage.b, &stage.of_bruno)] {
         for ending in endings {
-            let trace =
-                organisation.as_agent().trace(&ending.id, Some(("processed", STEP_MAX))).await?;
+            let until_end = Some((State::Processed, STEP_MAX));
+            let trace = organisation.as_agent().trace(&ending.id, until_end).await?;
             let line = ladder(&trace);
-            let ranks =
-                trace.states.iter().map(|rung| ORDER.iter().position(|name| *name == rung.state));
-            check(ranks.is_sorted(), &format!("A ladder is out of order: {line}"))?;
-            let first = trace.states.first().is_some_and(|rung| rung.state == "queued");
-            let last = trace.states.last().is_some_and(|rung| rung.state == ending.state);
-            let finals = trace.states.iter().filter(|rung| is_final(&rung.state)).count();
+            let states: Result<Vec<State>, _> =
+                trace.states.iter().map(|rung| rung.state.parse()).collect();
+            let states =
+                states.map_err(|error| failed("A ladder has a strange rung").why(error))?;
+            check(states.is_sorted(), &format!("A ladder is out of order: {line}"))?;
+            let first = states.first() == Some(&State::Queued);
+            let last = states.last() == Some(&ending.state);
+            let finals = states.iter().filter(|state| state.is_final()).count();
             check(
                 first && last && finals == 1,
                 &format!("A ladder should end {}: {line}", ending.state),
             )?;
-            let is_whole = ending.state != "processed" || trace.states.len() == 4;
+            let is_whole = ending.state != State::Processed || states.len() == 4;
             check(is_whole, &format!("A ladder lacks a rung: {line}"))?;
             if !lines.contains(&line) {
                 lines.push(line);

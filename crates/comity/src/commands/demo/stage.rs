@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use comity_core::api::{
-    AddAgent, AgentInfo, Decide, DidMethod, Relation, Resolved, Status, rfc3339,
+use comity_core::{
+    api::{AddAgent, AgentInfo, Decide, DidMethod, Relation, Resolved, Status, rfc3339},
+    receipt::State,
 };
 use comity_didcomm::UnixTime;
 use comity_sdk::{Agent, Body};
@@ -63,6 +64,7 @@ pub(super) struct Organisation {
     pub(super) node: NodeProcess,
     pub(super) client: Client,
     pub(super) agent: AgentInfo,
+    as_agent: AgentClient,
 }
 
 impl Organisation {
@@ -70,7 +72,8 @@ impl Organisation {
         let client = node.client()?;
         let add = AddAgent { name: name.to_owned(), did: DidMethod::Web };
         let agent = client.post("/admin/agents", &add).await?;
-        Ok(Self { node, client, agent })
+        let as_agent = client.agent(name)?;
+        Ok(Self { node, client, agent, as_agent })
     }
 
     /// Connects the organisation's agent, as its program would: with the local address and a token, and nothing else.
@@ -82,8 +85,8 @@ impl Organisation {
     }
 
     /// Acts as the agent over HTTP, with the operator's rights.
-    pub(super) fn as_agent(&self) -> AgentClient<'_> {
-        self.client.agent(&self.agent.name)
+    pub(super) fn as_agent(&self) -> &AgentClient {
+        &self.as_agent
     }
 
     /// Decides about somebody, as the operator.
@@ -127,7 +130,7 @@ pub(super) struct Stage {
 #[derive(Clone, Debug)]
 pub(super) struct Ending {
     pub(super) id: String,
-    pub(super) state: &'static str,
+    pub(super) state: State,
 }
 
 impl Stage {

@@ -1,8 +1,12 @@
-//! How the demo waits: for states and messages to come, never for time to pass; and how it says what it expected instead.
+//! How the demo waits: for states and messages to come, never for time to pass; and how it says what it expected
+//! instead.
 
 use std::{fmt, future::Future};
 
-use comity_core::api::{Trace, TraceState};
+use comity_core::{
+    api::{Trace, TraceState},
+    receipt::State,
+};
 use comity_sdk::{Agent, Received};
 use tokio::time::timeout;
 
@@ -37,20 +41,15 @@ pub(super) async fn next(agent: &Agent) -> Result<Received, CliError> {
 
 /// Waits until a message has got so far, or to its end if that comes first.
 pub(super) async fn until(
-    agent: &AgentClient<'_>,
+    agent: &AgentClient,
     id: &str,
-    state: &str,
+    state: State,
 ) -> Result<TraceState, CliError> {
     // Waiting for the last rung also ends at the others that are final.
-    let wait_for = if is_final(state) { "processed" } else { state };
+    let wait_for = if state.is_final() { State::Processed } else { state };
     let trace = agent.trace(id, Some((wait_for, STEP_MAX))).await?;
-    let found = trace.states.iter().find(|rung| rung.state == state).cloned();
+    let found = trace.states.iter().find(|rung| rung.state == state.as_str()).cloned();
     found.ok_or_else(|| failed(format!("A message is not {state}, but {}", ladder(&trace))))
-}
-
-/// Whether nothing can follow.
-pub(super) fn is_final(state: &str) -> bool {
-    matches!(state, "processed" | "refused" | "expired")
 }
 
 /// Writes a ladder in one line.

@@ -132,8 +132,8 @@ impl TestNode {
         Self::spawn(folder, flags, addresses, this.file_kibibytes_max)
     }
 
-    /// Starts it again with files that can grow to so many KiB only, as on a full disk. It has to have been started before: a new
-    /// store needs more.
+    /// Starts it again with files that can grow to so many KiB only, as on a full disk. It has to have been
+    /// started before: a new store needs more.
     pub(crate) fn restart_on_full_disk(mut self, kibibytes: u32) -> Self {
         self.file_kibibytes_max = Some(kibibytes);
         self.restart()
@@ -248,7 +248,8 @@ fn log(folder: &Path) -> File {
     File::options().create(true).append(true).open(folder.join("log")).unwrap()
 }
 
-/// Starts two nodes with an agent each, the second one's operator having allowed the first agent: `(a, aria, b, bruno)`.
+/// Starts two nodes with an agent each, the second one's operator having allowed the first agent:
+/// `(a, aria, b, bruno)`.
 pub(crate) fn start_demo_pair() -> (TestNode, Value, TestNode, Value) {
     let (a, b) = (TestNode::start(), TestNode::start());
     let (aria, bruno) = (a.add("aria"), b.add("bruno"));
