@@ -2,7 +2,7 @@
 //!
 //! What it is: assertions, counters, stamps and the log, evaluated for a group of batches against
 //! a view of the committed rows. What it is not: durable; an engine writes the rows that come out
-//! in one atomic write, and answers only when they are on disk. DESIGN.md D5 and D6.
+//! in one atomic write, and answers only when they are on disk. ADR 0005 and 0006.
 
 use std::collections::HashMap;
 

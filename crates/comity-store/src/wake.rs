@@ -1,7 +1,7 @@
 //! Waking those who wait for a mailbox.
 //!
 //! What it is: a hint that a mailbox may have something new, separate from the store
-//! (DESIGN.md D6). It may wake needlessly. What it is not: what a message depends on: between
+//! (ADR 0006). It may wake needlessly. What it is not: what a message depends on: between
 //! processes a hint can be lost, and whoever waits also polls slowly. Within one process none is
 //! lost, because a listener is dirty from its beginning and stays so until it waits.
 

@@ -1,7 +1,7 @@
 //! The one suite that judges every engine, each test three times over the same state.
 //!
 //! A case gets the state that earlier rounds of it left, and must hold all the same
-//! (DESIGN.md I6), so it works under a name of its own and counts from where the store is.
+//! (ARCHITECTURE.md, I6), so it works under a name of its own and counts from where the store is.
 
 #![allow(
     clippy::unwrap_used,

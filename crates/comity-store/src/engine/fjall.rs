@@ -2,7 +2,7 @@
 //!
 //! What it is: four keyspaces in one directory, written by one committer thread that carries many
 //! batches with one disk sync. What it is not: shared; one process opens it at a time. The rules
-//! that it follows, each from a measurement, are in DESIGN.md D6.
+//! that it follows, each from a measurement, are in ADR 0006.
 
 mod committer;
 mod rows;
