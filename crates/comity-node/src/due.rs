@@ -11,6 +11,7 @@ use comity_core::record::Sent;
 use comity_core::refusal::Refusal;
 use comity_didcomm::{Did, MessageId, UnixTime};
 use comity_store::records::due::{self, Due, DueRow};
+use comity_store::records::notices::Debts;
 use comity_store::records::{MessageKey, ladder, mailbox, outbox};
 use comity_store::{Batch, MailboxKey, Seq, StoreFault};
 
@@ -69,6 +70,7 @@ async fn handle(
     queries: &mut BTreeMap<Did, Vec<QueryItem>>,
 ) -> Result<(), StoreFault> {
     let store = home.store.as_ref();
+    let mut debts = Debts::new();
     match &row.due {
         Due::ExpireMessage { mailbox, seq, message } => {
             Due::ForgetReceived(*message).put(&mut batch, now.saturating_add(HISTORY_S));
@@ -78,22 +80,20 @@ async fn handle(
             if let Some(waiting) = mailbox::request(store, recipient, sender).await?
                 && waiting.held.request.until <= now
             {
-                mailbox::drop_request(&mut batch, &waiting, &expired(home));
+                mailbox::drop_request(&mut batch, &mut debts, &waiting, &expired(home));
             }
         }
         Due::CheckSent(message) => return check_sent(home, batch, *message, now, queries).await,
         Due::ReportExpired(message) => {
             if let Some(sent) = outbox::sent(store, *message).await? {
                 let report = transmit::report(home, &sent, Refusal::Expired.code(), State::Expired);
-                return settled(home.commit_and_report(batch, report.await).await);
+                return settled(home.commit_and_report(batch, debts, report.await).await);
             }
         }
         Due::ForgetReceived(message) => mailbox::forget(store, &mut batch, *message).await?,
         Due::ForgetSent(message) => outbox::forget(store, &mut batch, *message).await?,
     }
-    let committed = home.commit(batch, None).await;
-    home.notices.wake();
-    settled(committed)
+    settled(home.commit(batch, debts, None).await)
 }
 
 /// A conflict means that somebody settled it in this moment; its due row comes up again.
@@ -107,10 +107,11 @@ async fn expire_message(
     mailbox: MailboxKey,
     seq: Seq,
 ) -> Result<(), StoreFault> {
+    let mut debts = Debts::new();
     if let Some(received) = mailbox::row(home.store.as_ref(), mailbox, seq).await? {
-        mailbox::settle(&mut batch, seq, &received, &expired(home));
+        mailbox::settle(&mut batch, &mut debts, seq, &received, &expired(home));
     }
-    settled(home.commit(batch, None).await)?;
+    settled(home.commit(batch, debts, None).await)?;
     deliver::left(home, mailbox, &[seq]);
     Ok(())
 }
@@ -124,18 +125,18 @@ async fn check_sent(
 ) -> Result<(), StoreFault> {
     let store = home.store.as_ref();
     let Some(sent) = outbox::sent(store, message).await? else {
-        return settled(home.commit(batch, None).await);
+        return settled(home.commit(batch, Debts::new(), None).await);
     };
     let rungs = ladder::sent_rungs(store, message).await?;
     let position = outbox::position(store, message).await?;
     match next_check(&sent, &rungs, position.is_some(), now) {
         Check::Settled => {
             forget_later(&mut batch, &sent, message, now);
-            settled(home.commit(batch, None).await)
+            settled(home.commit(batch, Debts::new(), None).await)
         }
         Check::Wait { next } => {
             Due::CheckSent(message).put(&mut batch, next);
-            settled(home.commit(batch, None).await)
+            settled(home.commit(batch, Debts::new(), None).await)
         }
         Check::Query { next } => {
             Due::CheckSent(message).put(&mut batch, next);
@@ -149,7 +150,7 @@ async fn check_sent(
                 };
                 queries.entry(peer.clone()).or_default().push(item);
             }
-            settled(home.commit(batch, None).await)
+            settled(home.commit(batch, Debts::new(), None).await)
         }
         Check::Expire => {
             forget_later(&mut batch, &sent, message, now);
@@ -176,7 +177,7 @@ async fn ask(home: &Arc<Home>, to: &Did, items: &[QueryItem]) {
     let message = compose_query(id, &home.did, to, items, home.now());
     let Ok(queued) = outbound::prepare_notice(home, message).await else { return };
     // Whatever comes of it: it is asked again at the next check.
-    let asked = home.commit(Batch::new(), Some(queued)).await;
+    let asked = home.commit(Batch::new(), Debts::new(), Some(queued)).await;
     tracing::debug!(?asked, "a peer was asked for receipts");
 }
 

@@ -8,6 +8,7 @@ use comity_didcomm::{Did, DidDocument, UnixTime};
 use comity_net::{Deliverer, Fetcher, Resolver};
 use comity_store::records::MessageKey;
 use comity_store::records::mailbox::Capacity;
+use comity_store::records::notices::Debts;
 use comity_store::records::outbox;
 use comity_store::{Batch, CommitError, Conflict, LocalWake, Store, StoreFault};
 use quick_cache::Weighter;
@@ -72,18 +73,21 @@ impl Home {
         self.clock.now()
     }
 
-    /// Commits a batch, and in it a message of the home's own, which is carried as soon as it is
-    /// durable.
+    /// Commits a batch, and in it the receipts that it owes and a message of the home's own; both
+    /// are on their way as soon as they are durable.
     pub(crate) async fn commit(
         self: &Arc<Self>,
         mut batch: Batch,
+        debts: Debts,
         notice: Option<Arc<Queued>>,
     ) -> Result<Committed, StoreFault> {
+        let peers = debts.put(&mut batch);
         if let Some(notice) = &notice {
             outbox::enqueue(&mut batch, notice);
         }
         match self.store.commit(batch).await {
             Ok(_) => {
+                self.notices.wake(&peers);
                 if let Some(notice) = notice {
                     self.transmitter.wake(self, notice.outgoing());
                 }
@@ -98,16 +102,17 @@ impl Home {
     pub(crate) async fn commit_and_report(
         self: &Arc<Self>,
         batch: Batch,
+        debts: Debts,
         report: Option<Arc<Queued>>,
     ) -> Result<Committed, StoreFault> {
         if report.is_some() {
-            let committed = self.commit(batch.clone(), report).await?;
+            let committed = self.commit(batch.clone(), debts.clone(), report).await?;
             if !matches!(committed, Committed::Conflict(Conflict::Bound { .. })) {
                 return Ok(committed);
             }
             tracing::warn!("the outbox is full: a report is dropped");
         }
-        self.commit(batch, None).await
+        self.commit(batch, debts, None).await
     }
 
     /// Returns how many messages an agent's mailbox holds.

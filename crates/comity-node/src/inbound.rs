@@ -8,6 +8,7 @@ use comity_core::trust::{Facts, Question, Recipient};
 use comity_didcomm::Did;
 use comity_net::Source;
 use comity_store::records::mailbox::Snapshot;
+use comity_store::records::notices::Debts;
 use comity_store::records::{mailbox, mailbox_key, message_key, outbox, relations};
 use comity_store::{Batch, StoreFault, Wake as _};
 
@@ -109,14 +110,14 @@ async fn facts(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
 /// Writes everything about a message in one batch, with the report to a refused sender and what the
 /// message told about our own.
 async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreFault> {
-    let mut batch = Batch::new();
+    let (mut batch, mut debts) = (Batch::new(), Debts::new());
     let document = &commit.received().document;
     let snapshot = match home.documents.get(document) {
         Some(()) => Snapshot::Kept,
         None => Snapshot::New,
     };
-    let kept = mailbox::keep(&mut batch, commit, snapshot, home.capacity());
-    let learned = learn::from_message(home, &mut batch, commit).await?;
+    let kept = mailbox::keep(&mut batch, &mut debts, commit, snapshot, home.capacity());
+    let learned = learn::from_message(home, &mut batch, &mut debts, commit).await?;
     let mut report = None;
     if let Placement::Refused(refusal, Some(message)) = commit.placement() {
         tracing::info!(
@@ -133,14 +134,18 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         // Before the commit: the agent may be handed the message the moment it is durable.
         home.opened.insert(message_key(commit.received()), Arc::clone(commit));
     }
+    let peers = debts.put(&mut batch);
     let result = home.store.commit(batch).await;
     let is_written = result.is_ok();
     let written = mailbox::written(home.store.as_ref(), kept, result).await?;
     if is_written {
+        // A did:peer:4 may come under its short form from now on. One that is no long form is not
+        // remembered, and that it cannot be is no reason to refuse the message.
+        drop(home.resolver.remember(&commit.received().sender));
         if matches!(commit.placement(), Placement::Mailbox | Placement::Request) {
             home.documents.insert(document.clone(), ());
         }
-        home.notices.wake();
+        home.notices.wake(&peers);
         learned.tell(home);
         if let Some(report) = report {
             home.transmitter.wake(home, report.outgoing());

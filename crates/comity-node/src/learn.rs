@@ -11,7 +11,8 @@ use comity_core::receipt::{self, QueryItem, Receipt, Rung, State};
 use comity_core::record::{Notice, Sent};
 use comity_didcomm::Did;
 use comity_store::records::due::Due;
-use comity_store::records::{MessageKey, ladder, mailbox, notices, outbox};
+use comity_store::records::notices::Debts;
+use comity_store::records::{MessageKey, ladder, mailbox, outbox};
 use comity_store::{Batch, StoreFault};
 
 use crate::deliver::StateEvent;
@@ -53,6 +54,7 @@ impl Learned {
 pub(crate) async fn from_message(
     home: &Arc<Home>,
     batch: &mut Batch,
+    debts: &mut Debts,
     commit: &Commit,
 ) -> Result<Learned, StoreFault> {
     let mut learned = Learned::default();
@@ -75,7 +77,7 @@ pub(crate) async fn from_message(
         }
         RECEIPT_QUERY => {
             if let Ok(items) = receipt::parse_query(message) {
-                answer_query(home, batch, &received.sender, &items).await?;
+                answer_query(home, debts, &received.sender, &items).await?;
             }
         }
         _ => from_headers(home, batch, &mut learned, commit).await?,
@@ -110,7 +112,7 @@ pub(crate) async fn from_receipts(
 /// Owes the receipts again that the asker was owed before.
 async fn answer_query(
     home: &Home,
-    batch: &mut Batch,
+    debts: &mut Debts,
     asker: &Did,
     items: &[QueryItem],
 ) -> Result<(), StoreFault> {
@@ -125,7 +127,7 @@ async fn answer_query(
         }
         let Some(ladder) = ladder::received(home.store.as_ref(), message).await? else { continue };
         for rung in &ladder.rungs {
-            notices::owe(batch, &known.received, message, rung);
+            debts.owe(&known.received, rung);
         }
     }
     Ok(())

@@ -206,7 +206,6 @@ impl Node {
             tokio::spawn(due::run(Arc::clone(&home))),
         ];
         home.transmitter.resume(&home, &waiting);
-        home.notices.wake();
         Ok(Self { ready, data, stop, listeners, workers, home, _lock: lock })
     }
 

@@ -1,20 +1,18 @@
 //! Sends what is owed to senders: receipts gathered per peer and tick, and bare acknowledgements
 //! for peers that know only those.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use comity_core::limits::{
-    EXPIRES_S_DEFAULT, RECEIPT_BYTES_MAX, RECEIPTS_PER_MESSAGE_MAX, RETRY_MS_MAX,
-};
+use comity_core::limits::{EXPIRES_S_DEFAULT, RECEIPTS_PER_MESSAGE_MAX, RETRY_MS_MAX};
 use comity_core::outbound::Unsendable;
 use comity_core::receipt::{self, Receipt, State};
 use comity_core::record::Notice;
 use comity_didcomm::{Message, MessageId};
 use comity_store::records::PeerKey;
-use comity_store::records::notices::{self, Bundle, Owed};
-use comity_store::{Batch, StoreFault};
+use comity_store::records::notices::{self, Bundle, Debts, Owed};
+use comity_store::{Batch, Seq, StoreFault};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -23,7 +21,7 @@ use crate::learn::{self, Learned};
 use crate::limits::{NOTICE_TICK, PAUSED_MAX, PAYING_MAX, SLOW_POLL};
 use crate::outbound;
 
-/// Says when something is owed, and who is being paid.
+/// To whom something is owed, and who is being paid.
 #[derive(Default)]
 pub(crate) struct Notices {
     more: Notify,
@@ -32,47 +30,62 @@ pub(crate) struct Notices {
 
 #[derive(Default)]
 struct Payees {
+    /// Peers to which something is owed, as far as is known here.
+    owed: BTreeSet<PeerKey>,
     /// Peers that are being paid.
-    paying: HashSet<PeerKey>,
+    paying: BTreeSet<PeerKey>,
+    /// Up to where each peer was paid: what lies before are only deleted rows.
+    paid: HashMap<PeerKey, Seq>,
     /// Peers that could not be paid, when to try again, and how long the pause was.
     paused: HashMap<PeerKey, (Instant, Duration)>,
-    /// Whether a payment could not begin because another was under way.
-    missed: bool,
 }
 
 impl Notices {
-    /// Says that something may be owed.
-    pub(crate) fn wake(&self) {
-        self.more.notify_one();
+    /// Says to whom something is owed.
+    pub(crate) fn wake(&self, peers: &[PeerKey]) {
+        if !peers.is_empty() {
+            self.with(|payees| payees.owed.extend(peers));
+            self.more.notify_one();
+        }
     }
 
-    /// Reserves a peer for a payment, unless it is being paid or paused, or too many are.
-    fn begin(&self, peer: PeerKey) -> bool {
+    /// Picks the peers that can be paid now, and up to where they were paid.
+    fn begin(&self) -> Vec<(PeerKey, Seq)> {
         self.with(|payees| {
-            let paused = payees.paused.get(&peer);
-            if paused.is_some_and(|(until, _)| Instant::now() < *until) {
-                return false;
+            let now = Instant::now();
+            let is_free = |peer: &PeerKey| {
+                let paused = payees.paused.get(peer);
+                !payees.paying.contains(peer) && paused.is_none_or(|(until, _)| *until <= now)
+            };
+            let room = PAYING_MAX.saturating_sub(payees.paying.len());
+            let free: Vec<_> = payees.owed.iter().copied().filter(is_free).take(room).collect();
+            for peer in &free {
+                payees.owed.remove(peer);
+                payees.paying.insert(*peer);
             }
-            let is_begun = payees.paying.len() < PAYING_MAX && payees.paying.insert(peer);
-            payees.missed |= !is_begun;
-            is_begun
+            let paid = |peer| payees.paid.get(&peer).copied().unwrap_or_default();
+            free.into_iter().map(|peer| (peer, paid(peer))).collect()
         })
     }
 
-    /// Gives a peer free, and looks again if somebody was turned away meanwhile.
-    fn end(&self, peer: PeerKey, end: &End) {
-        let missed = self.with(|payees| {
+    fn end(&self, peer: PeerKey, paid: Seq, end: &End) {
+        let is_more = self.with(|payees| {
             payees.paying.remove(&peer);
+            // What is forgotten costs a look at deleted rows, once.
+            if PAUSED_MAX <= payees.paid.len() {
+                payees.paid.clear();
+            }
+            payees.paid.insert(peer, paid);
             let last = payees.paused.remove(&peer);
             if matches!(end, End::Later) && payees.paused.len() < PAUSED_MAX {
                 let pause = last.map_or(Duration::from_secs(1), |(_, pause)| pause * 2);
                 let pause = pause.min(Duration::from_millis(RETRY_MS_MAX));
                 payees.paused.insert(peer, (Instant::now() + pause, pause));
             }
-            std::mem::take(&mut payees.missed)
+            !payees.owed.is_empty()
         });
-        if missed {
-            self.wake();
+        if is_more {
+            self.more.notify_one();
         }
     }
 
@@ -85,54 +98,62 @@ impl Notices {
 enum End {
     /// It could not be made now.
     Later,
-    /// Nothing is owed any more.
+    /// It was made.
     Paid,
 }
 
 /// Pays what is owed, for as long as the node runs.
 pub(crate) async fn run(home: Arc<Home>) {
+    // What an earlier run of the node left is found by reading; so is what was put off.
+    let mut look = Instant::now();
     loop {
-        // What a lost hint would leave behind is found by the slow poll.
-        let _woken = tokio::time::timeout(SLOW_POLL, home.notices.more.notified()).await;
-        tokio::time::sleep(NOTICE_TICK).await;
-        if let Err(fault) = begin_all(&home).await {
-            tracing::error!(%fault, "what is owed cannot be read");
+        if look <= Instant::now() {
+            if let Err(fault) = find(&home).await {
+                tracing::error!(%fault, "what is owed cannot be read");
+            }
+            look = Instant::now() + SLOW_POLL;
+        }
+        for (peer, paid) in home.notices.begin() {
+            tokio::spawn(pay_peer(Arc::clone(&home), peer, paid));
+        }
+        let woken = tokio::time::timeout_at(look, home.notices.more.notified()).await;
+        if woken.is_ok() {
+            // A moment for more to gather.
+            tokio::time::sleep(NOTICE_TICK).await;
         }
     }
 }
 
-/// Begins a payment to each peer to which something is owed; one that does not answer holds up no
-/// other.
-async fn begin_all(home: &Arc<Home>) -> Result<(), StoreFault> {
+/// Reads to whom something is owed.
+async fn find(home: &Home) -> Result<(), StoreFault> {
     let mut after = None;
     while let Some(peer) = notices::next_peer(home.store.as_ref(), after).await? {
-        if home.notices.begin(peer) {
-            tokio::spawn(pay_peer(Arc::clone(home), peer));
-        }
+        home.notices.with(|payees| payees.owed.insert(peer));
         after = Some(peer);
     }
     Ok(())
 }
 
-async fn pay_peer(home: Arc<Home>, peer: PeerKey) {
-    let end = pay_all(&home, peer).await.unwrap_or_else(|fault| {
+/// Pays one peer; one that does not answer holds up no other.
+async fn pay_peer(home: Arc<Home>, peer: PeerKey, mut paid: Seq) {
+    let end = pay_all(&home, peer, &mut paid).await.unwrap_or_else(|fault| {
         tracing::error!(%fault, "receipts cannot be sent");
         End::Later
     });
-    home.notices.end(peer, &end);
+    home.notices.end(peer, paid, &end);
 }
 
-async fn pay_all(home: &Arc<Home>, peer: PeerKey) -> Result<End, StoreFault> {
-    let (count_max, bytes_max) = (RECEIPTS_PER_MESSAGE_MAX, RECEIPT_BYTES_MAX);
+async fn pay_all(home: &Arc<Home>, peer: PeerKey, paid: &mut Seq) -> Result<End, StoreFault> {
     loop {
-        let bundle = notices::bundle(home.store.as_ref(), peer, count_max, bytes_max).await?;
+        let count_max = RECEIPTS_PER_MESSAGE_MAX;
+        let bundle = notices::bundle(home.store.as_ref(), peer, *paid, count_max).await?;
         let Some(first) = bundle.owed.first() else { return Ok(End::Paid) };
         if !pay(home, &bundle, first).await? {
             return Ok(End::Later);
         }
-        // A part of a bundle is all there was a moment ago; what came since waits for the next
-        // tick.
-        if bundle.owed.len() < count_max {
+        *paid = bundle.end;
+        // What came since gathers until the next tick.
+        if !bundle.is_part {
             return Ok(End::Paid);
         }
     }
@@ -146,11 +167,13 @@ async fn pay(home: &Arc<Home>, bundle: &Bundle, first: &Owed) -> Result<bool, St
         return pay_ourselves(home, batch, bundle).await;
     }
     let Some(message) = compose(home, bundle, first) else {
-        return Ok(home.commit(batch, None).await? == Committed::Durable);
+        return Ok(home.commit(batch, Debts::new(), None).await? == Committed::Durable);
     };
     let reason = match outbound::prepare_notice(home, message).await {
         // When the outbox is full they stay owed.
-        Ok(queued) => return Ok(home.commit(batch, Some(queued)).await? == Committed::Durable),
+        Ok(queued) => {
+            return Ok(home.commit(batch, Debts::new(), Some(queued)).await? == Committed::Durable);
+        }
         Err(reason) => reason,
     };
     let since = home.now().0.saturating_sub(first.rung.at.0);
@@ -161,7 +184,7 @@ async fn pay(home: &Arc<Home>, bundle: &Bundle, first: &Owed) -> Result<bool, St
     // Whoever names no way to be told, or cannot be found for as long as messages live, is not
     // told.
     tracing::debug!(%reason, "receipts are dropped");
-    Ok(home.commit(batch, None).await? == Committed::Durable)
+    Ok(home.commit(batch, Debts::new(), None).await? == Committed::Durable)
 }
 
 /// Sender and recipient live here: what is owed is known to this home already, and only has to be
@@ -173,7 +196,7 @@ async fn pay_ourselves(
 ) -> Result<bool, StoreFault> {
     let mut learned = Learned::default();
     learn::from_receipts(home, &mut batch, &mut learned, &home.did, &receipts(bundle)).await?;
-    let committed = home.commit(batch, None).await?;
+    let committed = home.commit(batch, Debts::new(), None).await?;
     if committed == Committed::Durable {
         learned.tell(home);
     }

@@ -16,6 +16,7 @@ use comity_didcomm::Did;
 use comity_didcomm::problem::{ProblemCode, ProblemReport};
 use comity_net::{DeliverError, MediaType};
 use comity_store::records::MessageKey;
+use comity_store::records::notices::Debts;
 use comity_store::records::outbox::{self, Destination};
 use comity_store::{Batch, Seq, StoreFault};
 use tokio::sync::Notify;
@@ -305,7 +306,7 @@ async fn end(
             fail(home, batch, &outgoing.sender, &outgoing.id, state, code).await
         }
         // A conflict means that it was taken out meanwhile, for instance because it expired.
-        _ => home.commit(batch, None).await.map(drop),
+        _ => home.commit(batch, Debts::new(), None).await.map(drop),
     }
 }
 
@@ -331,7 +332,7 @@ pub(crate) async fn fail(
             report = self::report(home, sent, code, state).await;
         }
     }
-    if home.commit_and_report(batch, report).await? == Committed::Durable {
+    if home.commit_and_report(batch, Debts::new(), report).await? == Committed::Durable {
         learned.tell(home);
     }
     Ok(())

@@ -7,6 +7,7 @@ use comity_core::api::{Delivery, rfc3339};
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_didcomm::{Message, OpenPolicy, Opened, SenderProof, open};
+use comity_store::records::notices::Debts;
 use comity_store::records::{documents, mailbox, mailbox_key, message_key};
 use comity_store::{Batch, Seq, StoreFault};
 use tokio::time::Instant;
@@ -93,18 +94,17 @@ pub(crate) async fn peek(
 
 /// Remembers that the agent has been handed messages, which their senders learn.
 pub(crate) async fn record_received(home: &Arc<Home>, handed: &[Handed]) {
-    let mut batch = Batch::new();
+    let (mut batch, mut debts) = (Batch::new(), Debts::new());
     for message in handed.iter().filter(|message| message.times == 0) {
         let rung = Rung::new(State::Received, home.now(), home.did.clone());
-        mailbox::climb(&mut batch, &message.received, &rung);
+        mailbox::climb(&mut batch, &mut debts, &message.received, &rung);
     }
     if batch.is_empty() {
         return;
     }
-    match home.store.commit(batch).await {
-        Ok(_) => home.notices.wake(),
-        // The sender learns the next rung; this one is only news.
-        Err(error) => tracing::warn!(%error, "a hand-over was not recorded"),
+    // The sender learns the next rung; this one is only news.
+    if let Err(fault) = home.commit(batch, debts, None).await {
+        tracing::warn!(%fault, "a hand-over was not recorded");
     }
 }
 

@@ -9,6 +9,7 @@ use comity_core::receipt::{Rung, State, bounded};
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
 use comity_didcomm::problem::{ProblemCode, ProblemReport};
+use comity_store::records::notices::Debts;
 use comity_store::records::{mailbox, mailbox_key, message_key};
 use comity_store::{Batch, MailboxKey, Seq, StoreFault, Wake as _};
 
@@ -49,10 +50,12 @@ async fn acknowledge(home: &Arc<Home>, agent: &Identity, seqs: &[Seq]) -> Result
             rows.push((*seq, received));
         }
     }
-    if home.commit(processed(home, &rows), None).await? != Committed::Durable {
+    let (batch, debts) = processed(home, &rows);
+    if home.commit(batch, debts, None).await? != Committed::Durable {
         // One of them left the mailbox in this moment: the others go one by one.
         for row in &rows {
-            home.commit(processed(home, std::slice::from_ref(row)), None).await.map(drop)?;
+            let (batch, debts) = processed(home, std::slice::from_ref(row));
+            home.commit(batch, debts, None).await.map(drop)?;
         }
     }
     left(home, mailbox, seqs);
@@ -64,16 +67,15 @@ pub(crate) fn left(home: &Home, mailbox: MailboxKey, seqs: &[Seq]) {
     if home.mailboxes.forget(mailbox, seqs) {
         home.wake.wake(&mailbox);
     }
-    home.notices.wake();
 }
 
-fn processed(home: &Home, rows: &[(Seq, Received)]) -> Batch {
-    let mut batch = Batch::new();
+fn processed(home: &Home, rows: &[(Seq, Received)]) -> (Batch, Debts) {
+    let (mut batch, mut debts) = (Batch::new(), Debts::new());
     let rung = Rung::new(State::Processed, home.now(), home.did.clone());
     for (seq, received) in rows {
-        mailbox::settle(&mut batch, *seq, received, &rung);
+        mailbox::settle(&mut batch, &mut debts, *seq, received, &rung);
     }
-    batch
+    (batch, debts)
 }
 
 async fn refuse(
@@ -94,8 +96,8 @@ async fn refuse(
     };
     let (code, comment) = (problem.code.as_str(), problem.comment.as_deref());
     let rung = Rung::refused(home.now(), home.did.clone(), code, comment);
-    let mut batch = Batch::new();
-    mailbox::settle(&mut batch, seq, &received, &rung);
+    let (mut batch, mut debts) = (Batch::new(), Debts::new());
+    mailbox::settle(&mut batch, &mut debts, seq, &received, &rung);
     let mut report = None;
     // A report is not reported on.
     if !is_report(&received.type_) {
@@ -104,7 +106,7 @@ async fn refuse(
         report = outbound::prepare_notice(home, message).await.ok();
     }
     // A conflict means that it left the mailbox in this moment.
-    home.commit_and_report(batch, report).await.map(drop)?;
+    home.commit_and_report(batch, debts, report).await.map(drop)?;
     left(home, mailbox, &[seq]);
     Ok(())
 }

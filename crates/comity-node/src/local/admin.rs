@@ -8,12 +8,13 @@ use comity_core::api::{
     parse_rfc3339, rfc3339,
 };
 use comity_core::inbound::problem_report;
-use comity_core::receipt::{Rung, State as Reached};
+use comity_core::receipt::Rung;
 use comity_core::refusal::Refusal;
 use comity_core::trust::{Entry, EntryKind};
 use comity_didcomm::ProtocolId;
-use comity_store::records::{mailbox, mailbox_key, outbox, relations};
-use comity_store::{Batch, CommitError, StoreFault, Wake as _};
+use comity_store::records::notices::Debts;
+use comity_store::records::{mailbox, mailbox_key, relations};
+use comity_store::{Batch, Conflict, Wake as _};
 use serde::Deserialize;
 
 use super::Local;
@@ -21,7 +22,7 @@ use super::agents::{info, traces};
 use super::auth::no_such_agent;
 use super::extract::{JsonBody, Params};
 use crate::doctor;
-use crate::home::Home;
+use crate::home::{Committed, Home};
 use crate::identities::Identity;
 use crate::limits::ENTRIES_MAX;
 use crate::node;
@@ -205,50 +206,41 @@ async fn settle_request(
     entry: &Entry,
 ) -> Result<(), ApiError> {
     loop {
-        let mut batch = Batch::new();
+        let (mut batch, mut debts) = (Batch::new(), Debts::new());
         relations::put(&mut batch, &agent.did, entry);
         let waiting = mailbox::request(home.store.as_ref(), &agent.did, &entry.did).await?;
+        let refusal = match entry.kind {
+            EntryKind::Allow => None,
+            EntryKind::Deny => Some(Refusal::Denied),
+            EntryKind::Revoke => Some(Refusal::Revoked),
+        };
         let mut report = None;
-        if let Some(waiting) = &waiting {
-            match entry.kind {
-                EntryKind::Allow => mailbox::hand_over(&mut batch, waiting, home.capacity()),
-                EntryKind::Deny | EntryKind::Revoke => {
-                    let refusal = match entry.kind {
-                        EntryKind::Revoke => Refusal::Revoked,
-                        _ => Refusal::Denied,
-                    };
-                    let mut rung = Rung::new(Reached::Refused, home.now(), home.did.clone());
-                    rung.code = Some(refusal.code().to_owned());
-                    rung.reason = Some(refusal.meaning().to_owned());
-                    mailbox::drop_request(&mut batch, waiting, &rung);
-                    let received = &waiting.held.received;
-                    let (id, thid) = (&received.id, &received.thid);
-                    let (to, problem) = (&received.sender, refusal.to_report());
-                    let message = problem_report(&agent.did, to, id, thid, problem, home.now());
-                    report = outbound::prepare_notice(home, message).await.ok();
-                }
+        match (&waiting, refusal) {
+            (Some(waiting), None) => mailbox::hand_over(&mut batch, waiting, home.capacity()),
+            (Some(waiting), Some(refusal)) => {
+                let (code, meaning) = (refusal.code(), refusal.meaning());
+                let rung = Rung::refused(home.now(), home.did.clone(), code, Some(meaning));
+                mailbox::drop_request(&mut batch, &mut debts, waiting, &rung);
+                let received = &waiting.held.received;
+                let (id, thid) = (&received.id, &received.thid);
+                let (to, problem) = (&received.sender, refusal.to_report());
+                let message = problem_report(&agent.did, to, id, thid, problem, home.now());
+                report = outbound::prepare_notice(home, message).await.ok();
             }
+            (None, _) => {}
         }
-        if let Some(report) = &report {
-            outbox::enqueue(&mut batch, report);
-        }
-        match home.store.commit(batch).await {
-            Ok(_) => {}
+        match home.commit_and_report(batch, debts, report).await? {
+            Committed::Durable => {}
             // The request changed in this moment: look again.
-            Err(CommitError::Conflict(comity_store::Conflict::Assertion { .. })) => continue,
-            Err(CommitError::Conflict(_)) => {
+            Committed::Conflict(Conflict::Assertion { .. }) => continue,
+            Committed::Conflict(Conflict::Bound { .. }) => {
                 let hint = "Let the agent take its messages first, then decide again";
                 return Err(ApiError::of(ApiCode::MailboxFull, hint));
             }
-            Err(CommitError::Fault(fault)) => return Err(StoreFault::into(fault)),
         }
-        if let Some(waiting) = waiting {
+        if let (Some(waiting), None) = (waiting, refusal) {
             home.mailboxes.offer(mailbox_key(&agent.did), waiting.seq);
-        }
-        home.wake.wake(&mailbox_key(&agent.did));
-        home.notices.wake();
-        if let Some(report) = report {
-            home.transmitter.wake(home, report.outgoing());
+            home.wake.wake(&mailbox_key(&agent.did));
         }
         return Ok(());
     }

@@ -12,7 +12,7 @@
 //! | index | `o` destination seq | row of the outbox |
 //! | index | `p` message | row of a sent message in the outbox: destination, stamped |
 //! | index | `q` mailbox subject | a stranger's request, stamped |
-//! | index | `r` peer message rank | a receipt that is to be sent, stamped |
+//! | index | `r` peer seq | receipts that are to be sent, stamped |
 //! | index | `s` message | what is known of a sent message, stamped: also tells a repeat |
 //! | index | `t` message rank | rung of a sent message, stamped |
 //! | index | `w` agent thread-and-peer | that the agent wrote there: time |

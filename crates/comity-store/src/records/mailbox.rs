@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::due::Due;
 use super::keys::{self, MessageKey};
-use super::{decode, decode_stamped, documents, encode, ladder, notices};
+use super::notices::Debts;
+use super::{decode, decode_stamped, documents, encode, ladder};
 use crate::batch::{Batch, Keyspace, Seq, Stamp};
 use crate::store::{CommitError, Conflict, KeyRange, Store, StoreFault};
 use crate::wake::MailboxKey;
@@ -56,7 +57,13 @@ pub struct Capacity {
 }
 
 /// Adds everything about one inbound message to a batch.
-pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot, capacity: Capacity) -> Kept {
+pub fn keep(
+    batch: &mut Batch,
+    debts: &mut Debts,
+    commit: &Commit,
+    snapshot: Snapshot,
+    capacity: Capacity,
+) -> Kept {
     let received = commit.received();
     let message = keys::message_key(received);
     if matches!(commit.placement(), Placement::Home) {
@@ -73,7 +80,7 @@ pub fn keep(batch: &mut Batch, commit: &Commit, snapshot: Snapshot, capacity: Ca
         let record = leaf.to_leaf();
         batch.append_leaf(leaf_hash(&record), record);
     }
-    notices::owe(batch, received, message, commit.rung());
+    debts.owe(received, commit.rung());
     match commit.placement() {
         Placement::Mailbox => {
             put_body(batch, commit, snapshot);
@@ -200,7 +207,7 @@ pub async fn envelope(store: &dyn Store, seq: Seq) -> Result<Option<Vec<u8>>, St
 
 /// Takes a message out of its mailbox with the rung that it reached thereby. The batch conflicts if
 /// it is not there any more.
-pub fn settle(batch: &mut Batch, seq: Seq, received: &Received, rung: &Rung) {
+pub fn settle(batch: &mut Batch, debts: &mut Debts, seq: Seq, received: &Received, rung: &Rung) {
     let mailbox = keys::mailbox_key(&received.recipient);
     let key = keys::mailbox_row(mailbox, seq);
     batch.assert_value(Keyspace::Index, &key, &encode(received));
@@ -208,14 +215,14 @@ pub fn settle(batch: &mut Batch, seq: Seq, received: &Received, rung: &Rung) {
     batch.delete(Keyspace::Body, &keys::body(b'm', seq));
     batch.add(&keys::count_mailbox(&received.recipient), -1);
     batch.add(&keys::count_sender(&received.recipient, &received.sender), -1);
-    climb(batch, received, rung);
+    climb(batch, debts, received, rung);
 }
 
 /// Remembers a rung that a received message reached, and owes its sender the receipt.
-pub fn climb(batch: &mut Batch, received: &Received, rung: &Rung) {
+pub fn climb(batch: &mut Batch, debts: &mut Debts, received: &Received, rung: &Rung) {
     let message = keys::message_key(received);
     ladder::put_received(batch, message, rung);
-    notices::owe(batch, received, message, rung);
+    debts.owe(received, rung);
 }
 
 /// A request as it is stored.
@@ -302,10 +309,10 @@ pub fn hand_over(batch: &mut Batch, waiting: &Waiting, capacity: Capacity) {
 }
 
 /// Drops a request that was denied or ran out, with the rung that says so.
-pub fn drop_request(batch: &mut Batch, waiting: &Waiting, rung: &Rung) {
+pub fn drop_request(batch: &mut Batch, debts: &mut Debts, waiting: &Waiting, rung: &Rung) {
     take(batch, waiting);
     batch.delete(Keyspace::Body, &keys::body(b'm', waiting.seq));
-    climb(batch, &waiting.held.received, rung);
+    climb(batch, debts, &waiting.held.received, rung);
 }
 
 /// Forgets a received message: repeats of it are not known any more.
