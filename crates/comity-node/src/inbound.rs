@@ -139,9 +139,6 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
     let is_written = result.is_ok();
     let written = mailbox::written(home.store.as_ref(), kept, result).await?;
     if is_written {
-        // A did:peer:4 may come under its short form from now on. One that is no long form is not
-        // remembered, and that it cannot be is no reason to refuse the message.
-        drop(home.resolver.remember(&commit.received().sender));
         if matches!(commit.placement(), Placement::Mailbox | Placement::Request) {
             home.documents.insert(document.clone(), ());
         }
