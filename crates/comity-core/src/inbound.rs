@@ -24,21 +24,11 @@ pub use deliver::{Delivered, Outcome};
 
 use std::sync::Arc;
 
-use comity_didcomm::{AgreementKey, Did, DidDocument, DidUrl, UnixTime};
+use comity_didcomm::{AgreementKey, Did, DidDocument, DidUrl};
 
+use crate::Context;
 use crate::refusal::Refusal;
 use crate::trust::{Facts, Question};
-
-/// What a home is to its messages: who it is, and what time it is as this message is looked at.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// The home's own DID.
-    pub home: Did,
-    /// The time.
-    pub now: UnixTime,
-    /// Fresh randomness: the salt of the message's leaf in the log.
-    pub salt: [u8; 16],
-}
 
 /// What the machine asks for, or hands over.
 #[derive(Debug)]

@@ -46,6 +46,7 @@
 )]
 
 pub mod api;
+mod context;
 pub mod inbound;
 pub mod limits;
 pub mod log;
@@ -55,6 +56,8 @@ pub mod receipt;
 pub mod record;
 pub mod refusal;
 pub mod trust;
+
+pub use context::Context;
 
 #[cfg(test)]
 mod testing;

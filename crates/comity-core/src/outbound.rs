@@ -17,15 +17,16 @@ pub use authorize::Authorized;
 pub use pack::{Packed, SenderKeys};
 pub use queue::{Queued, Stored};
 pub use transmit::{Attempt, REFUSED_WITHOUT_CODE, Step, after_attempt};
-pub use wait::{Check, next_check};
+pub use wait::{Check, Whereabouts, next_check};
 
 use std::sync::Arc;
 
-use comity_didcomm::{Attachment, Did, DidDocument, MessageId, MessageType, UnixTime};
+use comity_didcomm::{Attachment, Did, DidDocument, MessageId, MessageType};
 use rand_core::CryptoRng;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::Context;
 use crate::record::OutgoingKind;
 
 /// What somebody of this home wants to say.
@@ -64,17 +65,6 @@ pub enum Accountability {
     Accountable,
     /// Authenticated encryption: only the recipient knows.
     Deniable,
-}
-
-/// What is the same for all messages of a home.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// The home's own DID.
-    pub home: Did,
-    /// The time.
-    pub now: UnixTime,
-    /// Fresh randomness: the salt of the message's leaf in the log.
-    pub salt: [u8; 16],
 }
 
 /// What the machine asks for.

@@ -7,7 +7,8 @@ use comity_didcomm::{
     UnixTime, VerificationMethod, seal,
 };
 
-use crate::inbound::{Arrival, Commit, Context, Inbound, Input, Outcome, Output, Written};
+use crate::Context;
+use crate::inbound::{Arrival, Commit, Inbound, Input, Outcome, Output, Written};
 use crate::outbound::SenderKeys;
 use crate::refusal::Refusal;
 use crate::trust::Facts;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use comity_core::limits::HISTORY_S;
-use comity_core::outbound::{Check, next_check};
+use comity_core::outbound::{Check, Whereabouts, next_check};
 use comity_core::receipt::{QueryItem, Rung, State, compose_query};
 use comity_core::record::Sent;
 use comity_core::refusal::Refusal;
@@ -129,7 +129,8 @@ async fn check_sent(
     };
     let rungs = ladder::sent_rungs(store, message).await?;
     let position = outbox::position(store, message).await?;
-    match next_check(&sent, &rungs, position.is_some(), now) {
+    let whereabouts = position.map_or(Whereabouts::Peer, |_| Whereabouts::Outbox);
+    match next_check(&sent, &rungs, whereabouts, now) {
         Check::Settled => {
             forget_later(&mut batch, &sent, message, now);
             settled(home.commit(batch, Debts::new(), None).await)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use comity_core::Context;
 use comity_core::inbound::Commit;
 use comity_core::outbound::Queued;
 use comity_didcomm::{Did, DidDocument, UnixTime};
@@ -120,21 +121,12 @@ impl Home {
         Capacity { messages_max: self.config.mailbox_messages_max }
     }
 
-    /// Returns what the inbound path needs to know about this home.
-    pub(crate) fn inbound_context(&self) -> comity_core::inbound::Context {
-        comity_core::inbound::Context { home: self.did.clone(), now: self.now(), salt: salt() }
-    }
-
-    /// Returns what the outbound path needs to know about this home.
-    pub(crate) fn outbound_context(&self) -> comity_core::outbound::Context {
-        comity_core::outbound::Context { home: self.did.clone(), now: self.now(), salt: salt() }
+    /// Returns what a message's path has to know of this home.
+    pub(crate) fn context(&self) -> Context {
+        Context { home: self.did.clone(), now: self.now(), salt: rand::random() }
     }
 }
 
 pub(crate) fn opened_cache() -> Cache<MessageKey, Arc<Commit>, ByEnvelope> {
     Cache::with_weighter(4_096, OPENED_BYTES_MAX, ByEnvelope)
-}
-
-fn salt() -> [u8; 16] {
-    rand::random()
 }

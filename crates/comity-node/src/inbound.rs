@@ -41,7 +41,7 @@ struct Fetched {
 
 async fn attempt(home: &Arc<Home>, arrival: Arrival) -> (Outcome, Option<Fetched>) {
     let mut fetched = None;
-    let mut inbound = match Inbound::new(arrival, home.inbound_context()) {
+    let mut inbound = match Inbound::new(arrival, home.context()) {
         Ok(inbound) => inbound,
         Err(refusal) => return (Outcome::TurnedAway(refusal), None),
     };

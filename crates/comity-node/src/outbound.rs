@@ -78,7 +78,7 @@ async fn submit(
     submission: Submission,
 ) -> Result<(Arc<Queued>, Novelty), Unsendable> {
     let mut novelty = Novelty::Repeated;
-    let mut outbound = Outbound::new(submission, home.outbound_context());
+    let mut outbound = Outbound::new(submission, home.context());
     loop {
         let queued = match drive(home, &mut outbound, Memory::Keep).await {
             Step::Commit(queued) => queued,
@@ -121,7 +121,7 @@ pub(crate) async fn prepare_notice(
         accountability: Accountability::Accountable,
         kind: OutgoingKind::Notice,
     };
-    let mut outbound = Outbound::new(submission, home.outbound_context());
+    let mut outbound = Outbound::new(submission, home.context());
     match drive(home, &mut outbound, Memory::Forget).await {
         Step::Commit(queued) => Ok(queued),
         Step::Done(result) => result,

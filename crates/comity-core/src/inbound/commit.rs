@@ -5,8 +5,9 @@ use std::sync::Arc;
 use comity_didcomm::problem::ProblemReport;
 use comity_didcomm::{Did, DidDocument, Message, MessageId, Opened, UnixTime};
 
+use super::Authenticated;
 use super::authorize::{Authorized, Grant, Verdict};
-use super::{Authenticated, Context};
+use crate::Context;
 use crate::limits::{EXPIRES_S_DEFAULT, EXPIRES_S_MAX, REQUEST_AGE_S_MAX};
 use crate::log::salted_digest;
 use crate::protocol::{EMPTY, RECEIPT, RECEIPT_TO, REPORT_PROBLEM};

@@ -1,7 +1,8 @@
 //! Step 2: may it go. What an agent may say is bounded by the home: size, deadline, and the home's
 //! own protocols.
 
-use super::{Addressed, Context, Submission, Unsendable};
+use super::{Addressed, Submission, Unsendable};
+use crate::Context;
 use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
 use crate::protocol::RECEIPT;
 use crate::record::OutgoingKind;

@@ -6,7 +6,8 @@ use comity_didcomm::{
 use rand_core::CryptoRng;
 use serde_json::Value;
 
-use super::{Accountability, Addressed, Authorized, Context, Unsendable};
+use super::{Accountability, Addressed, Authorized, Unsendable};
+use crate::Context;
 use crate::protocol::RECEIPT_TO;
 use crate::record::{OutgoingKind, digest_text};
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Context, Packed, Unsendable};
+use super::{Packed, Unsendable};
+use crate::Context;
 use crate::log::salted_digest;
 use crate::receipt::{Rung, State};
 use crate::record::{Act, LogRecord, Outgoing, OutgoingKind, Sent, digest_text};

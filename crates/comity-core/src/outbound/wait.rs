@@ -25,10 +25,19 @@ pub enum Check {
     },
 }
 
+/// Where a sent message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In this home's outbox: the peer has not got it.
+    Outbox,
+    /// With the peer.
+    Peer,
+}
+
 /// Decides what to do about a sent message. The pause between two checks doubles with the message's
 /// age.
 #[must_use]
-pub fn next_check(sent: &Sent, rungs: &[Rung], in_outbox: bool, now: UnixTime) -> Check {
+pub fn next_check(sent: &Sent, rungs: &[Rung], whereabouts: Whereabouts, now: UnixTime) -> Check {
     if rungs.iter().any(|rung| rung.state.is_final()) {
         return Check::Settled;
     }
@@ -40,7 +49,8 @@ pub fn next_check(sent: &Sent, rungs: &[Rung], in_outbox: bool, now: UnixTime) -
     let next = now.saturating_add(pause_s).min(sent.expires);
     // While it is in the outbox the peer has not got it; once it is received, the agent is at work
     // and its home will say so.
-    let owed = !in_outbox && !rungs.iter().any(|rung| rung.state == State::Received);
+    let owed =
+        whereabouts == Whereabouts::Peer && !rungs.iter().any(|rung| rung.state == State::Received);
     if owed { Check::Query { next } } else { Check::Wait { next } }
 }
 
@@ -72,7 +82,7 @@ mod tests {
     fn a_ladder_that_ended_needs_nothing() {
         for state in [State::Processed, State::Refused, State::Expired] {
             assert_eq!(
-                next_check(&sent(), &[rung(state)], false, UnixTime(99_999)),
+                next_check(&sent(), &[rung(state)], Whereabouts::Peer, UnixTime(99_999)),
                 Check::Settled
             );
         }
@@ -80,7 +90,8 @@ mod tests {
 
     #[test]
     fn a_message_without_receipts_is_asked_about_ever_more_rarely_and_then_expires() {
-        let check = |now| next_check(&sent(), &[rung(State::Queued)], false, UnixTime(now));
+        let check =
+            |now| next_check(&sent(), &[rung(State::Queued)], Whereabouts::Peer, UnixTime(now));
         assert_eq!(check(0), Check::Query { next: UnixTime(QUERY_S_FIRST) });
         assert_eq!(check(100), Check::Query { next: UnixTime(200) });
         assert_eq!(check(9_000), Check::Query { next: UnixTime(10_000) });
@@ -89,9 +100,10 @@ mod tests {
 
     #[test]
     fn a_message_in_the_outbox_or_in_the_agents_hands_is_not_asked_about() {
-        let queued = next_check(&sent(), &[], true, UnixTime(100));
+        let queued = next_check(&sent(), &[], Whereabouts::Outbox, UnixTime(100));
         assert_eq!(queued, Check::Wait { next: UnixTime(200) });
-        let received = next_check(&sent(), &[rung(State::Received)], false, UnixTime(100));
+        let received =
+            next_check(&sent(), &[rung(State::Received)], Whereabouts::Peer, UnixTime(100));
         assert_eq!(received, Check::Wait { next: UnixTime(200) });
     }
 }
