@@ -16,7 +16,7 @@ pub use address::Addressed;
 pub use authorize::Authorized;
 pub use pack::{Packed, SenderKeys};
 pub use queue::{Queued, Stored};
-pub use transmit::{Attempt, REFUSED_WITHOUT_CODE, Step, after_attempt};
+pub use transmit::{Attempt, REFUSED_WITHOUT_CODE, Step, after_attempt, ends_ladder};
 pub use wait::{Check, Whereabouts, next_check};
 
 use std::sync::Arc;

@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use comity_core::inbound::{Arrival, Outcome, problem_report};
-use comity_core::outbound::{Attempt, Queued, REFUSED_WITHOUT_CODE, Step, after_attempt};
+use comity_core::outbound::{
+    Attempt, Queued, REFUSED_WITHOUT_CODE, Step, after_attempt, ends_ladder,
+};
 use comity_core::receipt::{Rung, State};
 use comity_core::record::{Outgoing, OutgoingKind, Sent, key_hash};
 use comity_core::refusal::Refusal;
 use comity_didcomm::Did;
 use comity_didcomm::problem::{ProblemCode, ProblemReport};
 use comity_net::{DeliverError, MediaType};
-use comity_store::records::MessageKey;
 use comity_store::records::notices::Debts;
 use comity_store::records::outbox::{self, Destination};
+use comity_store::records::{MessageKey, ladder};
 use comity_store::{Batch, Seq, StoreFault};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -323,7 +325,8 @@ pub(crate) async fn fail(
     let sent = outbox::sent(home.store.as_ref(), MessageKey::sent(sender, id)).await?;
     let mut learned = Learned::default();
     let mut report = None;
-    if let Some(sent) = &sent {
+    let known = ladder::sent_rungs(home.store.as_ref(), MessageKey::sent(sender, id)).await?;
+    if let Some(sent) = sent.as_ref().filter(|_| ends_ladder(state, &known)) {
         let rung = match state {
             State::Refused => Rung::refused(home.now(), home.did.clone(), code, None),
             _ => Rung::new(state, home.now(), home.did.clone()),

@@ -3,6 +3,7 @@
 use comity_didcomm::UnixTime;
 
 use crate::limits::{RETRY_MS_FIRST, RETRY_MS_MAX};
+use crate::receipt::{Rung, State};
 use crate::record::Outgoing;
 
 /// How one transmission went.
@@ -76,6 +77,18 @@ pub fn after_attempt(
     Step::Retry { pause_ms: spread.max(wished).min(left) }
 }
 
+/// Whether a failed transmission still ends a message's ladder.
+///
+/// It does not when the peer has had the message all the same: its answer was lost, and what failed
+/// is a repeat that came too late.
+#[must_use]
+pub fn ends_ladder(state: State, rungs: &[Rung]) -> bool {
+    !rungs.iter().any(|rung| match state {
+        State::Refused => rung.state != State::Queued,
+        _ => rung.state.is_final(),
+    })
+}
+
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -136,6 +149,22 @@ mod tests {
     fn an_arrival_counts_even_after_the_deadline() {
         let step = after_attempt(&outgoing(), Attempt::Accepted, 1, UnixTime(2_000), 0.5);
         assert_eq!(step, Step::Settle);
+    }
+
+    #[test]
+    fn a_repeat_that_fails_does_not_undo_what_the_peer_said() {
+        let rungs = |states: &[State]| -> Vec<Rung> {
+            let by = outgoing().recipient;
+            states.iter().map(|state| Rung::new(*state, UnixTime(1), by.clone())).collect()
+        };
+        let accepted = rungs(&[State::Queued, State::Accepted]);
+        let processed = rungs(&[State::Queued, State::Accepted, State::Processed]);
+        for end in [State::Refused, State::Expired] {
+            assert!(ends_ladder(end, &rungs(&[State::Queued])));
+            assert!(!ends_ladder(end, &processed));
+        }
+        assert!(!ends_ladder(State::Refused, &accepted), "a repeat of what it has");
+        assert!(ends_ladder(State::Expired, &accepted), "it has it, and did nothing with it");
     }
 
     #[test]
