@@ -1,7 +1,7 @@
 //! [`DidDocument`] (W3C DID Core 1.0, section 5): a party's keys and services, as far as DIDComm uses them.
 //!
-//! Reads the forms of key in use (Multikey, JsonWebKey2020, the Ed25519 and X25519 suites), writes Multikey. Not a
-//! JSON-LD processor: contexts are neither fetched nor interpreted.
+//! Reads the forms of key in use (Multikey, JsonWebKey2020, the suites of Ed25519, X25519, P-256 and secp256k1), writes
+//! Multikey. Not a JSON-LD processor: contexts are neither fetched nor interpreted.
 
 mod parse;
 mod service;
@@ -12,7 +12,8 @@ use thiserror::Error;
 pub use self::service::{Endpoint, Service};
 use crate::did::{Did, DidUrl};
 use crate::json::JsonError;
-use crate::key::PublicKey;
+use crate::key::{Curve, PublicKey};
+use crate::limits::RECIPIENTS_MAX;
 
 /// Says why a text is not the DID document that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -143,6 +144,39 @@ impl DidDocument {
     /// Returns the keys to encrypt to, with their ids, in the document's order.
     pub fn agreement_keys(&self) -> impl Iterator<Item = (&DidUrl, &PublicKey)> {
         self.usable(&self.key_agreement, PublicKey::is_agreement)
+    }
+
+    /// Returns the keys on one curve to encrypt to, in the document's order: the recipients of one envelope, which must
+    /// share the curve of its ephemeral key (DIDComm v2.1, "Encryption": as many of a recipient's keys as practical).
+    #[must_use]
+    pub fn recipients_on(&self, curve: Curve) -> Vec<(DidUrl, PublicKey)> {
+        self.agreement_keys()
+            .filter(|(_, key)| key.curve() == curve)
+            .take(RECIPIENTS_MAX)
+            .map(|(kid, key)| (kid.clone(), *key))
+            .collect()
+    }
+
+    /// Chooses the recipients of one envelope: the keys on the cheapest curve that the subject offers and `usable` lists.
+    /// For anoncrypt every curve is usable ([`Curve::AGREEMENT`]), for authcrypt those on which the sender has a key of
+    /// its own document. Empty when there is none in common.
+    ///
+    /// ```
+    /// # use comity_didcomm::{Curve, Did, did};
+    /// let did = Did::parse("did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK")?;
+    /// let document = did::key::resolve(&did)?;
+    /// assert_eq!(document.choose_recipients(&Curve::AGREEMENT).len(), 1);
+    /// assert!(document.choose_recipients(&[Curve::P384]).is_empty());
+    /// # Ok::<(), comity_didcomm::DidError>(())
+    /// ```
+    #[must_use]
+    pub fn choose_recipients(&self, usable: &[Curve]) -> Vec<(DidUrl, PublicKey)> {
+        Curve::AGREEMENT
+            .into_iter()
+            .filter(|curve| usable.contains(curve))
+            .map(|curve| self.recipients_on(curve))
+            .find(|recipients| !recipients.is_empty())
+            .unwrap_or_default()
     }
 
     /// Returns the key with this id, if it may sign for the subject.

@@ -1,7 +1,6 @@
 //! The closed table of algorithms and layers (DIDComm v2.1, sections "Encryption", "Signing" and "Combinations").
 //!
-//! What has no row here does not parse: there is no negotiation and no default. Another curve or signature algorithm
-//! is another row.
+//! What has no row here does not parse: there is no negotiation and no default.
 
 pub(crate) mod content;
 pub(crate) mod header;
@@ -9,7 +8,7 @@ pub(crate) mod jwe;
 pub(crate) mod jws;
 pub(crate) mod kdf;
 
-use crate::key::PublicKey;
+use crate::key::{Curve, PublicKey};
 
 /// Names one layer of protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -132,14 +131,18 @@ impl KeyManagement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SignatureAlgorithm {
     EdDsa,
+    Es256,
+    Es256K,
 }
 
 impl SignatureAlgorithm {
-    const ALL: [Self; 1] = [Self::EdDsa];
+    const ALL: [Self; 3] = [Self::EdDsa, Self::Es256, Self::Es256K];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::EdDsa => "EdDSA",
+            Self::Es256 => "ES256",
+            Self::Es256K => "ES256K",
         }
     }
 
@@ -147,9 +150,20 @@ impl SignatureAlgorithm {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 
-    /// Whether the algorithm is the one for the key: the key decides, never the header alone (RFC 8725, section 3.1).
-    pub(crate) const fn fits(self, key: &PublicKey) -> bool {
-        matches!((self, key), (Self::EdDsa, PublicKey::Ed25519(_)))
+    /// The one algorithm of the keys on a curve; `None` when they do not sign.
+    pub(crate) const fn of(curve: Curve) -> Option<Self> {
+        match curve {
+            Curve::Ed25519 => Some(Self::EdDsa),
+            Curve::P256 => Some(Self::Es256),
+            Curve::Secp256k1 => Some(Self::Es256K),
+            Curve::X25519 | Curve::P384 | Curve::P521 => None,
+        }
+    }
+
+    /// Whether the algorithm is the one for the key: the key decides, never the header alone
+    /// (RFC 8725, section 3.1).
+    pub(crate) fn fits(self, key: &PublicKey) -> bool {
+        Self::of(key.curve()) == Some(self)
     }
 }
 

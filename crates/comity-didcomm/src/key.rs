@@ -1,30 +1,112 @@
 //! Keys: what may verify or be encrypted to ([`PublicKey`]), and what signs ([`SigningKey`]) or agrees
 //! ([`AgreementKey`]).
 //!
-//! Ed25519 and X25519 today; another curve is another variant of [`PublicKey`] and another row in the tables of the
-//! envelope module. Not a key store: secrets come in as arguments, are wiped when dropped, and never reach `Debug`.
+//! Ed25519 and X25519 (RFC 8032, 7748), the NIST curves P-256, P-384 and P-521, and secp256k1, in the encodings that DID
+//! documents use: JWK (RFC 7517, 8037, 8812) and Multikey. Not a key store: secrets come in as arguments, are wiped when
+//! dropped, and never reach `Debug`.
+
+mod agreement;
+mod jwk;
+mod point;
+mod signing;
 
 use std::fmt;
-use std::sync::Arc;
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
-use aws_lc_rs::{agreement, digest};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256K1_SHA256_FIXED, ED25519, UnparsedPublicKey,
+    VerificationAlgorithm,
+};
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use rand_core::CryptoRng;
-use serde_json::{Map, Value, json};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use self::agreement::AgreementKey;
+pub(crate) use self::agreement::Secret;
+pub use self::point::Point;
+pub use self::signing::SigningKey;
 use crate::encoding;
-use crate::json::Object;
 use crate::limits::KEY_CHARS_MAX;
 
-/// Multicodec prefixes, as the varints that stand before the raw key.
-const ED25519_PUB: [u8; 2] = [0xed, 0x01];
-const X25519_PUB: [u8; 2] = [0xec, 0x01];
+/// Names a curve, and with it what a key on it can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Curve {
+    /// Signs (`EdDSA`).
+    Ed25519,
+    /// Agrees; the fastest by far.
+    X25519,
+    /// Signs (`ES256`) and agrees; which of them, the document says.
+    P256,
+    /// Agrees.
+    P384,
+    /// Agrees.
+    P521,
+    /// Signs (`ES256K`).
+    Secp256k1,
+}
+
+impl Curve {
+    /// Every curve.
+    pub const ALL: [Self; 6] =
+        [Self::Ed25519, Self::X25519, Self::P256, Self::P384, Self::P521, Self::Secp256k1];
+
+    /// The curves that agree, in the order in which a sender should take them: by their cost, which differs up to
+    /// tenfold (the crate's documentation has a table). P-256 stands before P-384 although the specification calls it
+    /// deprecated: it is no weaker for a message than X25519.
+    pub const AGREEMENT: [Self; 4] = [Self::X25519, Self::P256, Self::P384, Self::P521];
+
+    /// Returns the name that a JWK has for the curve (`crv`).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "Ed25519",
+            Self::X25519 => "X25519",
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+            Self::Secp256k1 => "secp256k1",
+        }
+    }
+
+    /// Whether keys on it can verify signatures.
+    #[must_use]
+    pub const fn is_signing(self) -> bool {
+        matches!(self, Self::Ed25519 | Self::P256 | Self::Secp256k1)
+    }
+
+    /// Whether keys on it can agree on secrets.
+    #[must_use]
+    pub const fn is_agreement(self) -> bool {
+        matches!(self, Self::X25519 | Self::P256 | Self::P384 | Self::P521)
+    }
+
+    /// Bytes of a coordinate, of a private key, and of a secret that is agreed on.
+    pub(crate) const fn field_bytes(self) -> usize {
+        match self {
+            Self::Ed25519 | Self::X25519 | Self::P256 | Self::Secp256k1 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+
+    /// The multicodec prefix: the varint that stands before the raw key.
+    const fn codec(self) -> [u8; 2] {
+        match self {
+            Self::Ed25519 => [0xed, 0x01],
+            Self::X25519 => [0xec, 0x01],
+            Self::P256 => [0x80, 0x24],
+            Self::P384 => [0x81, 0x24],
+            Self::P521 => [0x82, 0x24],
+            Self::Secp256k1 => [0xe7, 0x01],
+        }
+    }
+}
 
 /// Represents a public key of a kind that this crate can use.
+///
+/// The points of the Weierstrass curves are checked when they are read; the bytes of the other two when they are used.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PublicKey {
@@ -32,6 +114,14 @@ pub enum PublicKey {
     Ed25519([u8; 32]),
     /// Agrees on secrets: messages are encrypted to it.
     X25519([u8; 32]),
+    /// Verifies `ES256` signatures, and agrees on secrets: the document says which.
+    P256(Point<65>),
+    /// Agrees on secrets.
+    P384(Point<97>),
+    /// Agrees on secrets.
+    P521(Point<133>),
+    /// Verifies `ES256K` signatures.
+    Secp256k1(Point<65>),
 }
 
 /// Says why an encoded key cannot be used.
@@ -41,13 +131,16 @@ pub enum KeyError {
     /// Not the encoding that was expected, or not the length of a key.
     #[error("the key is not correctly encoded")]
     Encoding,
+    /// The private part and the public part are not of one key.
+    #[error("the private and the public part of the key do not belong together")]
+    Mismatch,
     /// Not a point of the curve, or one of small order, with which anybody can sign or agree.
     #[error("the key is not a safe point of its curve")]
     Point,
     /// The private part is in a place for public keys.
     #[error("the key has a private part where only a public key belongs")]
     Private,
-    /// A kind of key that this crate does not use.
+    /// A kind of key that this crate does not use, or not for this.
     #[error("the kind of key is not supported")]
     Unsupported,
 }
@@ -58,7 +151,8 @@ pub enum KeyError {
 pub struct SignatureError;
 
 impl PublicKey {
-    /// Reads a key in Multikey form: multibase base58btc over a multicodec prefix and the raw key.
+    /// Reads a key in Multikey form: multibase base58btc over a multicodec prefix and the raw key, which is a
+    /// compressed point on the Weierstrass curves.
     ///
     /// # Errors
     /// When the encoding, the kind or the point is not acceptable.
@@ -68,117 +162,125 @@ impl PublicKey {
         }
         let bytes = encoding::from_multibase(text).ok_or(KeyError::Encoding)?;
         let (codec, raw) = bytes.split_first_chunk::<2>().ok_or(KeyError::Encoding)?;
-        match *codec {
-            ED25519_PUB => Self::Ed25519(array(raw)?).checked(),
-            X25519_PUB => Self::X25519(array(raw)?).checked(),
-            _ => Err(KeyError::Unsupported),
+        let curve = Curve::ALL.into_iter().find(|curve| curve.codec() == *codec);
+        let curve = curve.ok_or(KeyError::Unsupported)?;
+        // One key has one Multikey, so an uncompressed point is none.
+        if !matches!(curve, Curve::Ed25519 | Curve::X25519) && raw.len() != curve.field_bytes() + 1
+        {
+            return Err(KeyError::Encoding);
         }
+        Self::from_raw(curve, raw)
     }
 
-    /// Reads a JWK (RFC 8037 for these curves).
+    /// Reads the raw key: 32 bytes on the Edwards and Montgomery curves, a SEC 1 point, compressed or not, on the others.
     ///
     /// # Errors
-    /// When it is not a public key of a known kind on a safe point.
-    pub fn from_jwk(jwk: &Map<String, Value>) -> Result<Self, KeyError> {
-        let member = |name: &str| jwk.get(name).and_then(Value::as_str);
-        Self::from_jwk_members(member("kty"), member("crv"), member("x"), jwk.contains_key("d"))
+    /// When the length or the point is not acceptable.
+    pub fn from_raw(curve: Curve, raw: &[u8]) -> Result<Self, KeyError> {
+        let bytes = || <[u8; 32]>::try_from(raw).map_err(|_| KeyError::Encoding);
+        Ok(match curve {
+            Curve::Ed25519 => Self::Ed25519(bytes()?).checked()?,
+            Curve::X25519 => Self::X25519(bytes()?).checked()?,
+            Curve::P256 => Self::P256(Point::read(curve, raw)?),
+            Curve::P384 => Self::P384(Point::read(curve, raw)?),
+            Curve::P521 => Self::P521(Point::read(curve, raw)?),
+            Curve::Secp256k1 => Self::Secp256k1(Point::read(curve, raw)?),
+        })
     }
 
-    pub(crate) fn from_jwk_object(jwk: &Object<'_>) -> Result<Self, KeyError> {
-        let member = |name: &str| jwk.get_str(name);
-        Self::from_jwk_members(member("kty"), member("crv"), member("x"), jwk.contains("d"))
-    }
-
-    fn from_jwk_members(
-        kty: Option<&str>,
-        crv: Option<&str>,
-        x: Option<&str>,
-        has_private_part: bool,
-    ) -> Result<Self, KeyError> {
-        if has_private_part {
-            return Err(KeyError::Private);
-        }
-        let make = match (kty, crv) {
-            (Some("OKP"), Some("Ed25519")) => Self::Ed25519,
-            (Some("OKP"), Some("X25519")) => Self::X25519,
-            (Some(_), _) => return Err(KeyError::Unsupported),
-            (None, _) => return Err(KeyError::Encoding),
-        };
-        let raw = x.and_then(encoding::from_base64url_array).ok_or(KeyError::Encoding)?;
-        make(raw).checked()
-    }
-
-    /// Reads the raw base58 form of the suites Ed25519VerificationKey2018 and X25519KeyAgreementKey2019.
-    pub(crate) fn from_base58(
-        text: &str,
-        make: impl FnOnce([u8; 32]) -> Self,
-    ) -> Result<Self, KeyError> {
+    /// Reads the raw base58 form of the older verification suites.
+    pub(crate) fn from_base58(text: &str, curve: Curve) -> Result<Self, KeyError> {
         if KEY_CHARS_MAX < text.len() {
             return Err(KeyError::Encoding);
         }
-        let raw = encoding::from_base58(text).ok_or(KeyError::Encoding)?;
-        make(array(&raw)?).checked()
+        Self::from_raw(curve, &encoding::from_base58(text).ok_or(KeyError::Encoding)?)
+    }
+
+    /// Returns the curve.
+    #[must_use]
+    pub const fn curve(&self) -> Curve {
+        match self {
+            Self::Ed25519(_) => Curve::Ed25519,
+            Self::X25519(_) => Curve::X25519,
+            Self::P256(_) => Curve::P256,
+            Self::P384(_) => Curve::P384,
+            Self::P521(_) => Curve::P521,
+            Self::Secp256k1(_) => Curve::Secp256k1,
+        }
+    }
+
+    /// Returns the raw key: 32 bytes, or an uncompressed SEC 1 point.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Ed25519(raw) | Self::X25519(raw) => raw,
+            Self::P256(point) | Self::Secp256k1(point) => point.as_bytes(),
+            Self::P384(point) => point.as_bytes(),
+            Self::P521(point) => point.as_bytes(),
+        }
     }
 
     /// Returns the Multikey form.
     #[must_use]
     pub fn to_multibase(&self) -> String {
-        let (codec, raw) = match self {
-            Self::Ed25519(raw) => (ED25519_PUB, raw),
-            Self::X25519(raw) => (X25519_PUB, raw),
-        };
-        let mut bytes = Vec::with_capacity(2 + raw.len());
-        bytes.extend_from_slice(&codec);
-        bytes.extend_from_slice(raw);
+        let mut bytes = Vec::with_capacity(2 + 67);
+        bytes.extend_from_slice(&self.curve().codec());
+        match self {
+            Self::Ed25519(raw) | Self::X25519(raw) => bytes.extend_from_slice(raw),
+            Self::P256(point) | Self::Secp256k1(point) => bytes.extend(point.compressed()),
+            Self::P384(point) => bytes.extend(point.compressed()),
+            Self::P521(point) => bytes.extend(point.compressed()),
+        }
         encoding::multibase(&bytes)
     }
 
-    /// Returns the JWK form.
-    #[must_use]
-    pub fn to_jwk(&self) -> Map<String, Value> {
-        let (crv, raw) = match self {
-            Self::Ed25519(raw) => ("Ed25519", raw),
-            Self::X25519(raw) => ("X25519", raw),
-        };
-        let mut jwk = Map::new();
-        jwk.insert("kty".to_owned(), json!("OKP"));
-        jwk.insert("crv".to_owned(), json!(crv));
-        jwk.insert("x".to_owned(), json!(encoding::base64url(raw)));
-        jwk
-    }
-
-    /// Verifies a signature made by the [`SigningKey`] of this key. A key that cannot sign verifies nothing.
+    /// Verifies a signature made by the [`SigningKey`] of this key, over `message` (`EdDSA`) or its SHA-256 (`ES256`,
+    /// `ES256K`). A key that cannot sign verifies nothing.
+    ///
+    /// Of the two values of S that an ECDSA signature can have, both are taken: half of what other implementations make
+    /// has the high one. So a signature is not an identifier of what it signs.
     ///
     /// # Errors
     /// When the signature is not one of this key over exactly this message.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
-        let Self::Ed25519(raw) = self else { return Err(SignatureError) };
-        // With a key of small order one signature verifies for every message. Keys that were read are checked already;
-        // this also covers one that a caller built from bytes.
-        self.checked().map_err(|_| SignatureError)?;
-        UnparsedPublicKey::new(&ED25519, raw).verify(message, signature).map_err(|_| SignatureError)
+        let algorithm: &'static dyn VerificationAlgorithm = match self {
+            // With a key of small order one signature verifies for every message. Keys that were read are checked
+            // already; this also covers one that a caller built from bytes.
+            Self::Ed25519(_) => {
+                self.checked().map_err(|_| SignatureError)?;
+                &ED25519
+            }
+            Self::P256(_) => &ECDSA_P256_SHA256_FIXED,
+            Self::Secp256k1(_) => &ECDSA_P256K1_SHA256_FIXED,
+            Self::X25519(_) | Self::P384(_) | Self::P521(_) => return Err(SignatureError),
+        };
+        UnparsedPublicKey::new(algorithm, self.as_bytes())
+            .verify(message, signature)
+            .map_err(|_| SignatureError)
     }
 
     /// Whether the key can verify signatures.
     #[must_use]
     pub const fn is_signing(&self) -> bool {
-        matches!(self, Self::Ed25519(_))
+        self.curve().is_signing()
     }
 
     /// Whether the key can agree on secrets.
     #[must_use]
     pub const fn is_agreement(&self) -> bool {
-        matches!(self, Self::X25519(_))
+        self.curve().is_agreement()
     }
 
-    /// Returns the X25519 key that belongs to an Ed25519 key, as did:key derives it.
+    /// Returns the key to encrypt to that belongs to this key, as did:key derives it: an X25519 key for an Ed25519 key,
+    /// otherwise the key itself if it can agree.
     #[must_use]
     pub fn to_agreement(&self) -> Option<Self> {
-        let Self::Ed25519(raw) = self else { return None };
+        let Self::Ed25519(raw) = self else { return Some(*self).filter(Self::is_agreement) };
         let point = CompressedEdwardsY(*raw).decompress()?;
         Self::X25519(point.to_montgomery().0).checked().ok()
     }
 
+    /// Whether the bytes of an Edwards or Montgomery key are a safe point. The others were checked when they were read.
     pub(crate) fn checked(self) -> Result<Self, KeyError> {
         let safe = match &self {
             Self::Ed25519(raw) => {
@@ -190,6 +292,7 @@ impl PublicKey {
                     MontgomeryPoint(*raw).mul_bits_be([true, false, false, false].into_iter());
                 eightfold != MontgomeryPoint([0; 32])
             }
+            Self::P256(_) | Self::P384(_) | Self::P521(_) | Self::Secp256k1(_) => true,
         };
         if safe { Ok(self) } else { Err(KeyError::Point) }
     }
@@ -201,138 +304,33 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// Represents an Ed25519 private key. Cloning shares it; the last clone wipes it.
-#[derive(Clone)]
-pub struct SigningKey(Arc<Signing>);
-
-struct Signing {
-    seed: Zeroizing<[u8; 32]>,
-    pair: Ed25519KeyPair,
-    public: [u8; 32],
-}
-
-impl SigningKey {
-    /// Creates a new key from the caller's randomness.
-    pub fn generate(rng: &mut dyn CryptoRng) -> Self {
-        Self::from_seed(random(rng))
-    }
-
-    /// Restores a key from its seed (RFC 8032).
-    #[must_use]
-    pub fn from_seed(seed: Zeroizing<[u8; 32]>) -> Self {
-        #[expect(clippy::expect_used, reason = "every 32 bytes are a seed")]
-        let pair = Ed25519KeyPair::from_seed_unchecked(&*seed).expect("32 bytes are a seed");
-        let mut public = [0; 32];
-        public.copy_from_slice(pair.public_key().as_ref());
-        Self(Arc::new(Signing { seed, pair, public }))
-    }
-
-    /// Returns the seed, to be kept in a key store.
-    #[must_use]
-    pub fn seed(&self) -> Zeroizing<[u8; 32]> {
-        self.0.seed.clone()
-    }
-
-    /// Returns the public key.
-    #[must_use]
-    pub fn public(&self) -> PublicKey {
-        PublicKey::Ed25519(self.0.public)
-    }
-
-    /// Signs a message.
-    #[must_use]
-    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        let mut signature = [0; 64];
-        signature.copy_from_slice(self.0.pair.sign(message).as_ref());
-        signature
-    }
-
-    /// Returns the agreement key that belongs to this key, as did:key derives it.
-    #[must_use]
-    pub fn to_agreement(&self) -> AgreementKey {
-        let hash = digest::digest(&digest::SHA512, &*self.0.seed);
-        let mut bytes = Zeroizing::new([0; 32]);
-        bytes.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
-        AgreementKey::from_bytes(bytes)
-    }
-}
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("public", &self.public()).finish_non_exhaustive()
-    }
-}
-
-/// Represents an X25519 private key. Cloning shares it; the last clone wipes it.
-#[derive(Clone)]
-pub struct AgreementKey(Arc<Agreement>);
-
-struct Agreement {
-    bytes: Zeroizing<[u8; 32]>,
-    key: agreement::PrivateKey,
-    public: [u8; 32],
-}
-
-impl AgreementKey {
-    /// Creates a new key from the caller's randomness.
-    pub fn generate(rng: &mut dyn CryptoRng) -> Self {
-        Self::from_bytes(random(rng))
-    }
-
-    /// Restores a key from its bytes (RFC 7748; they are clamped in use).
-    #[must_use]
-    #[expect(clippy::expect_used, reason = "every 32 bytes are an X25519 private key")]
-    pub fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
-        let key = agreement::PrivateKey::from_private_key(&agreement::X25519, &*bytes)
-            .expect("32 bytes are a private key");
-        let mut public = [0; 32];
-        public.copy_from_slice(
-            key.compute_public_key().expect("a private key has a public one").as_ref(),
-        );
-        Self(Arc::new(Agreement { bytes, key, public }))
-    }
-
-    /// Returns the bytes, to be kept in a key store.
-    #[must_use]
-    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
-        self.0.bytes.clone()
-    }
-
-    /// Returns the public key.
-    #[must_use]
-    pub fn public(&self) -> PublicKey {
-        PublicKey::X25519(self.0.public)
-    }
-
-    /// Agrees on a secret with the holder of a public key. `None` for a key of another kind, and for one of
-    /// small order, which would make the secret known to everybody (RFC 7748, section 6.1).
-    pub(crate) fn agree(&self, public: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
-        let PublicKey::X25519(raw) = public else { return None };
-        let peer = agreement::UnparsedPublicKey::new(&agreement::X25519, raw);
-        agreement::agree(&self.0.key, peer, (), |secret| {
-            let mut out = Zeroizing::new([0; 32]);
-            out.iter_mut().zip(secret).for_each(|(to, from)| *to = *from);
-            // No early exit: the time must not tell anything about the secret.
-            if out.iter().fold(0, |any, byte| any | byte) == 0 { Err(()) } else { Ok(out) }
-        })
-        .ok()
-    }
-}
-
-impl fmt::Debug for AgreementKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AgreementKey").field("public", &self.public()).finish_non_exhaustive()
-    }
-}
-
 pub(crate) fn random<const N: usize>(rng: &mut dyn CryptoRng) -> Zeroizing<[u8; N]> {
     let mut bytes = Zeroizing::new([0; N]);
     rng.fill_bytes(&mut *bytes);
     bytes
 }
 
-fn array(raw: &[u8]) -> Result<[u8; 32], KeyError> {
-    raw.try_into().map_err(|_| KeyError::Encoding)
+/// Draws a private key of a Weierstrass curve: takes what `make` accepts, which is any number from 1 to below the
+/// group's order. A source that is not broken needs more than one draw once in four billion times.
+fn draw<T>(
+    curve: Curve,
+    rng: &mut dyn CryptoRng,
+    make: impl Fn(&[u8]) -> Result<T, KeyError>,
+) -> Result<T, KeyError> {
+    let mut bytes = Zeroizing::new(vec![0; curve.field_bytes()]);
+    for _ in 0..crate::limits::KEY_DRAWS_MAX {
+        rng.fill_bytes(&mut bytes);
+        // 521 bits: one bit of the first byte.
+        if curve == Curve::P521
+            && let Some(first) = bytes.first_mut()
+        {
+            *first &= 1;
+        }
+        if let Ok(key) = make(&bytes) {
+            return Ok(key);
+        }
+    }
+    Err(KeyError::Encoding)
 }
 
 #[cfg(test)]

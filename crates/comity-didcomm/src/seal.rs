@@ -23,6 +23,10 @@ pub enum SealError {
     /// The content encryption is not allowed for this protection.
     #[error("the content encryption is not allowed here")]
     ContentEncryption,
+    /// The keys are not all on one curve, as the keys of one envelope must be: see
+    /// [`DidDocument::choose_recipients`](crate::DidDocument::choose_recipients).
+    #[error("the keys of the sender and the recipients are not all on one curve")]
+    Curve,
     /// A primitive failed, which no input explains.
     #[error("encryption failed")]
     Crypto,

@@ -29,13 +29,13 @@ pub fn resolve(did: &Did) -> Result<DidDocument, DidError> {
     let mut document = DidDocument::new(did.clone());
     let id = document.add_key(VerificationMethod::new(did.url("0"), key));
     // `use` narrows what the kind of the key allows; it cannot widen it.
-    match jwk.get_str("use") {
-        Some("enc") | None if key.is_agreement() => document.key_agreement.push(id),
-        Some("sig") | None if key.is_signing() => {
-            document.authentication.push(id.clone());
-            document.assertion_method.push(id);
-        }
-        _ => {}
+    let purpose = jwk.get_str("use");
+    if key.is_signing() && matches!(purpose, Some("sig") | None) {
+        document.authentication.push(id.clone());
+        document.assertion_method.push(id.clone());
+    }
+    if key.is_agreement() && matches!(purpose, Some("enc") | None) {
+        document.key_agreement.push(id);
     }
     Ok(document)
 }

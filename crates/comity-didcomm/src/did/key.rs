@@ -22,16 +22,20 @@ pub fn resolve(did: &Did) -> Result<DidDocument, DidError> {
     }
     let key = PublicKey::from_multibase(did.method_specific_id()).map_err(|_| DidError::Method)?;
     let mut document = DidDocument::new(did.clone());
+    let own = document.add_key(VerificationMethod::new(did.url(&key.to_multibase()), key));
     if key.is_signing() {
-        let id = document.add_key(VerificationMethod::new(did.url(&key.to_multibase()), key));
-        document.authentication.push(id.clone());
-        document.assertion_method.push(id);
+        document.authentication.push(own.clone());
+        document.assertion_method.push(own.clone());
     }
-    let agreement = if key.is_agreement() { Some(key) } else { key.to_agreement() };
-    if let Some(agreement) = agreement {
-        let fragment = agreement.to_multibase();
-        let id = document.add_key(VerificationMethod::new(did.url(&fragment), agreement));
-        document.key_agreement.push(id);
+    match key.to_agreement() {
+        // The one key of the DID does both, as far as its kind can.
+        Some(agreement) if agreement == key => document.key_agreement.push(own),
+        Some(agreement) => {
+            let id = did.url(&agreement.to_multibase());
+            let id = document.add_key(VerificationMethod::new(id, agreement));
+            document.key_agreement.push(id);
+        }
+        None => {}
     }
     Ok(document)
 }
@@ -66,7 +70,8 @@ mod tests {
             "did:key:a",
             "did:key:z",
             "did:key:z6Mk",
-            "did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme",
+            // BLS12-381, which no message is signed or sealed with.
+            "did:key:zUC7K4ndUaGZgV7Cp2yJy6JtMoUHY6u7tkcSYUvPrEidqBmLCTLmi6d5WvwnUqejscAkERJ3bfjEiSYtdPkRSE8kSa11hFBr4sTgnbZ95SJj19PN2jdvJjyzpSZgxkyyxNnBNnY",
             "did:key:1:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK",
             "did:web:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK",
         ] {

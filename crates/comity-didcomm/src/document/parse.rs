@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{DidDocument, DocumentError, Service, VerificationMethod};
 use crate::did::{Did, DidUrl};
 use crate::json::{self, Json, Object};
-use crate::key::PublicKey;
+use crate::key::{Curve, PublicKey};
 use crate::limits::{DOCUMENT_BYTES_MAX, SERVICES_MAX, VERIFICATION_METHODS_MAX};
 
 impl DidDocument {
@@ -110,8 +110,12 @@ fn read_method(mut object: Object<'_>, did_: &Did) -> Result<VerificationMethod,
 fn read_key(type_: &str, object: &Object<'_>) -> Option<PublicKey> {
     let multibase = || PublicKey::from_multibase(object.get_str("publicKeyMultibase")?).ok();
     let jwk = || PublicKey::from_jwk_object(object.get("publicKeyJwk")?.as_object()?).ok();
-    let base58 = |make: fn([u8; 32]) -> PublicKey| {
-        PublicKey::from_base58(object.get_str("publicKeyBase58")?, make).ok()
+    let base58 =
+        |curve: Curve| PublicKey::from_base58(object.get_str("publicKeyBase58")?, curve).ok();
+    // A suite for one curve, in whichever form the time of its writing preferred.
+    let suite = |curve: Curve| {
+        let key = multibase().or_else(jwk).or_else(|| base58(curve));
+        key.filter(|key| key.curve() == curve)
     };
     let forms = ["publicKeyMultibase", "publicKeyJwk", "publicKeyBase58"];
     // Two forms could say two things.
@@ -121,14 +125,10 @@ fn read_key(type_: &str, object: &Object<'_>) -> Option<PublicKey> {
     match type_ {
         "Multikey" => multibase(),
         "JsonWebKey2020" | "JsonWebKey" => jwk(),
-        "Ed25519VerificationKey2018" | "Ed25519VerificationKey2020" => multibase()
-            .or_else(jwk)
-            .or_else(|| base58(PublicKey::Ed25519))
-            .filter(PublicKey::is_signing),
-        "X25519KeyAgreementKey2019" | "X25519KeyAgreementKey2020" => multibase()
-            .or_else(jwk)
-            .or_else(|| base58(PublicKey::X25519))
-            .filter(PublicKey::is_agreement),
+        "Ed25519VerificationKey2018" | "Ed25519VerificationKey2020" => suite(Curve::Ed25519),
+        "X25519KeyAgreementKey2019" | "X25519KeyAgreementKey2020" => suite(Curve::X25519),
+        "EcdsaSecp256k1VerificationKey2019" => suite(Curve::Secp256k1),
+        "EcdsaSecp256r1VerificationKey2019" => suite(Curve::P256),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::key::{AgreementKey, SigningKey};
+use crate::key::{AgreementKey, Curve, SigningKey};
 
 const ID: &str = "did:web:a.example";
 
@@ -25,9 +25,7 @@ fn multikey(id: &str, key: &PublicKey) -> Value {
 
 #[test]
 fn every_form_of_key_is_read() {
-    let raw = |key: &PublicKey| match key {
-        PublicKey::Ed25519(raw) | PublicKey::X25519(raw) => bs58::encode(raw).into_string(),
-    };
+    let raw = |key: &PublicKey| bs58::encode(key.as_bytes()).into_string();
     let document = parse(&json!({
         "id": ID,
         "verificationMethod": [
@@ -54,6 +52,59 @@ fn every_form_of_key_is_read() {
     assert!(document.agreement_keys().all(|(_, key)| *key == agreement()));
     assert_eq!(document.agreement_key(&document.id.url("s1")), None);
     assert_eq!(document.authentication_key(&document.id.url("a1")), None);
+}
+
+#[test]
+fn the_suites_of_the_weierstrass_curves_are_read() {
+    let mut rng = rand::rng();
+    let secp = SigningKey::generate_on(Curve::Secp256k1, &mut rng).unwrap().public();
+    let p256 = SigningKey::generate_on(Curve::P256, &mut rng).unwrap().public();
+    let base58 = bs58::encode(secp.as_bytes()).into_string();
+    let method = |id: &str, type_: &str, name: &str, value: Value| json!({ "id": id, "type": type_, name: value });
+    let (k1, r1) = ("EcdsaSecp256k1VerificationKey2019", "EcdsaSecp256r1VerificationKey2019");
+    let document = parse(&json!({
+        "id": ID,
+        "authentication": [
+            method("#1", k1, "publicKeyJwk", json!(secp.to_jwk())),
+            method("#2", k1, "publicKeyBase58", json!(base58)),
+            method("#3", k1, "publicKeyMultibase", json!(secp.to_multibase())),
+            method("#4", r1, "publicKeyMultibase", json!(p256.to_multibase())),
+            method("#5", "Multikey", "publicKeyMultibase", json!(p256.to_multibase())),
+            method("#6", "JsonWebKey2020", "publicKeyJwk", json!(p256.to_jwk())),
+            // A suite names its curve; a key on another is not one of it.
+            method("#7", r1, "publicKeyJwk", json!(secp.to_jwk())),
+            method("#8", k1, "publicKeyMultibase", json!(p256.to_multibase())),
+        ],
+    }))
+    .unwrap();
+    let keys: Vec<_> = document.signing_keys().map(|(_, key)| *key).collect();
+    assert_eq!(keys, [secp, secp, secp, p256, p256, p256]);
+    assert_eq!(document.agreement_keys().count(), 0, "what a key is for, the document says");
+    assert_eq!(parse(&document.to_json()).unwrap().signing_keys().count(), 6);
+}
+
+#[test]
+fn recipients_share_the_cheapest_usable_curve() {
+    let id = Did::parse(ID).unwrap();
+    let mut document = DidDocument::new(id.clone());
+    let mut add = |fragment: &str, curve: Curve| {
+        let key = AgreementKey::generate_on(curve, &mut rand::rng()).unwrap().public();
+        let kid = document.add_key(VerificationMethod::new(id.url(fragment), key));
+        document.key_agreement.push(kid);
+    };
+    add("p384-1", Curve::P384);
+    add("x-1", Curve::X25519);
+    add("p384-2", Curve::P384);
+    add("p521", Curve::P521);
+    add("x-2", Curve::X25519);
+    let chosen = |usable: &[Curve]| -> Vec<String> {
+        let recipients = document.choose_recipients(usable);
+        recipients.iter().map(|(kid, _)| kid.fragment().unwrap().to_owned()).collect()
+    };
+    assert_eq!(chosen(&Curve::AGREEMENT), ["x-1", "x-2"]);
+    assert_eq!(chosen(&[Curve::P521, Curve::P384]), ["p384-1", "p384-2"]);
+    assert_eq!(chosen(&[Curve::P521]), ["p521"]);
+    assert!(chosen(&[Curve::P256, Curve::Ed25519]).is_empty());
 }
 
 #[test]

@@ -225,7 +225,13 @@ pub(crate) fn seal(
     if !alg.allows(enc) {
         return Err(SealError::ContentEncryption);
     }
-    let ephemeral = AgreementKey::generate(rng);
+    // One ephemeral key for all, so all keys are on its curve.
+    let curve = sorted.first().map(|(_, key)| key.curve()).ok_or(SealError::Recipients)?;
+    let strays = sorted.iter().any(|(_, key)| key.curve() != curve);
+    if strays || static_key.is_some_and(|key| key.public().curve() != curve) {
+        return Err(SealError::Curve);
+    }
+    let ephemeral = AgreementKey::generate_on(curve, rng).map_err(|_| SealError::Crypto)?;
     let apu = skid.map_or(&[][..], |skid| skid.as_str().as_bytes());
     let protected = encoding::base64url(protected_header(alg, enc, &ephemeral, apu, &apv, skid));
 
@@ -282,12 +288,13 @@ fn protected_header(
     apv: &[u8; 32],
     skid: Option<&DidUrl>,
 ) -> String {
-    let epk = serde_json::Value::Object(ephemeral.public().to_jwk());
     let mut out = format!(
-        "{{\"typ\":\"{ENCRYPTED_TYPE}\",\"alg\":\"{}\",\"enc\":\"{}\",\"epk\":{epk},\"apv\":\"",
+        "{{\"typ\":\"{ENCRYPTED_TYPE}\",\"alg\":\"{}\",\"enc\":\"{}\",\"epk\":",
         alg.name(),
         enc.name(),
     );
+    ephemeral.public().push_jwk(&mut out);
+    out.push_str(",\"apv\":\"");
     encoding::push_base64url(apv, &mut out);
     if let Some(skid) = skid {
         out.push_str("\",\"apu\":\"");
@@ -298,3 +305,6 @@ fn protected_header(
     out.push_str("\"}");
     out
 }
+
+#[cfg(test)]
+mod tests;

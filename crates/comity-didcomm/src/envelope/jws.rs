@@ -106,7 +106,7 @@ fn signer(protected: Option<&str>, unprotected: Option<&Json<'_>>) -> Result<Did
 pub fn sign(payload: &[u8], kid: &DidUrl, key: &SigningKey) -> String {
     let protected = format!(
         "{{\"typ\":\"{SIGNED_TYPE}\",\"alg\":\"{}\",\"kid\":\"{kid}\"}}",
-        SignatureAlgorithm::EdDsa.name(),
+        key.algorithm().name(),
     );
     let mut input = String::with_capacity((protected.len() + payload.len()) * 4 / 3 + 8);
     encoding::push_base64url(protected, &mut input);

@@ -5,7 +5,7 @@ use aws_lc_rs::digest;
 use zeroize::Zeroizing;
 
 use super::KeyManagement;
-use crate::key::{AgreementKey, PublicKey};
+use crate::key::{AgreementKey, PublicKey, Secret};
 
 /// What the derived key depends on, besides the secrets: the same for all recipients of one envelope.
 pub(crate) struct Parties<'a> {
@@ -18,8 +18,8 @@ pub(crate) struct Parties<'a> {
 
 /// The two agreements: with the ephemeral key, and under ECDH-1PU with the sender's.
 pub(crate) struct Secrets {
-    pub(crate) ephemeral: Zeroizing<[u8; 32]>,
-    pub(crate) sender: Option<Zeroizing<[u8; 32]>>,
+    pub(crate) ephemeral: Secret,
+    pub(crate) sender: Option<Secret>,
 }
 
 impl Secrets {
@@ -60,9 +60,9 @@ pub(crate) fn derive(secrets: &Secrets, parties: &Parties<'_>) -> Zeroizing<[u8;
     };
     // One round suffices: the hash is as long as the key.
     hash.update(&1_u32.to_be_bytes());
-    hash.update(&*secrets.ephemeral);
+    hash.update(secrets.ephemeral.as_bytes());
     if let Some(sender) = &secrets.sender {
-        hash.update(&**sender);
+        hash.update(sender.as_bytes());
     }
     field(&mut hash, parties.alg.name().as_bytes());
     field(&mut hash, parties.apu);
@@ -83,8 +83,8 @@ mod tests {
 
     fn derived(alg: KeyManagement, sender: Option<u8>, tag: &[u8]) -> String {
         let secrets = Secrets {
-            ephemeral: Zeroizing::new([1; 32]),
-            sender: sender.map(|byte| Zeroizing::new([byte; 32])),
+            ephemeral: Secret::new(&[1; 32]).unwrap(),
+            sender: sender.map(|byte| Secret::new(&[byte; 32]).unwrap()),
         };
         let parties = Parties { alg, apu: b"Alice", apv: b"Bob", tag };
         derive(&secrets, &parties).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,5 +1,7 @@
 //! Known answers and refusals for keys.
 
+use serde_json::{Map, Value, json};
+
 use super::*;
 
 /// Every encoding of a point of small order on curve25519 or its twist, with and without the ignored top bit.
@@ -106,7 +108,7 @@ fn agreement_is_that_of_rfc_7748() {
         hex("77076d0a7318a57d3c16c17251b26645df4c0cf9a6b1c7e5c1d0a1c5c9b1f0a0").try_into().unwrap();
     let alice = AgreementKey::from_bytes(alice.into());
     let bob = AgreementKey::from_bytes([5; 32].into());
-    assert_eq!(alice.agree(&bob.public()), bob.agree(&alice.public()));
+    assert!(alice.agree(&bob.public()) == bob.agree(&alice.public()));
     assert!(alice.agree(&SigningKey::from_seed([1; 32].into()).public()).is_none());
     // RFC 7748, section 6.1: Bob's private key and Alice's public key give the shared secret.
     let bob: [u8; 32] =
@@ -115,33 +117,271 @@ fn agreement_is_that_of_rfc_7748() {
         hex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a").try_into().unwrap();
     let secret = AgreementKey::from_bytes(bob.into()).agree(&PublicKey::X25519(alice)).unwrap();
     assert_eq!(
-        secret.to_vec(),
+        secret.as_bytes(),
         hex("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742")
     );
 }
 
+/// A key on every curve, made by what makes keys on it.
+fn one_of_each() -> [PublicKey; 6] {
+    let mut rng = rand::rng();
+    Curve::ALL.map(|curve| {
+        let key = if curve.is_signing() {
+            SigningKey::generate_on(curve, &mut rng).unwrap().public()
+        } else {
+            AgreementKey::generate_on(curve, &mut rng).unwrap().public()
+        };
+        assert_eq!(key.curve(), curve);
+        key
+    })
+}
+
 #[test]
 fn encodings_round_trip_and_the_wrong_ones_are_refused() {
-    let signing = SigningKey::from_seed([3; 32].into()).public();
-    let agreement = AgreementKey::from_bytes([3; 32].into()).public();
-    for key in [signing, agreement] {
+    for key in one_of_each() {
         assert_eq!(PublicKey::from_multibase(&key.to_multibase()), Ok(key));
         assert_eq!(PublicKey::from_jwk(&key.to_jwk()), Ok(key));
+        assert_eq!(PublicKey::from_raw(key.curve(), key.as_bytes()), Ok(key));
+        let text: Map<String, Value> = {
+            let mut text = String::new();
+            key.push_jwk(&mut text);
+            serde_json::from_str(&text).unwrap()
+        };
+        assert_eq!(text, key.to_jwk());
         let mut private = key.to_jwk();
         private.insert("d".to_owned(), json!("AAAA"));
         assert_eq!(PublicKey::from_jwk(&private), Err(KeyError::Private));
+        for (member, bad) in [
+            ("kty", json!("RSA")),
+            ("kty", json!(1)),
+            ("crv", json!("P-257")),
+            ("crv", json!("ed25519")),
+            ("x", json!("AAAA")),
+            ("x", json!("")),
+            ("x", json!(format!("{}=", key.to_jwk()["x"].as_str().unwrap()))),
+            ("x", json!("A".repeat(1000))),
+            ("x", json!([1])),
+        ] {
+            let mut jwk = key.to_jwk();
+            jwk.insert(member.to_owned(), bad);
+            assert!(PublicKey::from_jwk(&jwk).is_err(), "{jwk:?}");
+        }
     }
     assert_eq!(PublicKey::from_multibase(&"z".repeat(10_000)), Err(KeyError::Encoding));
     assert_eq!(PublicKey::from_multibase("u7QEAAA"), Err(KeyError::Encoding));
-    let p256 = "zDnaerDaTF5BXEavCrfRZEk316dpbLsfPDZ3WJ5hRTPFU2169";
-    assert_eq!(PublicKey::from_multibase(p256), Err(KeyError::Unsupported));
+}
+
+/// From the did:key specification, its sections on these curves.
+#[test]
+fn the_multikeys_of_the_did_key_specification_are_read() {
+    for (text, curve) in [
+        ("zDnaerDaTF5BXEavCrfRZEk316dpbLsfPDZ3WJ5hRTPFU2169", Curve::P256),
+        ("zDnaerx9CtbPJ1q36T5Ln5wYt3MQYeGRG5ehnPAmxcf5mDZpv", Curve::P256),
+        ("z82Lm1MpAkeJcix9K8TMiLd5NMAhnwkjjCBeWHXyu3U4oT2MVJJKXkcVBgjGhnLBn2Kaau9", Curve::P384),
+        ("zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme", Curve::Secp256k1),
+        ("zQ3shtxV1FrJfhqE1dvxYRcCknWNjHc3c5X1y3ZSoPDi2aur2", Curve::Secp256k1),
+        (
+            "z2J9gaYxrKVpdoG9A4gRnmpnRCcxU6agDtFVVBVdn1JedouoZN7SzcyREXXzWgt3gGiwpoHq7K68X4m32D8HgzG8wv3sY5j7",
+            Curve::P521,
+        ),
+    ] {
+        let key = PublicKey::from_multibase(text).unwrap();
+        assert_eq!((key.curve(), key.to_multibase().as_str()), (curve, text));
+    }
+}
+
+#[test]
+fn points_off_the_curve_are_refused_in_every_encoding() {
+    for key in one_of_each().into_iter().filter(|key| key.to_jwk().contains_key("y")) {
+        let curve = key.curve();
+        let refused = |raw: &[u8]| PublicKey::from_raw(curve, raw).unwrap_err();
+        let good = key.as_bytes().to_vec();
+        let with = |at: usize, byte: u8| {
+            let mut raw = good.clone();
+            raw[at] = byte;
+            raw
+        };
+        let last = good.len() - 1;
+        assert_eq!(refused(&with(last, good[last] ^ 1)), KeyError::Point);
+        assert_eq!(refused(&with(last, good[last] ^ 2)), KeyError::Point);
+        // Coordinates at or above the prime, the point at infinity, other forms, other lengths.
+        let mut large = vec![0xff; good.len()];
+        large[0] = 4;
+        assert_eq!(refused(&large), KeyError::Point);
+        assert_eq!(refused(&[0]), KeyError::Encoding);
+        assert_eq!(refused(&with(0, 6 | (good[last] & 1))), KeyError::Encoding, "hybrid");
+        assert_eq!(refused(&with(0, 0)), KeyError::Encoding);
+        assert_eq!(refused(&good[1..]), KeyError::Encoding);
+        assert_eq!(refused(&good[..last]), KeyError::Encoding);
+        assert_eq!(refused(&[]), KeyError::Encoding);
+        let mut jwk = key.to_jwk();
+        jwk.insert("y".to_owned(), jwk["x"].clone());
+        assert_eq!(PublicKey::from_jwk(&jwk), Err(KeyError::Point));
+        jwk.remove("y");
+        assert_eq!(PublicKey::from_jwk(&jwk), Err(KeyError::Encoding));
+        // A point of this curve under the name of another.
+        for other in Curve::ALL.into_iter().filter(|other| *other != curve) {
+            assert!(PublicKey::from_raw(other, &good).is_err(), "{curve:?} as {other:?}");
+        }
+    }
+}
+
+#[test]
+fn an_x_without_a_point_is_refused() {
+    // For half of all x there is no y. Both signs of the same x are points or neither is.
+    let key = one_of_each()[2];
+    let mut refused = 0;
+    for byte in 0..=255 {
+        let mut raw: Vec<u8> = vec![2];
+        raw.extend_from_slice(&key.as_bytes()[1..33]);
+        raw[32] = byte;
+        let even = PublicKey::from_raw(Curve::P256, &raw);
+        raw[0] = 3;
+        let odd = PublicKey::from_raw(Curve::P256, &raw);
+        assert_eq!(even.is_ok(), odd.is_ok());
+        refused += usize::from(even == Err(KeyError::Point));
+    }
+    assert!((64..192).contains(&refused), "{refused}");
+}
+
+#[test]
+fn private_jwks_round_trip_and_their_parts_must_belong_together() {
+    let mut rng = rand::rng();
+    for curve in Curve::ALL {
+        let (text, other, own) = if curve.is_signing() {
+            let key = SigningKey::generate_on(curve, &mut rng).unwrap();
+            let other = SigningKey::generate_on(curve, &mut rng).unwrap();
+            assert_eq!(
+                SigningKey::from_bytes_on(curve, &*key.seed()).unwrap().public(),
+                key.public()
+            );
+            (key.to_jwk(), other.public(), key.public())
+        } else {
+            let key = AgreementKey::generate_on(curve, &mut rng).unwrap();
+            let other = AgreementKey::generate_on(curve, &mut rng).unwrap();
+            (key.to_jwk(), other.public(), key.public())
+        };
+        let good: Map<String, Value> = serde_json::from_str(&text).unwrap();
+        let read = |jwk: &Map<String, Value>| match curve.is_signing() {
+            true => SigningKey::from_jwk(jwk).map(|key| key.public()),
+            false => AgreementKey::from_jwk(jwk).map(|key| key.public()),
+        };
+        assert_eq!(read(&good), Ok(own));
+        let mut mixed = other.to_jwk();
+        mixed.insert("d".to_owned(), good["d"].clone());
+        assert_eq!(read(&mixed), Err(KeyError::Mismatch));
+        let mut none = good.clone();
+        none.remove("d");
+        assert_eq!(read(&none), Err(KeyError::Encoding));
+        none.insert("d".to_owned(), json!("AAAA"));
+        assert_eq!(read(&none), Err(KeyError::Encoding));
+    }
+    let p256 = SigningKey::generate_on(Curve::P256, &mut rng).unwrap();
+    let jwk: Map<String, Value> = serde_json::from_str(&p256.to_jwk()).unwrap();
+    let agreement = AgreementKey::from_jwk(&jwk).unwrap();
+    assert_eq!(agreement.public(), p256.public(), "a P-256 key does both");
+    assert_eq!(p256.to_agreement().unwrap().public(), p256.public());
+    for curve in [Curve::X25519, Curve::P384, Curve::P521] {
+        assert_eq!(SigningKey::generate_on(curve, &mut rng).unwrap_err(), KeyError::Unsupported);
+    }
+    for curve in [Curve::Ed25519, Curve::Secp256k1] {
+        assert_eq!(AgreementKey::generate_on(curve, &mut rng).unwrap_err(), KeyError::Unsupported);
+    }
+}
+
+/// A source of randomness that is broken.
+struct Constant(u8);
+
+impl rand_core::TryRng for Constant {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Ok(u32::from_ne_bytes([self.0; 4]))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        Ok(u64::from_ne_bytes([self.0; 8]))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        bytes.fill(self.0);
+        Ok(())
+    }
+}
+
+impl rand_core::TryCryptoRng for Constant {}
+
+#[test]
+fn private_numbers_out_of_range_are_refused_and_not_drawn_for_ever() {
+    for curve in [Curve::P256, Curve::Secp256k1] {
+        for byte in [0, 0xff] {
+            assert!(SigningKey::from_bytes_on(curve, &[byte; 32]).is_err());
+            assert!(SigningKey::generate_on(curve, &mut Constant(byte)).is_err());
+        }
+        assert!(SigningKey::from_bytes_on(curve, &[1; 31]).is_err());
+    }
+    for curve in [Curve::P256, Curve::P384, Curve::P521] {
+        for byte in [0, 0xff] {
+            let bytes = vec![byte; curve.field_bytes()];
+            assert!(AgreementKey::from_bytes_on(curve, &bytes).is_err());
+            assert!(AgreementKey::generate_on(curve, &mut Constant(byte)).is_err());
+        }
+        assert!(AgreementKey::from_bytes_on(curve, &[1; 31]).is_err());
+    }
+}
+
+#[test]
+fn agreement_is_symmetric_on_every_curve_and_refused_across_curves() {
+    let mut rng = rand::rng();
+    for curve in Curve::AGREEMENT {
+        let one = AgreementKey::generate_on(curve, &mut rng).unwrap();
+        let other = AgreementKey::generate_on(curve, &mut rng).unwrap();
+        let secret = one.agree(&other.public()).unwrap();
+        assert!(other.agree(&one.public()).unwrap() == secret);
+        assert_eq!(secret.as_bytes().len(), curve.field_bytes());
+        for foreign in one_of_each().into_iter().filter(|key| key.curve() != curve) {
+            assert!(one.agree(&foreign).is_none(), "{curve:?} {foreign:?}");
+        }
+    }
+}
+
+#[test]
+fn ecdsa_signs_with_low_s_and_verifies_either() {
+    let mut rng = rand::rng();
+    for curve in [Curve::P256, Curve::Secp256k1] {
+        let key = SigningKey::generate_on(curve, &mut rng).unwrap();
+        for n in 0..20_u8 {
+            let mut signature = key.sign(&[n]);
+            assert!(signature[32] < 0x80, "low");
+            assert_eq!(key.public().verify(&[n], &signature), Ok(()));
+            assert_eq!(key.public().verify(&[n + 1], &signature), Err(SignatureError));
+            assert_eq!(key.public().verify(&[n], &signature[..63]), Err(SignatureError));
+            // The other S: the order minus this one.
+            let order = hex(if curve == Curve::P256 {
+                "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"
+            } else {
+                "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"
+            });
+            let mut borrow = 0;
+            for (byte, order) in signature[32..].iter_mut().zip(order).rev() {
+                let difference = i16::from(order) - i16::from(*byte) - borrow;
+                borrow = i16::from(difference < 0);
+                *byte = difference.to_le_bytes()[0];
+            }
+            assert_eq!(key.public().verify(&[n], &signature), Ok(()), "high");
+        }
+        let zero = [0; 64];
+        assert_eq!(key.public().verify(b"m", &zero), Err(SignatureError));
+        let foreign = SigningKey::generate_on(curve, &mut rng).unwrap().public();
+        assert_eq!(foreign.verify(b"m", &key.sign(b"m")), Err(SignatureError));
+    }
 }
 
 #[test]
 fn the_agreement_key_of_a_signing_key_matches_its_public_derivation() {
     for byte in 0..20 {
         let key = SigningKey::from_seed([byte; 32].into());
-        assert_eq!(Some(key.to_agreement().public()), key.public().to_agreement());
+        assert_eq!(key.to_agreement().map(|key| key.public()), key.public().to_agreement());
     }
 }
 

@@ -50,7 +50,7 @@ impl Rotation {
 /// Creates a `from_prior` token; `kid` and `key` are the prior DID's.
 #[must_use]
 pub fn from_prior(kid: &DidUrl, key: &SigningKey, successor: Option<&Did>, at: UnixTime) -> String {
-    let alg = SignatureAlgorithm::EdDsa.name();
+    let alg = key.algorithm().name();
     let header = format!("{{\"typ\":\"JWT\",\"alg\":\"{alg}\",\"kid\":\"{kid}\"}}");
     let sub = successor.map_or_else(String::new, |did| format!(",\"sub\":\"{did}\""));
     let claims = format!("{{\"iss\":\"{}\"{sub},\"iat\":{at}}}", kid.did());

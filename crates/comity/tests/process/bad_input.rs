@@ -169,7 +169,7 @@ fn a_forged_sender_is_refused() {
     // The same with authenticated encryption.
     let document = comity_didcomm::did::key::resolve(&mallory.did).unwrap();
     let kid = document.agreement_keys().next().unwrap().0.clone();
-    let key = mallory.key.to_agreement();
+    let key = mallory.key.to_agreement().unwrap();
     let sealed = authcrypt(&forged, &kid, &key, &world.bruno.keys, &mut rand::rng()).unwrap();
     assert_refused(&world.node.post(sealed.as_bytes()), Refusal::SenderMismatch);
     world.good_message_passes(0);
@@ -188,7 +188,7 @@ fn an_unsigned_message_is_refused() {
 #[test]
 fn a_message_that_was_encrypted_to_another_key_is_refused() {
     let world = World::dev();
-    let other = Stranger::new().key.to_agreement().public();
+    let other = Stranger::new().key.to_agreement().unwrap().public();
     let keys: Vec<_> = world.bruno.keys.iter().map(|(kid, _)| (kid.clone(), other)).collect();
     let wrong = Recipient { did: world.bruno.did.clone(), keys };
     let message = world.friend.message(&wrong, "hello");
