@@ -123,7 +123,7 @@ pub enum Unsendable {
     #[error("the recipient's DID document names no DIDComm endpoint that can be reached directly")]
     NoEndpoint,
     /// The recipient's document has no key of a supported kind.
-    #[error("the recipient's DID document has no X25519 key for encryption")]
+    #[error("the recipient's DID document has no key that this message can be encrypted to")]
     NoRecipientKey,
     /// The outbox of the agent is full.
     #[error("too many messages of this agent wait to be sent")]

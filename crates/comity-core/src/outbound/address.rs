@@ -1,8 +1,8 @@
 //! Step 1: where it goes and to which keys, from the recipient's document.
 
-use comity_didcomm::{Did, DidDocument, DidUrl, PublicKey};
+use comity_didcomm::{Curve, Did, DidDocument, DidUrl, PublicKey};
 
-use super::{Residence, Submission, Unsendable};
+use super::{Accountability, Residence, Submission, Unsendable};
 
 /// A submission whose recipient has keys and an address.
 #[derive(Debug)]
@@ -18,7 +18,11 @@ pub(super) fn address(
     document: &DidDocument,
     residence: Residence,
 ) -> Result<Addressed, Unsendable> {
-    let keys: Vec<_> = document.agreement_keys().map(|(kid, key)| (kid.clone(), *key)).collect();
+    let keys = match submission.accountability {
+        Accountability::Accountable => document.choose_recipients(&Curve::AGREEMENT),
+        // Sealed with the agent's own agreement key too, which is X25519.
+        Accountability::Deniable => document.choose_recipients(&[Curve::X25519]),
+    };
     if keys.is_empty() {
         return Err(Unsendable::NoRecipientKey);
     }
