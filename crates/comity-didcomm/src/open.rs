@@ -189,10 +189,7 @@ impl Opening {
                     return Ok(Step::Ask(State::Encrypted(jwe), question));
                 };
                 // Unknown keys are skipped before any agreement is computed.
-                let own = own_keys(&jwe, &keys);
-                if own.is_empty() {
-                    return Err(OpenError::UnknownRecipient);
-                }
+                let own = own_keys(&jwe, &keys)?;
                 if jwe.skid.is_some() {
                     return Ok(Step::Next(State::Authcrypted { jwe, own }));
                 }
@@ -206,6 +203,10 @@ impl Opening {
                 };
                 // Check 5: the key is in `keyAgreement` of the sender (whom check 1 binds to `from` below).
                 let key = *document.agreement_key(&skid).ok_or(OpenError::SenderMismatch)?;
+                // Check 9, second half: one curve for all keys that agree.
+                if key.curve() != jwe.curve() {
+                    return Err(OpenError::Key);
+                }
                 self.found.document = Some(document);
                 self.decrypted(*jwe, &own, Some((skid, key))).map(Step::Next)
             }
@@ -400,15 +401,22 @@ fn kids(jwe: &Jwe) -> Vec<DidUrl> {
     jwe.recipients.iter().map(|recipient| recipient.kid.clone()).collect()
 }
 
-fn own_keys(jwe: &Jwe, keys: &[(DidUrl, AgreementKey)]) -> Vec<(usize, AgreementKey)> {
-    jwe.recipients
-        .iter()
-        .enumerate()
-        .filter_map(|(at, recipient)| {
-            let (_, key) = keys.iter().find(|(kid, _)| *kid == recipient.kid)?;
-            Some((at, key.clone()))
-        })
-        .collect()
+/// Those of our keys that the envelope is for and that are on the curve of its ephemeral key.
+fn own_keys(
+    jwe: &Jwe,
+    keys: &[(DidUrl, AgreementKey)],
+) -> Result<Vec<(usize, AgreementKey)>, OpenError> {
+    let mut error = OpenError::UnknownRecipient;
+    let mut own = Vec::with_capacity(keys.len().min(jwe.recipients.len()));
+    for (at, recipient) in jwe.recipients.iter().enumerate() {
+        let Some((_, key)) = keys.iter().find(|(kid, _)| *kid == recipient.kid) else { continue };
+        if key.public().curve() == jwe.curve() {
+            own.push((at, key.clone()));
+        } else {
+            error = OpenError::Key;
+        }
+    }
+    if own.is_empty() { Err(error) } else { Ok(own) }
 }
 
 /// Opens an envelope for a caller that has all keys and documents at hand.

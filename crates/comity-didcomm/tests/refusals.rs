@@ -590,6 +590,12 @@ fn recipients_and_bytes_are_counted_before_any_work() {
     assert_eq!(refused(&with(65), &policy), OpenError::TooManyRecipients);
     assert_eq!(refused(&with(64), &policy), OpenError::Malformed);
     assert_eq!(refused(&with(10_000), &policy), OpenError::TooManyRecipients);
+    // A hundred thousand in a whole megabyte: read, counted, and nothing more.
+    let many = format!(
+        r#"{{"protected":"e30","recipients":[{}{{}}],"iv":"","ciphertext":"","tag":""}}"#,
+        "{},".repeat(99_999)
+    );
+    assert_eq!(refused(&many, &policy), OpenError::TooManyRecipients);
     policy.recipients_max = usize::MAX;
     assert_eq!(refused(&with(65), &policy), OpenError::TooManyRecipients);
     policy.envelope_bytes_max = 100;

@@ -13,7 +13,7 @@ use super::{ContentEncryption, ENCRYPTED_TYPE, KeyManagement};
 use crate::did::DidUrl;
 use crate::encoding;
 use crate::json::{Json, Object};
-use crate::key::{self, AgreementKey, PublicKey};
+use crate::key::{self, AgreementKey, Curve, PublicKey};
 use crate::limits::{ENVELOPE_BYTES_MAX, PROTECTED_CHARS_MAX};
 use crate::open::OpenError;
 use crate::seal::SealError;
@@ -105,6 +105,11 @@ impl Jwe {
             tag: decoded("tag")?,
             protected: protected.to_owned(),
         })
+    }
+
+    /// The curve of the ephemeral key, which is that of every key that agrees.
+    pub(crate) const fn curve(&self) -> Curve {
+        self.epk.curve()
     }
 
     /// Decrypts with the first of these keys that works. One answer for every failure, so that nobody learns which

@@ -30,7 +30,7 @@ pub enum OpenError {
     /// Its `from_prior` does not prove a rotation to the sender.
     #[error("the from_prior header does not prove a rotation")]
     FromPrior,
-    /// A key in it is no safe point of its curve.
+    /// A key in it is no safe point of its curve, or not of the curve that the others have.
     #[error("a key in the envelope is not valid")]
     Key,
     /// It is not a DIDComm v2 envelope, or not a DIDComm v2 message inside.

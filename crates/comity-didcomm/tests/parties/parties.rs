@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use comity_didcomm::{
-    AgreementKey, ContentEncryption, Did, DidDocument, DidUrl, Message, MessageId, MessageType,
-    OpenError, OpenPolicy, Opened, Protection, PublicKey, SigningKey, UnixTime, VerificationMethod,
-    open,
+    AgreementKey, ContentEncryption, Curve, Did, DidDocument, DidUrl, Message, MessageId,
+    MessageType, OpenError, OpenPolicy, Opened, Protection, PublicKey, SigningKey, UnixTime,
+    VerificationMethod, open,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -26,9 +26,13 @@ pub(crate) struct Party {
 
 impl Party {
     pub(crate) fn new(name: &str, seed: u8) -> Self {
-        let did = Did::parse(&format!("did:web:{name}.example")).unwrap();
         let signing = SigningKey::from_seed([seed; 32].into());
         let agreement = AgreementKey::from_bytes([seed ^ 0x55; 32].into());
+        Self::with(name, signing, agreement)
+    }
+
+    pub(crate) fn with(name: &str, signing: SigningKey, agreement: AgreementKey) -> Self {
+        let did = Did::parse(&format!("did:web:{name}.example")).unwrap();
         let (sign_kid, seal_kid) = (did.url("sign"), did.url("seal"));
         let mut document = DidDocument::new(did.clone());
         let id = document.add_key(VerificationMethod::new(sign_kid.clone(), signing.public()));
@@ -68,6 +72,17 @@ impl World {
             mallory: Party::new("mallory", 3),
             rng: StdRng::seed_from_u64(7),
         }
+    }
+
+    /// The same three, with keys on these curves.
+    pub(crate) fn on(sign: Curve, agree: Curve) -> Self {
+        let mut rng = StdRng::seed_from_u64(7);
+        let mut party = |name: &str| {
+            let signing = SigningKey::generate_on(sign, &mut rng).unwrap();
+            Party::with(name, signing, AgreementKey::generate_on(agree, &mut rng).unwrap())
+        };
+        let (aria, bruno, mallory) = (party("aria"), party("bruno"), party("mallory"));
+        Self { aria, bruno, mallory, rng }
     }
 
     /// A message from Aria to Bruno.
