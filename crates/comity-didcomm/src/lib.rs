@@ -16,13 +16,12 @@
 //! # Non-goals
 //! * Fetching documents, delivering messages, storing keys, remembering ids (check 14 below), deciding who may write.
 //! * DIDComm v1, compression, header extensions, keys from headers.
-//! * In this version: the NIST curves, ES256 and ES256K. Their envelopes are refused as unsupported.
 //!
 //! # Minimum program
 //! ```
 //! use std::sync::Arc;
 //! use comity_didcomm::{
-//!     AgreementKey, ContentEncryption, Endpoint, Message, MessageId, MessageType, OpenPolicy, Protection, SigningKey,
+//!     AgreementKey, ContentEncryption, Curve, Endpoint, Message, MessageId, MessageType, OpenPolicy, Protection, SigningKey,
 //!     UnixTime, did, open, resolve_self_contained, seal,
 //! };
 //!
@@ -45,7 +44,7 @@
 //!     .with_times(Some(now), Some(now.saturating_add(3600)))
 //!     .with_body_member("content", "hello");
 //! let document = resolve_self_contained(&bruno)?.ok_or("carries its document")?;
-//! let recipients: Vec<_> = document.agreement_keys().map(|(kid, key)| (kid.clone(), *key)).collect();
+//! let recipients = document.choose_recipients(&Curve::AGREEMENT);
 //! let kid = aria.url("key-1");
 //! let protection = Protection::Accountable { kid: &kid, key: &aria_sign, enc: ContentEncryption::default() };
 //! let sealed = seal(&message, protection, &recipients, &mut rng)?;
@@ -75,7 +74,7 @@
 //! | 6 | `apv` is the digest of the recipients' key ids | adding or removing recipients |
 //! | 7 | the layers are in the specification's table; authcrypt(sign) has one author | nested spoofing, nesting |
 //! | 8 | a signature inside encryption comes with `to` | surreptitious forwarding |
-//! | 9 | no point of small order, no all-zero secret | a secret, or a signature, that everybody knows |
+//! | 9 | every point is on the one curve of the envelope and not of small order; no all-zero secret | a secret, or a signature, that everybody knows; learning a private key from what fails |
 //! | 10 | ECDH-1PU only with A256CBC-HS512 | forgery among recipients |
 //! | 11 | no `crit`, `zip`, `b64`, `jwk`, `jku`, `x5*`, `p2*` | bombs, keys of the sender's choosing, forced costs |
 //! | 12 | the algorithm fits the key and is never `none` | algorithm confusion |
