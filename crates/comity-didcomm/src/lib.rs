@@ -126,6 +126,7 @@ pub mod limits;
 mod message;
 mod open;
 pub mod problem;
+pub mod routing;
 mod seal;
 mod time;
 

@@ -48,3 +48,9 @@ pub const ATTACHMENTS_MAX: usize = 256;
 pub const FROM_PRIOR_CHARS_MAX: usize = 32 * 1024;
 /// Characters of a problem-report code.
 pub const PROBLEM_CODE_CHARS_MAX: usize = 256;
+/// Payloads of one forward.
+pub const FORWARD_PAYLOADS_MAX: usize = 16;
+/// Mediators between us and a recipient. Each adds a third to the size of the envelope.
+pub const ROUTE_HOPS_MAX: usize = 8;
+/// Forwards to ourselves around one envelope, as mediators make them that wrap again.
+pub const REWRAPPINGS_MAX: usize = 4;

@@ -39,6 +39,9 @@ pub enum SealError {
     /// The message could not be read by its receiver.
     #[error("the message is not valid: {0}")]
     Message(#[from] MessageError),
+    /// What is to be forwarded is not an envelope.
+    #[error("what is to be forwarded is not an envelope")]
+    Payload,
     /// A recipient's key cannot be encrypted to.
     #[error("a recipient key cannot be encrypted to")]
     RecipientKey,

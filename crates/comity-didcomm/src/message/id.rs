@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use rand_core::CryptoRng;
 use thiserror::Error;
 
 use crate::limits::MESSAGE_ID_CHARS_MAX;
@@ -35,6 +36,15 @@ impl MessageId {
     /// When it is empty, too long, or has other characters.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         if is_id(text) { Ok(Self(text.into())) } else { Err(IdError) }
+    }
+
+    /// Creates an id of 128 random bits, which nobody guesses or repeats.
+    #[must_use]
+    pub fn random(rng: &mut dyn CryptoRng) -> Self {
+        let mut bytes = [0; 16];
+        rng.fill_bytes(&mut bytes);
+        // Not base64url: ids that differ only in case are equal.
+        Self(format!("{:032x}", u128::from_be_bytes(bytes)).into())
     }
 
     /// Returns the id as it was spelled.
