@@ -120,6 +120,7 @@ pub mod did;
 mod document;
 mod encoding;
 mod envelope;
+pub mod invitation;
 mod json;
 mod key;
 pub mod limits;

@@ -54,3 +54,9 @@ pub const FORWARD_PAYLOADS_MAX: usize = 16;
 pub const ROUTE_HOPS_MAX: usize = 8;
 /// Forwards to ourselves around one envelope, as mediators make them that wrap again.
 pub const REWRAPPINGS_MAX: usize = 4;
+/// Characters of an invitation's link. A QR code holds less than 3000; a link in a mail can be longer.
+pub const INVITATION_URL_CHARS_MAX: usize = 16 * 1024;
+/// Characters of an invitation's goal and goal code.
+pub const INVITATION_TEXT_CHARS_MAX: usize = 2048;
+/// Profiles that an invitation accepts.
+pub const INVITATION_ACCEPT_MAX: usize = 32;
