@@ -17,7 +17,6 @@ use aws_lc_rs::signature::{
     VerificationAlgorithm,
 };
 use curve25519_dalek::edwards::CompressedEdwardsY;
-use curve25519_dalek::montgomery::MontgomeryPoint;
 use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -179,7 +178,11 @@ impl PublicKey {
     pub fn from_raw(curve: Curve, raw: &[u8]) -> Result<Self, KeyError> {
         let bytes = || <[u8; 32]>::try_from(raw).map_err(|_| KeyError::Encoding);
         Ok(match curve {
-            Curve::Ed25519 => Self::Ed25519(bytes()?).checked()?,
+            Curve::Ed25519 => {
+                let raw = bytes()?;
+                CompressedEdwardsY(raw).decompress().ok_or(KeyError::Point)?;
+                Self::Ed25519(raw).checked()?
+            }
             Curve::X25519 => Self::X25519(bytes()?).checked()?,
             Curve::P256 => Self::P256(Point::read(curve, raw)?),
             Curve::P384 => Self::P384(Point::read(curve, raw)?),
@@ -280,23 +283,79 @@ impl PublicKey {
         Self::X25519(point.to_montgomery().0).checked().ok()
     }
 
-    /// Whether the bytes of an Edwards or Montgomery key are a safe point. The others were checked when they were read.
+    /// Whether the bytes of an Edwards or Montgomery key can be a safe point, as cheaply as can be said: whoever uses
+    /// the key still finds out whether it is on the curve. The other points were checked when they were read.
     pub(crate) fn checked(self) -> Result<Self, KeyError> {
-        let safe = match &self {
-            Self::Ed25519(raw) => {
-                CompressedEdwardsY(*raw).decompress().is_some_and(|point| !point.is_small_order())
-            }
-            // Eight times a point of small order is the neutral element, on the curve and on its twist alike.
-            Self::X25519(raw) => {
-                let eightfold =
-                    MontgomeryPoint(*raw).mul_bits_be([true, false, false, false].into_iter());
-                eightfold != MontgomeryPoint([0; 32])
-            }
-            Self::P256(_) | Self::P384(_) | Self::P521(_) | Self::Secp256k1(_) => true,
+        let small_order = match &self {
+            Self::Ed25519(raw) => is_one_of(raw, &SMALL_ORDER_Y),
+            Self::X25519(raw) => is_one_of(raw, &SMALL_ORDER_U),
+            Self::P256(_) | Self::P384(_) | Self::P521(_) | Self::Secp256k1(_) => false,
         };
-        if safe { Ok(self) } else { Err(KeyError::Point) }
+        if small_order { Err(KeyError::Point) } else { Ok(self) }
     }
 }
+
+/// Whether a coordinate, its top bit aside, is one of these.
+fn is_one_of(raw: &[u8; 32], list: &[[u8; 32]; 7]) -> bool {
+    let mut coordinate = *raw;
+    if let Some(last) = coordinate.last_mut() {
+        *last &= 0x7f;
+    }
+    list.contains(&coordinate)
+}
+
+/// The number of 2^255 - 19 plus or minus one, little-endian.
+const fn near_prime(low: u8) -> [u8; 32] {
+    let mut bytes = [0xff; 32];
+    bytes[0] = low;
+    bytes[31] = 0x7f;
+    bytes
+}
+
+const fn small(number: u8) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[0] = number;
+    bytes
+}
+
+/// Every u that a point of small order of curve25519 or of its twist has, in every spelling (RFC 7748, section 6.1). A
+/// test compares the list with the arithmetic.
+const SMALL_ORDER_U: [[u8; 32]; 7] = [
+    small(0),
+    small(1),
+    near_prime(0xec),
+    near_prime(0xed),
+    near_prime(0xee),
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4,
+        0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49,
+        0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef,
+        0x5b, 0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f,
+        0x11, 0x57,
+    ],
+];
+
+/// Every y that a point of small order of edwards25519 has, in every spelling.
+const SMALL_ORDER_Y: [[u8; 32]; 7] = [
+    small(0),
+    small(1),
+    near_prime(0xec),
+    near_prime(0xed),
+    near_prime(0xee),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+];
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,30 +6,46 @@ use super::*;
 
 /// Every encoding of a point of small order on curve25519 or its twist, with and without the ignored top bit.
 fn low_order_u() -> Vec<[u8; 32]> {
-    let mut order_8_a = [0; 32];
-    order_8_a
-        .copy_from_slice(&hex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"));
-    let mut order_8_b = [0; 32];
-    order_8_b
-        .copy_from_slice(&hex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"));
-    let one = {
-        let mut one = [0; 32];
-        one[0] = 1;
-        one
-    };
-    // p - 1, p, p + 1 where p = 2^255 - 19
-    let near_p = |low: u8| {
-        let mut bytes = [0xff; 32];
-        bytes[0] = low;
-        bytes[31] = 0x7f;
-        bytes
-    };
-    let plain = [[0; 32], one, order_8_a, order_8_b, near_p(0xec), near_p(0xed), near_p(0xee)];
-    let with_top_bit = plain.map(|mut bytes| {
+    let with_top_bit = SMALL_ORDER_U.map(|mut bytes| {
         bytes[31] |= 0x80;
         bytes
     });
-    plain.into_iter().chain(with_top_bit).collect()
+    SMALL_ORDER_U.into_iter().chain(with_top_bit).collect()
+}
+
+#[test]
+fn the_lists_of_small_order_are_those_of_the_arithmetic() {
+    use curve25519_dalek::constants::EIGHT_TORSION;
+    use curve25519_dalek::montgomery::MontgomeryPoint;
+    // Eight times a point of small order is the neutral element, on the curve and on its twist alike.
+    for u in low_order_u() {
+        let eightfold = MontgomeryPoint(u).mul_bits_be([true, false, false, false].into_iter());
+        assert_eq!(eightfold, MontgomeryPoint([0; 32]), "{u:02x?}");
+    }
+    for point in EIGHT_TORSION {
+        assert!(is_one_of(&point.compress().0, &SMALL_ORDER_Y));
+        assert!(is_one_of(&point.to_montgomery().0, &SMALL_ORDER_U));
+    }
+    // Of the Edwards list, all that are points are of small order.
+    for y in SMALL_ORDER_Y {
+        for sign in [0, 0x80] {
+            let mut y = y;
+            y[31] |= sign;
+            let point = CompressedEdwardsY(y).decompress();
+            assert!(point.is_none_or(|point| point.is_small_order()), "{y:02x?}");
+        }
+    }
+    // No other u near the ends of the range is.
+    for low in 2..=255 {
+        let eightfold =
+            MontgomeryPoint(small(low)).mul_bits_be([true, false, false, false].into_iter());
+        assert_ne!(eightfold, MontgomeryPoint([0; 32]));
+    }
+    for low in (0xef..=0xff).chain(0..=0xeb) {
+        let u = near_prime(low);
+        let eightfold = MontgomeryPoint(u).mul_bits_be([true, false, false, false].into_iter());
+        assert_eq!(eightfold == MontgomeryPoint([0; 32]), is_one_of(&u, &SMALL_ORDER_U), "{low}");
+    }
 }
 
 fn hex(text: &str) -> Vec<u8> {
@@ -65,7 +81,8 @@ fn ed25519_points_of_small_order_verify_nothing() {
     // Not a point at all.
     let mut none = [0; 32];
     none[0] = 2;
-    assert_eq!(PublicKey::Ed25519(none).checked(), Err(KeyError::Point));
+    assert_eq!(PublicKey::from_raw(Curve::Ed25519, &none), Err(KeyError::Point));
+    assert_eq!(PublicKey::Ed25519(none).verify(b"", &signature), Err(SignatureError));
 }
 
 #[test]
