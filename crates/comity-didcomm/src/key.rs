@@ -6,6 +6,7 @@
 //! dropped, and never reach `Debug`.
 
 mod agreement;
+mod cache;
 mod jwk;
 mod point;
 mod signing;
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 
 pub use self::agreement::AgreementKey;
 pub(crate) use self::agreement::Secret;
+pub use self::cache::AgreementCache;
 pub use self::point::Point;
 pub use self::signing::SigningKey;
 use crate::encoding;

@@ -136,7 +136,9 @@ pub use document::{DidDocument, DocumentError, Endpoint, Service, VerificationMe
 pub use envelope::jws::{VerifiedJws, sign, verify_jws};
 pub use envelope::{ContentEncryption, ENCRYPTED_TYPE, Layer, SIGNED_TYPE};
 pub use json::JsonError;
-pub use key::{AgreementKey, Curve, KeyError, Point, PublicKey, SignatureError, SigningKey};
+pub use key::{
+    AgreementCache, AgreementKey, Curve, KeyError, Point, PublicKey, SignatureError, SigningKey,
+};
 pub use message::{
     Attachment, AttachmentData, IdError, Message, MessageError, MessageId, MessageType, ProtocolId,
     ReceivedOrder, ReturnRoute, TypeError,

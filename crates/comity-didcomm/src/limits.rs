@@ -31,6 +31,8 @@ pub const SERVICES_MAX: usize = 32;
 pub const ENDPOINTS_MAX: usize = 32;
 /// Characters of an encoded public key (multibase or JWK member).
 pub const KEY_CHARS_MAX: usize = 256;
+/// Secrets in one cache of agreements.
+pub const AGREEMENTS_CACHED_MAX: usize = 65_536;
 /// Draws for a new private key, before the source of randomness counts as broken.
 pub const KEY_DRAWS_MAX: usize = 64;
 

@@ -7,9 +7,9 @@ mod parties;
 use std::sync::Arc;
 
 use comity_didcomm::{
-    Choice, ContentEncryption, Did, Endpoint, Input, Layer, Message, OpenError, OpenPolicy,
-    Opening, Output, Protection, SealError, SenderProof, anoncrypt, authcrypt, did, from_prior,
-    open, resolve_self_contained, seal, sign, verify_jws,
+    AgreementCache, Choice, ContentEncryption, Did, Endpoint, Input, Layer, Message, OpenError,
+    OpenPolicy, Opening, Output, Protection, SealError, SenderProof, anoncrypt, authcrypt, did,
+    from_prior, open, resolve_self_contained, seal, sign, verify_jws,
 };
 use parties::{NOW, World};
 
@@ -269,4 +269,36 @@ fn what_receivers_would_refuse_is_not_sealed() {
     assert_eq!(sealed(&large, aria(), &bruno), Err(SealError::TooLarge));
     let stranger = Did::parse("did:web:stranger.example").unwrap();
     assert_eq!(sealed(&message.with_from(stranger), aria(), &bruno), Err(SealError::From));
+}
+
+#[test]
+fn a_cache_of_agreements_changes_nothing_and_fills_only_with_proved_senders() {
+    let mut world = World::new();
+    let (sending, receiving) = (cache(), cache());
+    world.aria.agreement = world.aria.agreement.clone().with_cache(sending.clone());
+    world.bruno.agreement = world.bruno.agreement.clone().with_cache(receiving.clone());
+    let bruno = [world.bruno.recipient()];
+    // Mallory claims Aria's key id; what Bruno computes for it is not kept.
+    let (kid, key) = (world.aria.seal_kid.clone(), world.mallory.agreement.clone());
+    let forged = authcrypt(b"{}", &kid, &key, &bruno, &mut world.rng).unwrap();
+    assert_eq!(world.open(&forged).unwrap_err(), OpenError::Crypto);
+    assert!(receiving.is_empty());
+
+    let message = world.message();
+    for _ in 0..3 {
+        let sealed = seal(&message, world.aria.deniable(), &bruno, &mut world.rng).unwrap();
+        assert_eq!(world.open(&sealed.envelope).unwrap().message, message);
+        assert_eq!((sending.len(), receiving.len()), (1, 1));
+    }
+    // With the right secret at hand, a forgery is refused as before.
+    assert_eq!(world.open(&forged).unwrap_err(), OpenError::Crypto);
+    // Anonymous encryption has only an ephemeral agreement, which is never kept.
+    let anonymous = Protection::Anonymous { enc: ContentEncryption::A256Gcm };
+    let sealed = seal(&message, anonymous, &bruno, &mut world.rng).unwrap();
+    assert!(world.open(&sealed.envelope).is_ok());
+    assert_eq!((sending.len(), receiving.len()), (1, 1));
+}
+
+fn cache() -> Arc<AgreementCache> {
+    Arc::new(AgreementCache::new(8))
 }

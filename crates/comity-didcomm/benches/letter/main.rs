@@ -39,12 +39,17 @@ fn ratios(pair: &Pair) {
         seal(&message, protection, &pair.recipients, &mut pair.rng()).unwrap()
     };
     let (auth, anon) = (pack(deniable()), pack(accountable()));
+    let cached = pair.with_cache();
+    let with_cache =
+        || Protection::Deniable { kid: &cached.aria_agree_kid, key: &cached.aria_agree };
     let base = Base::new(Curve::X25519);
     let mut table = Table::default();
     table.limit("authcrypt open: primitives", || base.open(&auth, Agreements::Two));
     table.row("authcrypt open", 1.2, || pair.open(&auth.envelope));
+    table.row("authcrypt open, agreement cached", 0.75, || cached.open(&auth.envelope));
     table.limit("authcrypt pack: primitives", || base.pack(&auth, Agreements::Two));
     table.row("authcrypt pack", 1.4, || drop(pack(deniable())));
+    table.row("authcrypt pack, agreement cached", 0.75, || drop(pack(with_cache())));
     table.limit("anoncrypt(sign) open: primitives", || base.open(&anon, Agreements::One));
     table.row("anoncrypt(sign) open", 1.2, || pair.open(&anon.envelope));
     table.limit("anoncrypt(sign) pack: primitives", || base.pack(&anon, Agreements::One));

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use comity_didcomm::{
-    AgreementKey, Curve, Did, DidDocument, DidUrl, Message, OpenPolicy, PublicKey, SigningKey,
-    UnixTime, VerificationMethod, open,
+    AgreementCache, AgreementKey, Curve, Did, DidDocument, DidUrl, Message, OpenPolicy, PublicKey,
+    SigningKey, UnixTime, VerificationMethod, open,
 };
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
+#[derive(Clone)]
 pub(crate) struct Pair {
     pub(crate) aria_sign_kid: DidUrl,
     pub(crate) aria_sign: SigningKey,
@@ -16,7 +17,7 @@ pub(crate) struct Pair {
     pub(crate) aria_agree: AgreementKey,
     pub(crate) recipients: [(DidUrl, PublicKey); 1],
     aria: Arc<DidDocument>,
-    bruno: AgreementKey,
+    pub(crate) bruno: AgreementKey,
 }
 
 impl Pair {
@@ -49,6 +50,17 @@ impl Pair {
     #[expect(clippy::unused_self, reason = "reads as the pair's own")]
     pub(crate) fn rng(&self) -> rand::rngs::ThreadRng {
         rand::rng()
+    }
+
+    /// The same two, who remember what they agree on.
+    pub(crate) fn with_cache(&self) -> Self {
+        let remembers =
+            |key: &AgreementKey| key.clone().with_cache(Arc::new(AgreementCache::new(1024)));
+        Self {
+            aria_agree: remembers(&self.aria_agree),
+            bruno: remembers(&self.bruno),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn open(&self, envelope: &str) {

@@ -10,7 +10,7 @@ const BATCH: Duration = Duration::from_millis(4);
 /// Something whose cost is measured.
 pub(crate) struct Row<'a> {
     name: String,
-    /// Against the row before, which is then the sum of the primitives.
+    /// The ratio to the last row that has no target.
     target: Option<f64>,
     run: Box<dyn Fn() + 'a>,
 }
@@ -30,28 +30,29 @@ impl<'a> Table<'a> {
         self.0.push(row);
     }
 
-    /// Adds what the next row is compared with.
+    /// Adds what the next rows are compared with.
     pub(crate) fn limit<F: Fn() + 'a>(&mut self, name: &str, make: impl FnOnce() -> F) {
         self.push(Row::new(name, make()));
     }
 
-    /// Adds a row with the ratio that it should not exceed.
+    /// Adds a row with the ratio that it should have.
     pub(crate) fn row(&mut self, name: &str, target: f64, run: impl Fn() + 'a) {
         self.0.push(Row { target: Some(target), ..Row::new(name, run) });
     }
 
     pub(crate) fn run_and_print(self) {
         let best = measure(&self.0);
-        println!("{:<34} {:>8} {:>8} {:>8} {:>12}", "", "us", "ratio", "target", "allocations");
+        println!("{:<36} {:>8} {:>8} {:>8} {:>12}", "", "us", "ratio", "target", "allocations");
         let mut limit = f64::NAN;
         for (row, best) in self.0.iter().zip(best) {
-            let (ratio, target) = match row.target {
-                Some(target) => (format!("{:.2}", best / limit), format!("{target:.2}")),
-                None => (String::new(), String::new()),
+            let (ratio, target) = if let Some(target) = row.target {
+                (format!("{:.2}", best / limit), format!("{target:.2}"))
+            } else {
+                limit = best;
+                (String::new(), String::new())
             };
-            limit = best;
             let count = allocation_counter::measure(&row.run).count_total;
-            println!("{:<34} {best:>8.1} {ratio:>8} {target:>8} {count:>12}", row.name);
+            println!("{:<36} {best:>8.1} {ratio:>8} {target:>8} {count:>12}", row.name);
         }
     }
 }

@@ -124,12 +124,15 @@ impl Jwe {
             let recipient = self.recipients.get(*at)?;
             let secrets = Secrets::of_recipient(own, &self.epk, sender)?;
             let key = unwrap(self.enc, &kdf::derive(&secrets, &parties), &recipient.encrypted_key)?;
-            Some((recipient.kid.clone(), key))
+            Some((recipient.kid.clone(), key, own, secrets))
         });
-        let (kid, key) = unwrapped.ok_or(OpenError::Crypto)?;
+        let (kid, key, own, secrets) = unwrapped.ok_or(OpenError::Crypto)?;
         let plaintext = key
             .decrypt(&self.iv, self.protected.as_bytes(), &self.tag, self.ciphertext)
             .map_err(|_| OpenError::Crypto)?;
+        if let (Some(sender), Some(secret)) = (sender, &secrets.sender) {
+            own.remember(sender, secret);
+        }
         Ok((kid, plaintext))
     }
 }
@@ -261,6 +264,9 @@ pub(crate) fn seal(
     for (at, (kid, public)) in sorted.into_iter().enumerate() {
         let secrets =
             Secrets::of_sender(&ephemeral, static_key, public).ok_or(SealError::RecipientKey)?;
+        if let (Some(own), Some(secret)) = (static_key, &secrets.sender) {
+            own.remember(public, secret);
+        }
         let mut wrapped = [0; WRAPPED_KEY_BYTES_MAX];
         let wrapped = AesKek::new(&AES_256, &*kdf::derive(&secrets, &parties))
             .and_then(|kek| kek.wrap(content_key.as_bytes(), &mut wrapped))

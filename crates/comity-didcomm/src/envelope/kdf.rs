@@ -31,7 +31,7 @@ impl Secrets {
     ) -> Option<Self> {
         let sender = match sender {
             None => None,
-            Some(key) => Some(own.agree(key)?),
+            Some(key) => Some(own.agree_static(key)?),
         };
         Some(Self { ephemeral: own.agree(epk)?, sender })
     }
@@ -44,7 +44,7 @@ impl Secrets {
     ) -> Option<Self> {
         let sender = match sender {
             None => None,
-            Some(key) => Some(key.agree(recipient)?),
+            Some(key) => Some(key.agree_static(recipient)?),
         };
         Some(Self { ephemeral: ephemeral.agree(recipient)?, sender })
     }

@@ -8,11 +8,14 @@ use aws_lc_rs::agreement;
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{Curve, KeyError, PublicKey, draw, random};
+use super::{AgreementCache, Curve, KeyError, PublicKey, draw, random};
 
 /// Represents a private key that agrees on secrets. Cloning shares it; the last clone wipes it.
 #[derive(Clone)]
-pub struct AgreementKey(Arc<Agreement>);
+pub struct AgreementKey {
+    inner: Arc<Agreement>,
+    cache: Option<Arc<AgreementCache>>,
+}
 
 struct Agreement {
     private: Zeroizing<Vec<u8>>,
@@ -87,30 +90,51 @@ impl AgreementKey {
             }
             _ => PublicKey::from_raw(curve, public.as_ref()),
         }?;
-        Ok(Self(Arc::new(Agreement { private: Zeroizing::new(bytes.to_vec()), key, public })))
+        let private = Zeroizing::new(bytes.to_vec());
+        Ok(Self { inner: Arc::new(Agreement { private, key, public }), cache: None })
+    }
+
+    /// Returns the key with a cache attached, in which it remembers what it agreed on with other long-lived keys. Read
+    /// there what that gives away.
+    #[must_use]
+    pub fn with_cache(self, cache: Arc<AgreementCache>) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 
     /// Returns the bytes, to be kept in a key store.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        self.0.private.clone()
+        self.inner.private.clone()
     }
 
     /// Returns the public key.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        self.0.public
+        self.inner.public
+    }
+
+    /// Agrees with a long-lived key, which may be remembered.
+    pub(crate) fn agree_static(&self, public: &PublicKey) -> Option<Secret> {
+        let known = self.cache.as_ref().and_then(|cache| cache.get(&self.inner.public, public));
+        known.or_else(|| self.agree(public))
+    }
+
+    /// Remembers what was agreed on with a long-lived key, now that it has proved to be its holder's.
+    pub(crate) fn remember(&self, public: &PublicKey, secret: &Secret) {
+        if let Some(cache) = &self.cache {
+            cache.put(&self.inner.public, public, secret);
+        }
     }
 
     /// Agrees on a secret with the holder of a public key. `None` for a key of another curve, for one of
     /// small order, which would make the secret known to everybody (RFC 7748, section 6.1), and for a point
     /// that is not on the curve.
     pub(crate) fn agree(&self, public: &PublicKey) -> Option<Secret> {
-        if public.curve() != self.0.public.curve() {
+        if public.curve() != self.inner.public.curve() {
             return None;
         }
-        let peer = agreement::UnparsedPublicKey::new(self.0.key.algorithm(), public.as_bytes());
-        agreement::agree(&self.0.key, peer, (), |secret| {
+        let peer = agreement::UnparsedPublicKey::new(self.inner.key.algorithm(), public.as_bytes());
+        agreement::agree(&self.inner.key, peer, (), |secret| {
             // No early exit: the time must not tell anything about the secret.
             let any = secret.iter().fold(0, |any, byte| any | byte);
             Secret::new(secret).filter(|_| any != 0).ok_or(())
