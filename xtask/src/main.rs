@@ -28,6 +28,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+mod bench;
 mod cargo;
 mod generate;
 mod test;
@@ -37,6 +38,7 @@ mod totals;
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
+  bench     measure what a letter costs, against the primitives and the other Rust libraries
   tidy      check the rules about the shape of the tree
   test      run everything a change has to pass: tidy, fmt, clippy, tests, doc tests, docs, cargo-deny
   generate  rewrite the generated references (docs/errors.md, docs/openapi.json)
@@ -45,6 +47,7 @@ Usage: cargo xtask COMMAND
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["bench"] => root().and_then(|root| bench::run(&root)),
         ["tidy"] => root().and_then(|root| tidy::run(&root)),
         ["test"] => root().and_then(|root| test::run(&root)),
         ["generate"] => root().and_then(|root| generate::run(&root)),

@@ -1,0 +1,26 @@
+//! `cargo xtask bench`: what a letter costs, against the sum of the primitives and against the other Rust libraries.
+//!
+//! Prints tables and judges nothing. The comparison is a workspace of its own, `benches/peers`, so that what the other
+//! libraries bring along is built here only.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::{
+    Passed,
+    cargo::{cargo, show},
+};
+
+/// Runs both benchmarks, one after the other: each wants a processor to itself.
+pub(crate) fn run(root: &Path) -> Result<Passed> {
+    if !show(&mut cargo(root, &["bench", "--locked", "-p", "comity-didcomm"]))?.success() {
+        return Ok(Passed::No);
+    }
+    let manifest = "benches/peers/Cargo.toml";
+    // Not `--locked`: its lock file need not follow every change of ours.
+    let arguments = ["run", "--release", "--manifest-path", manifest];
+    let target = root.join("target/peers");
+    let status = show(cargo(root, &arguments).env("CARGO_TARGET_DIR", target))?;
+    Ok(if status.success() { Passed::Yes } else { Passed::No })
+}
