@@ -25,7 +25,31 @@ pub(crate) fn from_base64url_array<const N: usize>(text: &str) -> Option<[u8; N]
     if text.len() != (N * 8).div_ceil(6) {
         return None;
     }
-    from_base64url(text)?.try_into().ok()
+    from_base64url_short(text)?.as_ref().try_into().ok()
+}
+
+/// Decodes base64url of at most [`SHORT_BYTES_MAX`] bytes, without a place on the heap.
+pub(crate) fn from_base64url_short(text: &str) -> Option<Short> {
+    let mut bytes = [0; SHORT_BYTES_MAX];
+    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    Some(Short { bytes, length })
+}
+
+/// Bytes that fit into a [`Short`]: every key, tag, signature and initialisation vector, and the three bytes by which the
+/// decoder overestimates.
+pub(crate) const SHORT_BYTES_MAX: usize = 75;
+
+/// A few bytes in place.
+#[derive(Clone, Copy)]
+pub(crate) struct Short {
+    bytes: [u8; SHORT_BYTES_MAX],
+    length: usize,
+}
+
+impl AsRef<[u8]> for Short {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 /// Encodes as multibase base58btc, `z...`.
@@ -127,5 +151,12 @@ mod tests {
         }
         assert_eq!(from_base64url_array::<2>("AQI"), Some([1, 2]));
         assert_eq!(from_base64url_array::<3>("AQI"), None);
+        for length in 0..=72 {
+            let bytes: Vec<u8> = (0..length).collect();
+            let text = base64url(&bytes);
+            assert_eq!(from_base64url_short(&text).unwrap().as_ref(), bytes);
+            assert!(from_base64url_short(&format!("{text}=")).is_none());
+        }
+        assert!(from_base64url_short(&base64url([7; 76])).is_none());
     }
 }

@@ -270,7 +270,9 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let inner = self.enter()?;
-        let mut object = Object::default();
+        // The outermost object has a dozen members at most times; those inside it few.
+        let capacity = if self.depth == 0 { 12 } else { 0 };
+        let mut object = Object(Vec::with_capacity(capacity));
         while let Some(name) = map.next_key_seed(Name)? {
             object.0.push((name, map.next_value_seed(inner)?));
         }

@@ -10,6 +10,7 @@ mod opened;
 mod policy;
 mod rotation;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use self::error::OpenError;
@@ -22,7 +23,7 @@ use crate::document::DidDocument;
 use crate::envelope::Layer;
 use crate::envelope::jwe::Jwe;
 use crate::envelope::jws::Jws;
-use crate::json::{self, Object};
+use crate::json;
 use crate::key::{AgreementKey, PublicKey};
 use crate::limits::{ENVELOPE_BYTES_MAX, RECIPIENTS_MAX};
 use crate::message::Message;
@@ -97,7 +98,7 @@ enum State {
     /// Has keys of ours, waits for the document of the sealer.
     Authcrypted {
         jwe: Box<Jwe>,
-        own: Vec<(usize, AgreementKey)>,
+        own: Vec<(DidUrl, AgreementKey)>,
     },
     /// Waits for the document of the payload's `from`.
     Signed {
@@ -132,7 +133,6 @@ impl Opening {
     /// When the bytes are not an envelope, or one that is refused without looking inside.
     pub fn new(envelope: &[u8], policy: &OpenPolicy, now: UnixTime) -> Result<Self, OpenError> {
         let bytes_max = policy.envelope_bytes_max.min(ENVELOPE_BYTES_MAX);
-        let object = json::read_object(envelope, bytes_max)?;
         let mut opening = Self {
             policy: policy.clone(),
             now,
@@ -140,7 +140,7 @@ impl Opening {
             answer: None,
             found: Found::default(),
         };
-        opening.state = opening.enter(object, envelope)?;
+        opening.state = opening.enter(Cow::Borrowed(envelope), bytes_max)?;
         Ok(opening)
     }
 
@@ -189,7 +189,7 @@ impl Opening {
                     return Ok(Step::Ask(State::Encrypted(jwe), question));
                 };
                 // Unknown keys are skipped before any agreement is computed.
-                let own = own_keys(&jwe, &keys)?;
+                let own = own_keys(&jwe, keys)?;
                 if jwe.skid.is_some() {
                     return Ok(Step::Next(State::Authcrypted { jwe, own }));
                 }
@@ -258,7 +258,7 @@ impl Opening {
     fn decrypted(
         &mut self,
         jwe: Jwe,
-        own: &[(usize, AgreementKey)],
+        own: &[(DidUrl, AgreementKey)],
         sealer: Option<(DidUrl, PublicKey)>,
     ) -> Result<State, OpenError> {
         let (kid, content) = jwe.decrypt(own, sealer.as_ref().map(|(_, key)| key))?;
@@ -266,12 +266,12 @@ impl Opening {
         if sealer.is_some() {
             self.found.sealer = sealer;
         }
-        let object = json::read_object(&content, ENVELOPE_BYTES_MAX)?;
-        self.enter(object, &content)
+        self.enter(Cow::Owned(content), ENVELOPE_BYTES_MAX)
     }
 
     /// Looks at what stands inside the layers so far: another layer, or the plaintext.
-    fn enter(&mut self, object: Object<'_>, text: &[u8]) -> Result<State, OpenError> {
+    fn enter(&mut self, text: Cow<'_, [u8]>, bytes_max: usize) -> Result<State, OpenError> {
+        let object = json::read_object(&text, bytes_max)?;
         if object.contains("ciphertext") {
             let recipients_max = self.policy.recipients_max.min(RECIPIENTS_MAX);
             let jwe = Jwe::from_object(&object, recipients_max)?;
@@ -288,7 +288,7 @@ impl Opening {
             let message = Message::from_object(inner)?;
             self.check_signed(&message, &jws)?;
             self.check_addressing(&message)?;
-            let text = String::from_utf8(text.to_vec()).map_err(|_| OpenError::Malformed)?;
+            let text = String::from_utf8(text.into_owned()).map_err(|_| OpenError::Malformed)?;
             let plain = Box::new(Plain { message, text: payload });
             return Ok(State::Signed { jws: Box::new(jws), text, plain });
         }
@@ -300,7 +300,7 @@ impl Opening {
         let message = Message::from_object(object)?;
         let sender = self.check_sealed(&message)?;
         self.check_addressing(&message)?;
-        let plain = Box::new(Plain { message, text: text.to_vec() });
+        let plain = Box::new(Plain { message, text: text.into_owned() });
         Ok(State::Plain { plain, sender, signed: None })
     }
 
@@ -401,22 +401,17 @@ fn kids(jwe: &Jwe) -> Vec<DidUrl> {
     jwe.recipients.iter().map(|recipient| recipient.kid.clone()).collect()
 }
 
-/// Those of our keys that the envelope is for and that are on the curve of its ephemeral key.
+/// Keeps those of our keys that the envelope is for and that are on the curve of its ephemeral key.
 fn own_keys(
     jwe: &Jwe,
-    keys: &[(DidUrl, AgreementKey)],
-) -> Result<Vec<(usize, AgreementKey)>, OpenError> {
-    let mut error = OpenError::UnknownRecipient;
-    let mut own = Vec::with_capacity(keys.len().min(jwe.recipients.len()));
-    for (at, recipient) in jwe.recipients.iter().enumerate() {
-        let Some((_, key)) = keys.iter().find(|(kid, _)| *kid == recipient.kid) else { continue };
-        if key.public().curve() == jwe.curve() {
-            own.push((at, key.clone()));
-        } else {
-            error = OpenError::Key;
-        }
+    mut keys: Vec<(DidUrl, AgreementKey)>,
+) -> Result<Vec<(DidUrl, AgreementKey)>, OpenError> {
+    keys.retain(|(kid, _)| jwe.recipients.iter().any(|recipient| recipient.kid == *kid));
+    if keys.is_empty() {
+        return Err(OpenError::UnknownRecipient);
     }
-    if own.is_empty() { Err(error) } else { Ok(own) }
+    keys.retain(|(_, key)| key.public().curve() == jwe.curve());
+    if keys.is_empty() { Err(OpenError::Key) } else { Ok(keys) }
 }
 
 /// Opens an envelope for a caller that has all keys and documents at hand.

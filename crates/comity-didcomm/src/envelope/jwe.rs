@@ -11,7 +11,7 @@ use super::header::{self, ProtectedHeader};
 use super::kdf::{self, Parties, Secrets};
 use super::{ContentEncryption, ENCRYPTED_TYPE, KeyManagement};
 use crate::did::DidUrl;
-use crate::encoding;
+use crate::encoding::{self, Short};
 use crate::json::{Json, Object};
 use crate::key::{self, AgreementKey, Curve, PublicKey};
 use crate::limits::{ENVELOPE_BYTES_MAX, PROTECTED_CHARS_MAX};
@@ -30,15 +30,15 @@ pub(crate) struct Jwe {
     apv: [u8; 32],
     /// The protected header as it was sent, which is also the additional authenticated data.
     protected: String,
-    iv: Vec<u8>,
+    iv: Short,
     ciphertext: Vec<u8>,
-    tag: Vec<u8>,
+    tag: Short,
 }
 
 /// One recipient of an envelope.
 pub(crate) struct Recipient {
     pub(crate) kid: DidUrl,
-    encrypted_key: Vec<u8>,
+    encrypted_key: Short,
 }
 
 impl Jwe {
@@ -89,9 +89,13 @@ impl Jwe {
         if recipients_digest(recipients.iter().map(|recipient| &recipient.kid)) != Some(apv) {
             return Err(OpenError::Malformed);
         }
-        let decoded = |name: &str| {
-            member(name).and_then(|text| encoding::from_base64url(text).ok_or(OpenError::Malformed))
+        let short = |name: &str| {
+            member(name)
+                .and_then(|text| encoding::from_base64url_short(text).ok_or(OpenError::Malformed))
         };
+        let (iv, tag) = (short("iv")?, short("tag")?);
+        let ciphertext =
+            encoding::from_base64url(member("ciphertext")?).ok_or(OpenError::Malformed)?;
         Ok(Self {
             alg,
             recipients,
@@ -100,9 +104,9 @@ impl Jwe {
             epk,
             apu,
             apv,
-            iv: decoded("iv")?,
-            ciphertext: decoded("ciphertext")?,
-            tag: decoded("tag")?,
+            iv,
+            ciphertext,
+            tag,
             protected: protected.to_owned(),
         })
     }
@@ -116,19 +120,29 @@ impl Jwe {
     /// part was wrong.
     pub(crate) fn decrypt(
         self,
-        own: &[(usize, AgreementKey)],
+        own: &[(DidUrl, AgreementKey)],
         sender: Option<&PublicKey>,
     ) -> Result<(DidUrl, Vec<u8>), OpenError> {
-        let parties = Parties { alg: self.alg, apu: &self.apu, apv: &self.apv, tag: &self.tag };
-        let unwrapped = own.iter().find_map(|(at, own)| {
-            let recipient = self.recipients.get(*at)?;
+        let parties =
+            Parties { alg: self.alg, apu: &self.apu, apv: &self.apv, tag: self.tag.as_ref() };
+        let unwrapped = own.iter().find_map(|(kid, own)| {
+            let recipient = self.recipients.iter().find(|recipient| recipient.kid == *kid)?;
             let secrets = Secrets::of_recipient(own, &self.epk, sender)?;
-            let key = unwrap(self.enc, &kdf::derive(&secrets, &parties), &recipient.encrypted_key)?;
+            let key = unwrap(
+                self.enc,
+                &kdf::derive(&secrets, &parties),
+                recipient.encrypted_key.as_ref(),
+            )?;
             Some((recipient.kid.clone(), key, own, secrets))
         });
         let (kid, key, own, secrets) = unwrapped.ok_or(OpenError::Crypto)?;
         let plaintext = key
-            .decrypt(&self.iv, self.protected.as_bytes(), &self.tag, self.ciphertext)
+            .decrypt(
+                self.iv.as_ref(),
+                self.protected.as_bytes(),
+                self.tag.as_ref(),
+                self.ciphertext,
+            )
             .map_err(|_| OpenError::Crypto)?;
         if let (Some(sender), Some(secret)) = (sender, &secrets.sender) {
             own.remember(sender, secret);
@@ -172,10 +186,8 @@ fn recipient(json: &Json<'_>) -> Result<Recipient, OpenError> {
     }
     let kid = header::key_id(header.get_str("kid").ok_or(OpenError::Malformed)?)?;
     let encrypted_key = object.get_str("encrypted_key").ok_or(OpenError::Malformed)?;
-    if WRAPPED_KEY_BYTES_MAX * 2 < encrypted_key.len() {
-        return Err(OpenError::Malformed);
-    }
-    let encrypted_key = encoding::from_base64url(encrypted_key).ok_or(OpenError::Malformed)?;
+    let encrypted_key =
+        encoding::from_base64url_short(encrypted_key).ok_or(OpenError::Malformed)?;
     Ok(Recipient { kid, encrypted_key })
 }
 

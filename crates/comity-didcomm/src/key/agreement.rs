@@ -135,9 +135,11 @@ impl AgreementKey {
         }
         let peer = agreement::UnparsedPublicKey::new(self.inner.key.algorithm(), public.as_bytes());
         agreement::agree(&self.inner.key, peer, (), |secret| {
-            // No early exit: the time must not tell anything about the secret.
+            // No early exit: the time must not tell anything about the secret. On the other curves a coordinate of
+            // zero is one like any other.
             let any = secret.iter().fold(0, |any, byte| any | byte);
-            Secret::new(secret).filter(|_| any != 0).ok_or(())
+            let is_secret = any != 0 || public.curve() != Curve::X25519;
+            Secret::new(secret).filter(|_| is_secret).ok_or(())
         })
         .ok()
     }

@@ -125,19 +125,21 @@ fn read_public<'a>(member: impl Fn(&str) -> Option<&'a str>) -> Result<PublicKey
     let decoded = |name: &str| {
         member(name)
             .filter(|text| text.len() <= KEY_CHARS_MAX)
-            .and_then(encoding::from_base64url)
+            .and_then(encoding::from_base64url_short)
             .ok_or(KeyError::Encoding)
     };
     let x = decoded("x")?;
+    let x = x.as_ref();
     if has_one_coordinate {
-        return PublicKey::from_raw(curve, &x);
+        return PublicKey::from_raw(curve, x);
     }
     let y = decoded("y")?;
+    let y = y.as_ref();
     match curve {
-        Curve::P256 => Point::from_coordinates(curve, &x, &y).map(PublicKey::P256),
-        Curve::P384 => Point::from_coordinates(curve, &x, &y).map(PublicKey::P384),
-        Curve::P521 => Point::from_coordinates(curve, &x, &y).map(PublicKey::P521),
-        Curve::Secp256k1 => Point::from_coordinates(curve, &x, &y).map(PublicKey::Secp256k1),
+        Curve::P256 => Point::from_coordinates(curve, x, y).map(PublicKey::P256),
+        Curve::P384 => Point::from_coordinates(curve, x, y).map(PublicKey::P384),
+        Curve::P521 => Point::from_coordinates(curve, x, y).map(PublicKey::P521),
+        Curve::Secp256k1 => Point::from_coordinates(curve, x, y).map(PublicKey::Secp256k1),
         Curve::Ed25519 | Curve::X25519 => Err(KeyError::Unsupported),
     }
 }

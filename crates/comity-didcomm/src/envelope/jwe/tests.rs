@@ -35,8 +35,7 @@ impl Vectors {
         let own: Vec<_> = jwe
             .recipients
             .iter()
-            .enumerate()
-            .filter_map(|(at, recipient)| Some((at, secret(&recipient.kid)?)))
+            .filter_map(|recipient| Some((recipient.kid.clone(), secret(&recipient.kid)?)))
             .collect();
         let layer = jwe.alg.layer();
         let key = jwe.skid.as_ref().map(|skid| *sender.agreement_key(skid).unwrap());
