@@ -215,7 +215,7 @@ fn routing_keys_that_carry_their_document_need_none() {
     let key = crate::key::SigningKey::from_seed([9; 32].into());
     let did = format!("did:key:{}", key.public().to_multibase());
     let route = route(&bruno, &endpoint("https://m.example", &[&did]), &[]).unwrap();
-    assert_eq!(route.hops[0].keys[0].1, key.to_agreement().public());
+    assert_eq!(route.hops[0].keys[0].1, key.to_agreement().unwrap().public());
 }
 
 fn rewrap(bruno: &Party, next: &Next, envelope: &str, rng: &mut StdRng) -> String {
