@@ -44,8 +44,12 @@ pub enum DidError {
 /// assert!(Did::parse("did:web:org-b.example#key-1").is_err(), "that is a DID URL");
 /// # Ok::<(), comity_didcomm::DidError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Did(Arc<str>);
+#[derive(Clone)]
+pub struct Did {
+    /// The DID, and behind it the rest of the DID URL that it was read with, which shares the text.
+    text: Arc<str>,
+    length: usize,
+}
 
 impl Did {
     /// Reads a DID.
@@ -53,6 +57,11 @@ impl Did {
     /// # Errors
     /// When the text is not one, or is too long.
     pub fn parse(text: &str) -> Result<Self, DidError> {
+        Self::check(text)?;
+        Ok(Self { text: text.into(), length: text.len() })
+    }
+
+    fn check(text: &str) -> Result<(), DidError> {
         if DID_BYTES_MAX < text.len() {
             return Err(DidError::TooLong);
         }
@@ -65,32 +74,32 @@ impl Did {
             && is_spelled(id, |byte| {
                 byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':')
             });
-        if method_ok && id_ok { Ok(Self(text.into())) } else { Err(DidError::Syntax) }
+        if method_ok && id_ok { Ok(()) } else { Err(DidError::Syntax) }
     }
 
     /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.text.get(..self.length).unwrap_or_default()
     }
 
     /// Returns the name of the method, such as `web`.
     #[must_use]
     pub fn method(&self) -> &str {
-        self.0.split(':').nth(1).unwrap_or_default()
+        self.as_str().split(':').nth(1).unwrap_or_default()
     }
 
     /// Returns the part after the method.
     #[must_use]
     pub fn method_specific_id(&self) -> &str {
-        self.0.splitn(3, ':').nth(2).unwrap_or_default()
+        self.as_str().splitn(3, ':').nth(2).unwrap_or_default()
     }
 
     /// Returns the DID URL with this fragment. Characters that a fragment cannot have are percent-encoded.
     #[must_use]
     pub fn url(&self, fragment: &str) -> DidUrl {
-        let mut text = String::with_capacity(self.0.len() + 1 + fragment.len());
-        text.push_str(&self.0);
+        let mut text = String::with_capacity(self.length + 1 + fragment.len());
+        text.push_str(self.as_str());
         text.push('#');
         for byte in fragment.bytes() {
             if is_suffix_byte(byte) || byte == b'%' {
@@ -110,22 +119,47 @@ impl Did {
             return true;
         }
         // The cheap look first: the hash is computed only for texts that could match.
-        let (long, short) =
-            if other.0.len() < self.0.len() { (self, other) } else { (other, self) };
-        long.0.starts_with(short.as_str())
+        let (long, short) = if other.length < self.length { (self, other) } else { (other, self) };
+        long.as_str().starts_with(short.as_str())
             && peer::long_to_short(long).is_some_and(|known| known == *short)
+    }
+}
+
+impl PartialEq for Did {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Did {}
+
+impl PartialOrd for Did {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Did {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Did {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
 impl fmt::Display for Did {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Did {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -139,7 +173,7 @@ impl FromStr for Did {
 
 impl AsRef<str> for Did {
     fn as_ref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
@@ -161,21 +195,21 @@ impl DidUrl {
     pub fn parse(text: &str) -> Result<Self, DidError> {
         let end = text.find(['/', '?', '#']).unwrap_or(text.len());
         let (did, suffix) = text.split_at(end);
-        let did = Did::parse(did)?;
-        if suffix.is_empty() {
-            return Ok(Self { text: did.0.clone(), did });
-        }
+        Did::check(did)?;
         if DID_URL_SUFFIX_BYTES_MAX < suffix.len() {
             return Err(DidError::TooLong);
+        }
+        let new = || {
+            let text: Arc<str> = text.into();
+            Self { did: Did { text: Arc::clone(&text), length: end }, text }
+        };
+        if suffix.is_empty() {
+            return Ok(new());
         }
         let (before, fragment) = suffix.split_once('#').unwrap_or((suffix, "-"));
         let before_ok = is_spelled(before, is_suffix_byte);
         let fragment_ok = !fragment.is_empty() && is_spelled(fragment, is_suffix_byte);
-        if before_ok && fragment_ok {
-            Ok(Self { text: text.into(), did })
-        } else {
-            Err(DidError::Syntax)
-        }
+        if before_ok && fragment_ok { Ok(new()) } else { Err(DidError::Syntax) }
     }
 
     /// Returns the DID it begins with.
@@ -198,13 +232,13 @@ impl DidUrl {
 
     /// Whether it is nothing but a DID and a fragment, as a key id is.
     pub(crate) fn is_key_id(&self) -> bool {
-        self.text.as_bytes().get(self.did.0.len()) == Some(&b'#')
+        self.text.as_bytes().get(self.did.length) == Some(&b'#')
     }
 
     /// Whether both name the same thing: equal, or equal but for the two forms of one did:peer:4.
     pub(crate) fn same_resource(&self, other: &Self) -> bool {
         self == other
-            || (self.text.get(self.did.0.len()..) == other.text.get(other.did.0.len()..)
+            || (self.text.get(self.did.length..) == other.text.get(other.did.length..)
                 && self.did.same_subject(&other.did))
     }
 }
@@ -237,7 +271,8 @@ impl Hash for DidUrl {
 
 impl From<Did> for DidUrl {
     fn from(did: Did) -> Self {
-        Self { text: did.0.clone(), did }
+        let is_whole = did.length == did.text.len();
+        Self { text: if is_whole { Arc::clone(&did.text) } else { did.as_str().into() }, did }
     }
 }
 
@@ -370,6 +405,12 @@ mod tests {
         let key = DidUrl::parse("did:web:a.example#key-1").unwrap();
         assert!(key.is_key_id());
         assert_eq!(key, key.did().url("key-1"));
+        // The DID of a DID URL shares its text, and is equal to one that was read alone.
+        let alone = Did::parse("did:web:a.example").unwrap();
+        assert_eq!(key.did(), &alone);
+        assert_eq!(DidUrl::from(key.did().clone()), bare);
+        let both: std::collections::HashSet<Did> = [alone, key.did().clone()].into();
+        assert_eq!(both.len(), 1);
         for bad in
             ["#a", "did:web:a#", "did:web:a#b#c", "did:web:a#\"", "did:web:a# ", "did:web:a?\\"]
         {

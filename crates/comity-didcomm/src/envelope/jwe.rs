@@ -196,20 +196,28 @@ fn required<'h>(header: &'h ProtectedHeader<'_>, name: &str) -> Result<&'h str, 
 }
 
 /// Computes `apv`: SHA-256 over the sorted key ids, joined by dots. `None` without recipients or with one twice.
-fn recipients_digest<'k>(kids: impl Iterator<Item = &'k DidUrl>) -> Option<[u8; 32]> {
-    let mut kids: Vec<&DidUrl> = kids.collect();
-    kids.sort_unstable();
-    if kids.is_empty() || kids.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
-        return None;
+fn recipients_digest<'k>(kids: impl Iterator<Item = &'k DidUrl> + Clone) -> Option<[u8; 32]> {
+    // Most senders list them sorted already.
+    if kids.clone().zip(kids.clone().skip(1)).all(|(one, next)| one < next) {
+        return joined_digest(kids);
     }
+    let mut sorted: Vec<&DidUrl> = kids.collect();
+    sorted.sort_unstable();
+    let twice = sorted.windows(2).any(|pair| matches!(pair, [one, other] if one == other));
+    if twice { None } else { joined_digest(sorted.into_iter()) }
+}
+
+fn joined_digest<'k>(kids: impl Iterator<Item = &'k DidUrl>) -> Option<[u8; 32]> {
     let mut hash = digest::Context::new(&digest::SHA256);
-    for (at, kid) in kids.iter().enumerate() {
-        if 0 < at {
+    let mut count = 0_usize;
+    for kid in kids {
+        if 0 < count {
             hash.update(b".");
         }
         hash.update(kid.as_str().as_bytes());
+        count += 1;
     }
-    hash.finish().as_ref().try_into().ok()
+    if count == 0 { None } else { hash.finish().as_ref().try_into().ok() }
 }
 
 fn unwrap(enc: ContentEncryption, kek: &[u8; 32], wrapped: &[u8]) -> Option<ContentKey> {

@@ -1,6 +1,8 @@
 //! Reads plaintext messages. What decides about identity, time or content must have the prescribed form; an advisory
 //! header that has not is kept in `extra` and ignored, because unknown things must not fail a message.
 
+use std::borrow::Cow;
+
 use serde_json::Map;
 
 use super::{Attachment, Message, MessageError, MessageId, MessageType, id};
@@ -43,7 +45,7 @@ impl Message {
         };
         message.attachments = list(object, "attachments", ATTACHMENTS_MAX, from_json)?;
         message.attachments.iter().try_for_each(Attachment::check)?;
-        message.from_prior = text(object, "from_prior")?;
+        message.from_prior = text(object, "from_prior")?.map(Cow::into_owned);
         if message.from_prior.as_ref().is_some_and(|jwt| FROM_PRIOR_CHARS_MAX < jwt.len()) {
             return Err(MessageError::Header("from_prior"));
         }
@@ -89,12 +91,20 @@ fn check_typ(object: &mut Object<'_>) -> Result<(), MessageError> {
     }
 }
 
-fn text(object: &mut Object<'_>, name: &'static str) -> Result<Option<String>, MessageError> {
-    object.take(name).map(|json| json.into_string().ok_or(MessageError::Header(name))).transpose()
+/// Takes a member that must be text if it is there. Borrowed: most are copied into a type of their own.
+fn text<'a>(
+    object: &mut Object<'a>,
+    name: &'static str,
+) -> Result<Option<Cow<'a, str>>, MessageError> {
+    match object.take(name) {
+        None => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text)),
+        Some(_) => Err(MessageError::Header(name)),
+    }
 }
 
 fn thread_id(object: &mut Object<'_>, name: &'static str) -> Result<Option<String>, MessageError> {
-    let text = text(object, name)?;
+    let text = text(object, name)?.map(Cow::into_owned);
     if text.as_deref().is_none_or(id::is_id) { Ok(text) } else { Err(MessageError::Header(name)) }
 }
 
