@@ -129,6 +129,8 @@ mod open;
 pub mod problem;
 pub mod routing;
 mod seal;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use did::{Did, DidError, DidUrl, resolve_self_contained};

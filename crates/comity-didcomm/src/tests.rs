@@ -1,0 +1,3 @@
+//! Tests of the whole crate that need its inside. Only compiled for tests.
+
+mod wycheproof;
