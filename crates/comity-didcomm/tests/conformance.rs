@@ -52,7 +52,26 @@ fn the_conformance_corpus_is_current() {
 
 #[test]
 fn every_honest_envelope_opens_with_its_meaning() {
-    let library = library();
+    all_honest_open(&library());
+}
+
+#[test]
+fn every_wrong_envelope_is_refused_with_its_code() {
+    all_wrong_are_refused(&library());
+}
+
+/// What two keys agreed on says nothing about the next message between them.
+#[test]
+fn remembered_agreements_change_nothing() {
+    let library = library().with_cache();
+    all_wrong_are_refused(&library);
+    for _ in 0..2 {
+        all_honest_open(&library);
+        all_wrong_are_refused(&library);
+    }
+}
+
+fn all_honest_open(library: &Library) {
     let mut faults = Vec::new();
     let accepted = entries("must-accept.json");
     for entry in &accepted {
@@ -88,9 +107,7 @@ fn every_honest_envelope_opens_with_its_meaning() {
     assert!(200 <= accepted.len());
 }
 
-#[test]
-fn every_wrong_envelope_is_refused_with_its_code() {
-    let library = library();
+fn all_wrong_are_refused(library: &Library) {
     let refused = entries("must-refuse.json");
     let mut faults = Vec::new();
     for entry in &refused {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use comity_didcomm::{
-    AgreementKey, Did, DidDocument, DidUrl, Layer, OpenError, OpenPolicy, Opened, SenderProof,
-    UnixTime, open,
+    AgreementCache, AgreementKey, Did, DidDocument, DidUrl, Layer, OpenError, OpenPolicy, Opened,
+    SenderProof, UnixTime, open,
 };
 use serde_json::Value;
 
@@ -45,6 +45,14 @@ impl Library {
             }
         }
         library
+    }
+
+    /// The same library with one cache of agreements for all its keys.
+    pub(crate) fn with_cache(mut self) -> Self {
+        let cache = Arc::new(AgreementCache::new(1024));
+        let cached = |(kid, key): (DidUrl, AgreementKey)| (kid, key.with_cache(Arc::clone(&cache)));
+        self.keys = self.keys.into_iter().map(cached).collect();
+        self
     }
 
     /// Opens with the keys of these parties.
