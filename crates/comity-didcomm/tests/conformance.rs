@@ -1,5 +1,6 @@
 //! The published corpus of `docs/conformance/`: that it is what the forging kit makes, that every envelope in
 //! `must-accept.json` opens with the meaning it lists, and that every one in `must-refuse.json` is refused with its code.
+//! Also the other direction, with the kit's reader.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -14,10 +15,17 @@ mod forge;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_didcomm::SenderProof;
+use comity_didcomm::{
+    AgreementKey, ContentEncryption, DidUrl, Message, Protection, PublicKey, SenderProof,
+    SigningKey, seal,
+};
+use forge::curve::{AGREEMENT, SIGNING};
 use forge::files::{self, entries};
 use forge::library::{Library, Meaning};
-use forge::world::World;
+use forge::naive;
+use forge::world::{ALICE, BOB, World, agreement_name, signing_name};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 fn library() -> Library {
@@ -215,4 +223,44 @@ fn every_group_about_keys_and_names_is_there_on_every_curve() {
             assert!(4 <= refused.iter().filter(here).count(), "{name} on {curve}");
         }
     }
+}
+
+/// The other direction: what the library writes, the independent reader opens, on every curve and with every algorithm.
+#[test]
+fn what_the_library_seals_the_independent_reader_opens() {
+    let world = World::new();
+    let mut rng = StdRng::seed_from_u64(1);
+    let message = |id: &str| {
+        Message::new(id.parse().unwrap(), "https://didcomm.org/empty/1.0/empty".parse().unwrap())
+            .with_from(ALICE.parse().unwrap())
+            .with_to([BOB.parse().unwrap()])
+    };
+    let mut opened = 0;
+    for curve in AGREEMENT {
+        let name = agreement_name(curve);
+        let public = world.key(&format!("{BOB}#{name}")).jwk();
+        let public = PublicKey::from_jwk(public.as_object().unwrap()).unwrap();
+        let recipients = [(format!("{BOB}#{name}").parse().unwrap(), public)];
+        let mut check = |protection: Protection<'_>| {
+            let message = message("m-1");
+            let sealed = seal(&message, protection, &recipients, &mut rng).unwrap();
+            let found = naive::open(&world, &[BOB], &sealed.envelope);
+            assert_eq!(found, Some(message.to_json()), "{} {protection:?}", curve.crv());
+            opened += 1;
+        };
+        let kid: DidUrl = format!("{ALICE}#{name}").parse().unwrap();
+        let key = AgreementKey::from_jwk(&world.key(kid.as_str()).private_jwk("")).unwrap();
+        check(Protection::Deniable { kid: &kid, key: &key });
+        for enc in
+            [ContentEncryption::A256CbcHs512, ContentEncryption::A256Gcm, ContentEncryption::XC20P]
+        {
+            check(Protection::Anonymous { enc });
+            for signing in SIGNING {
+                let kid: DidUrl = format!("{ALICE}#{}", signing_name(signing)).parse().unwrap();
+                let key = SigningKey::from_jwk(&world.key(kid.as_str()).private_jwk("")).unwrap();
+                check(Protection::Accountable { kid: &kid, key: &key, enc });
+            }
+        }
+    }
+    assert_eq!(opened, 4 * (1 + 3 * 4));
 }
