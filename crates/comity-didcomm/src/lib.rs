@@ -85,6 +85,23 @@
 //! | | a DID that only a signature's header names is not resolved | making us fetch what the sender chooses |
 //! | | one answer for every failure to decrypt or verify | oracles |
 //! | | `expires_time` has not passed, `created_time` is not far ahead | stale or pre-made messages |
+//!
+//! # What it costs
+//!
+//! Best CPU time in microseconds of `cargo bench -p comity-didcomm` (x86-64, 1 KiB body, one recipient key, authcrypt);
+//! the sum of the bare primitives on X25519 is 56 to open and 63 to pack. Agreements are nearly all of it, so a sender
+//! takes the cheapest curve that both sides have ([`DidDocument::choose_recipients`]), and regular peers profit from an
+//! [`AgreementCache`].
+//!
+//! | | X25519 | X25519, cached | P-256 | P-384 | P-521 |
+//! |---|---|---|---|---|---|
+//! | open | 62 | 37 | 103 | 293 | 479 |
+//! | pack | 69 | 44 | 120 | 387 | 631 |
+//!
+//! | | `EdDSA` | `ES256` | `ES256K` |
+//! |---|---|---|---|
+//! | sign 2 KiB | 15 | 16 | 228 |
+//! | verify | 39 | 52 | 221 |
 
 #![cfg_attr(
     test,
