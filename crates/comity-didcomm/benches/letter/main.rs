@@ -15,7 +15,7 @@ mod party;
 mod primitives;
 mod timing;
 
-use comity_didcomm::{ContentEncryption, Curve, Protection, Sealed, seal};
+use comity_didcomm::{ContentEncryption, Curve, Protection, PublicKey, Sealed, seal};
 use primitives as p;
 use timing::{Row, Table};
 
@@ -71,6 +71,10 @@ fn curves() {
             seal(&message, deniable, &pair.recipients, &mut pair.rng()).unwrap()
         };
         let sealed = pack();
+        let multikey = pair.recipients[0].1.to_multibase();
+        table.push(Row::new(format!("read a Multikey, {}", curve.name()), move || {
+            PublicKey::from_multibase(&multikey).unwrap();
+        }));
         table.push(Row::new(format!("authcrypt open, {}", curve.name()), move || {
             pair.open(&sealed.envelope);
         }));
