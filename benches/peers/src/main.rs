@@ -1,9 +1,11 @@
-//! Opening and packing with comity-didcomm and with the other Rust libraries, measured in turns in one run:
-//! `cargo xtask bench`. Each opens what itself has packed, with keys and documents at hand.
+//! Opening and packing with comity-didcomm and with the other Rust libraries, measured in turns in
+//! one run: `cargo xtask bench`. Each opens what itself has packed, with keys and documents at
+//! hand.
 //!
-//! The ratio is the other library's time over ours. Not a judgement of what they check: ours makes every check of the
-//! specification, they leave several to their callers. "Cached" is with what the two long-lived keys agree on remembered
-//! (`AgreementCache`), as for a regular peer; the others have nothing like it.
+//! The ratio is the other library's time over ours. Not a judgement of what they check: ours makes
+//! every check of the specification, they leave several to their callers. "Cached" is with what the
+//! two long-lived keys agree on remembered (`AgreementCache`), as for a regular peer; the others
+//! have nothing like it.
 
 #[path = "../../../crates/comity-didcomm/benches/letter/party.rs"]
 mod party;

@@ -1,7 +1,9 @@
-//! [`DidDocument`] (W3C DID Core 1.0, section 5): a party's keys and services, as far as DIDComm uses them.
+//! [`DidDocument`] (W3C DID Core 1.0, section 5): a party's keys and services, as far as DIDComm
+//! uses them.
 //!
-//! Reads the forms of key in use (Multikey, JsonWebKey2020, the suites of Ed25519, X25519, P-256 and secp256k1), writes
-//! Multikey. Not a JSON-LD processor: contexts are neither fetched nor interpreted.
+//! Reads the forms of key in use (Multikey, JsonWebKey2020, the suites of Ed25519, X25519, P-256
+//! and secp256k1), writes Multikey. Not a JSON-LD processor: contexts are neither fetched nor
+//! interpreted.
 
 mod parse;
 mod service;
@@ -35,8 +37,8 @@ pub enum DocumentError {
 
 /// Describes a DID's keys and services.
 ///
-/// All ids are absolute, whatever the text had; methods that were embedded in a relationship stand in
-/// `verification_method`, and the relationship refers to them.
+/// All ids are absolute, whatever the text had; methods that were embedded in a relationship stand
+/// in `verification_method`, and the relationship refers to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DidDocument {
     /// The DID that the document is about.
@@ -146,8 +148,9 @@ impl DidDocument {
         self.usable(&self.key_agreement, PublicKey::is_agreement)
     }
 
-    /// Returns the keys on one curve to encrypt to, in the document's order: the recipients of one envelope, which must
-    /// share the curve of its ephemeral key (DIDComm v2.1, "Encryption": as many of a recipient's keys as practical).
+    /// Returns the keys on one curve to encrypt to, in the document's order: the recipients of one
+    /// envelope, which must share the curve of its ephemeral key (DIDComm v2.1, "Encryption": as
+    /// many of a recipient's keys as practical).
     #[must_use]
     pub fn recipients_on(&self, curve: Curve) -> Vec<(DidUrl, PublicKey)> {
         self.agreement_keys()
@@ -157,9 +160,10 @@ impl DidDocument {
             .collect()
     }
 
-    /// Chooses the recipients of one envelope: the keys on the cheapest curve that the subject offers and `usable` lists.
-    /// For anoncrypt every curve is usable ([`Curve::AGREEMENT`]), for authcrypt those on which the sender has a key of
-    /// its own document. Empty when there is none in common.
+    /// Chooses the recipients of one envelope: the keys on the cheapest curve that the subject
+    /// offers and `usable` lists. For anoncrypt every curve is usable ([`Curve::AGREEMENT`]), for
+    /// authcrypt those on which the sender has a key of its own document. Empty when there is none
+    /// in common.
     ///
     /// ```
     /// # use comity_didcomm::{Curve, Did, did};
@@ -191,7 +195,8 @@ impl DidDocument {
         self.agreement_keys().find(|(id, _)| id.same_resource(kid)).map(|(_, key)| key)
     }
 
-    /// Returns the endpoints of all `DIDCommMessaging` services, in the document's order, which is that of preference.
+    /// Returns the endpoints of all `DIDCommMessaging` services, in the document's order, which is
+    /// that of preference.
     #[must_use]
     pub fn didcomm_endpoints(&self) -> Vec<Endpoint> {
         service::endpoints(&self.service)
@@ -221,8 +226,8 @@ impl DidDocument {
         Value::Object(object)
     }
 
-    /// A key counts only if the subject, or a controller that the document names, holds it: a document cannot lend
-    /// somebody else's key.
+    /// A key counts only if the subject, or a controller that the document names, holds it: a
+    /// document cannot lend somebody else's key.
     fn usable<'a>(
         &'a self,
         relationship: &'a [DidUrl],

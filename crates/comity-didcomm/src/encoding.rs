@@ -1,5 +1,5 @@
-//! The three text encodings that DIDs and JOSE use, in their strict forms: base64url without padding, base58btc, and
-//! multibase with a multicodec prefix. Not a general multiformats library.
+//! The three text encodings that DIDs and JOSE use, in their strict forms: base64url without
+//! padding, base58btc, and multibase with a multicodec prefix. Not a general multiformats library.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -35,8 +35,8 @@ pub(crate) fn from_base64url_short(text: &str) -> Option<Short> {
     Some(Short { bytes, length })
 }
 
-/// Bytes that fit into a [`Short`]: every key, tag, signature and initialisation vector, and the three bytes by which the
-/// decoder overestimates.
+/// Bytes that fit into a [`Short`]: every key, tag, signature and initialisation vector, and the
+/// three bytes by which the decoder overestimates.
 pub(crate) const SHORT_BYTES_MAX: usize = 75;
 
 /// A few bytes in place.
@@ -67,8 +67,8 @@ pub(crate) fn from_multibase(text: &str) -> Option<Vec<u8>> {
 
 /// Decodes base58btc.
 ///
-/// Ten digits at a time into 64-bit limbs, a fiftieth of the work of one digit at a time into bytes: a did:peer:4 is a
-/// thousand digits long, and strangers choose when we read one.
+/// Ten digits at a time into 64-bit limbs, a fiftieth of the work of one digit at a time into
+/// bytes: a did:peer:4 is a thousand digits long, and strangers choose when we read one.
 pub(crate) fn from_base58(text: &str) -> Option<Vec<u8>> {
     let zeros = text.bytes().take_while(|byte| *byte == b'1').count();
     let mut limbs: Vec<u64> = Vec::with_capacity(text.len() / 10 + 1);

@@ -1,4 +1,5 @@
-//! The closed table of algorithms and layers (DIDComm v2.1, sections "Encryption", "Signing" and "Combinations").
+//! The closed table of algorithms and layers (DIDComm v2.1, sections "Encryption", "Signing" and
+//! "Combinations").
 //!
 //! What has no row here does not parse: there is no negotiation and no default.
 
@@ -34,14 +35,16 @@ impl Layer {
 
     /// Whether the specification's table allows these layers around a plaintext, outermost first.
     ///
-    /// Every beginning of an allowed list is allowed too, so a reader can ask after each layer that it finds.
+    /// Every beginning of an allowed list is allowed too, so a reader can ask after each layer that
+    /// it finds.
     #[must_use]
     pub const fn are_legal(layers: &[Self]) -> bool {
         use Layer::{Anoncrypt, Authcrypt, Signed};
         matches!(
             layers,
             [] | [_] | [Anoncrypt, Signed | Authcrypt]
-                // The specification says SHOULD NOT send, MAY accept; then the signer must be the sealer.
+                // The specification says SHOULD NOT send, MAY accept; then the signer must be the
+                // sealer.
                 | [Authcrypt, Signed]
         )
     }
@@ -120,8 +123,9 @@ impl KeyManagement {
         }
     }
 
-    /// Whether the pair may be used: without a content encryption that commits to its key, a recipient of authcrypt
-    /// could forge messages to the other recipients (ECDH-1PU draft 04, section 2.1).
+    /// Whether the pair may be used: without a content encryption that commits to its key, a
+    /// recipient of authcrypt could forge messages to the other recipients (ECDH-1PU draft 04,
+    /// section 2.1).
     pub(crate) fn allows(self, enc: ContentEncryption) -> bool {
         self == Self::EcdhEsA256Kw || enc == ContentEncryption::A256CbcHs512
     }

@@ -1,15 +1,16 @@
-//! Keys: what may verify or be encrypted to ([`PublicKey`]), and what signs ([`SigningKey`]) or agrees
-//! ([`AgreementKey`]).
+//! Keys: what may verify or be encrypted to ([`PublicKey`]), and what signs ([`SigningKey`]) or
+//! agrees ([`AgreementKey`]).
 //!
-//! Ed25519 and X25519 (RFC 8032, 7748), the NIST curves P-256, P-384 and P-521, and secp256k1, in the encodings that DID
-//! documents use: JWK (RFC 7517, 8037, 8812) and Multikey. Not a key store: secrets come in as arguments, are wiped when
-//! dropped, and never reach `Debug`.
+//! Ed25519 and X25519 (RFC 8032, 7748), the NIST curves P-256, P-384 and P-521, and secp256k1, in
+//! the encodings that DID documents use: JWK (RFC 7517, 8037, 8812) and Multikey. Not a key store:
+//! secrets come in as arguments, are wiped when dropped, and never reach `Debug`.
 
 mod agreement;
 mod cache;
 mod jwk;
 mod point;
 mod signing;
+mod small_order;
 
 use std::fmt;
 
@@ -27,6 +28,7 @@ pub(crate) use self::agreement::Secret;
 pub use self::cache::AgreementCache;
 pub use self::point::Point;
 pub use self::signing::SigningKey;
+use self::small_order::{SMALL_ORDER_U, SMALL_ORDER_Y, is_one_of};
 use crate::encoding;
 use crate::limits::KEY_CHARS_MAX;
 
@@ -53,9 +55,9 @@ impl Curve {
     pub const ALL: [Self; 6] =
         [Self::Ed25519, Self::X25519, Self::P256, Self::P384, Self::P521, Self::Secp256k1];
 
-    /// The curves that agree, in the order in which a sender should take them: by their cost, which differs up to
-    /// tenfold (the crate's documentation has a table). P-256 stands before P-384 although the specification calls it
-    /// deprecated: it is no weaker for a message than X25519.
+    /// The curves that agree, in the order in which a sender should take them: by their cost, which
+    /// differs up to tenfold (the crate's documentation has a table). P-256 stands before P-384
+    /// although the specification calls it deprecated: it is no weaker for a message than X25519.
     pub const AGREEMENT: [Self; 4] = [Self::X25519, Self::P256, Self::P384, Self::P521];
 
     /// Returns the name that a JWK has for the curve (`crv`).
@@ -107,7 +109,8 @@ impl Curve {
 
 /// Represents a public key of a kind that this crate can use.
 ///
-/// The points of the Weierstrass curves are checked when they are read; the bytes of the other two when they are used.
+/// The points of the Weierstrass curves are checked when they are read; the bytes of the other two
+/// when they are used.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PublicKey {
@@ -152,8 +155,8 @@ pub enum KeyError {
 pub struct SignatureError;
 
 impl PublicKey {
-    /// Reads a key in Multikey form: multibase base58btc over a multicodec prefix and the raw key, which is a
-    /// compressed point on the Weierstrass curves.
+    /// Reads a key in Multikey form: multibase base58btc over a multicodec prefix and the raw key,
+    /// which is a compressed point on the Weierstrass curves.
     ///
     /// # Errors
     /// When the encoding, the kind or the point is not acceptable.
@@ -173,7 +176,8 @@ impl PublicKey {
         Self::from_raw(curve, raw)
     }
 
-    /// Reads the raw key: 32 bytes on the Edwards and Montgomery curves, a SEC 1 point, compressed or not, on the others.
+    /// Reads the raw key: 32 bytes on the Edwards and Montgomery curves, a SEC 1 point, compressed
+    /// or not, on the others.
     ///
     /// # Errors
     /// When the length or the point is not acceptable.
@@ -239,18 +243,18 @@ impl PublicKey {
         encoding::multibase(&bytes)
     }
 
-    /// Verifies a signature made by the [`SigningKey`] of this key, over `message` (`EdDSA`) or its SHA-256 (`ES256`,
-    /// `ES256K`). A key that cannot sign verifies nothing.
+    /// Verifies a signature made by the [`SigningKey`] of this key, over `message` (`EdDSA`) or its
+    /// SHA-256 (`ES256`, `ES256K`). A key that cannot sign verifies nothing.
     ///
-    /// Of the two values of S that an ECDSA signature can have, both are taken: half of what other implementations make
-    /// has the high one. So a signature is not an identifier of what it signs.
+    /// Of the two values of S that an ECDSA signature can have, both are taken: half of what other
+    /// implementations make has the high one. So a signature is not an identifier of what it signs.
     ///
     /// # Errors
     /// When the signature is not one of this key over exactly this message.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         let algorithm: &'static dyn VerificationAlgorithm = match self {
-            // With a key of small order one signature verifies for every message. Keys that were read are checked
-            // already; this also covers one that a caller built from bytes.
+            // With a key of small order one signature verifies for every message. Keys that were
+            // read are checked already; this also covers one that a caller built from bytes.
             Self::Ed25519(_) => {
                 self.checked().map_err(|_| SignatureError)?;
                 &ED25519
@@ -276,8 +280,8 @@ impl PublicKey {
         self.curve().is_agreement()
     }
 
-    /// Returns the key to encrypt to that belongs to this key, as did:key derives it: an X25519 key for an Ed25519 key,
-    /// otherwise the key itself if it can agree.
+    /// Returns the key to encrypt to that belongs to this key, as did:key derives it: an X25519 key
+    /// for an Ed25519 key, otherwise the key itself if it can agree.
     #[must_use]
     pub fn to_agreement(&self) -> Option<Self> {
         let Self::Ed25519(raw) = self else { return Some(*self).filter(Self::is_agreement) };
@@ -285,8 +289,9 @@ impl PublicKey {
         Self::X25519(point.to_montgomery().0).checked().ok()
     }
 
-    /// Whether the bytes of an Edwards or Montgomery key can be a safe point, as cheaply as can be said: whoever uses
-    /// the key still finds out whether it is on the curve. The other points were checked when they were read.
+    /// Whether the bytes of an Edwards or Montgomery key can be a safe point, as cheaply as can be
+    /// said: whoever uses the key still finds out whether it is on the curve. The other points were
+    /// checked when they were read.
     pub(crate) fn checked(self) -> Result<Self, KeyError> {
         let small_order = match &self {
             Self::Ed25519(raw) => is_one_of(raw, &SMALL_ORDER_Y),
@@ -296,68 +301,6 @@ impl PublicKey {
         if small_order { Err(KeyError::Point) } else { Ok(self) }
     }
 }
-
-/// Whether a coordinate, its top bit aside, is one of these.
-fn is_one_of(raw: &[u8; 32], list: &[[u8; 32]; 7]) -> bool {
-    let mut coordinate = *raw;
-    if let Some(last) = coordinate.last_mut() {
-        *last &= 0x7f;
-    }
-    list.contains(&coordinate)
-}
-
-/// The number of 2^255 - 19 plus or minus one, little-endian.
-const fn near_prime(low: u8) -> [u8; 32] {
-    let mut bytes = [0xff; 32];
-    bytes[0] = low;
-    bytes[31] = 0x7f;
-    bytes
-}
-
-const fn small(number: u8) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes[0] = number;
-    bytes
-}
-
-/// Every u that a point of small order of curve25519 or of its twist has, in every spelling (RFC 7748, section 6.1). A
-/// test compares the list with the arithmetic.
-const SMALL_ORDER_U: [[u8; 32]; 7] = [
-    small(0),
-    small(1),
-    near_prime(0xec),
-    near_prime(0xed),
-    near_prime(0xee),
-    [
-        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4,
-        0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49,
-        0xb8, 0x00,
-    ],
-    [
-        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef,
-        0x5b, 0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f,
-        0x11, 0x57,
-    ],
-];
-
-/// Every y that a point of small order of edwards25519 has, in every spelling.
-const SMALL_ORDER_Y: [[u8; 32]; 7] = [
-    small(0),
-    small(1),
-    near_prime(0xec),
-    near_prime(0xed),
-    near_prime(0xee),
-    [
-        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
-        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
-        0xfc, 0x05,
-    ],
-    [
-        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
-        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
-        0x03, 0x7a,
-    ],
-];
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -371,8 +314,9 @@ pub(crate) fn random<const N: usize>(rng: &mut dyn CryptoRng) -> Zeroizing<[u8; 
     bytes
 }
 
-/// Draws a private key of a Weierstrass curve: takes what `make` accepts, which is any number from 1 to below the
-/// group's order. A source that is not broken needs more than one draw once in four billion times.
+/// Draws a private key of a Weierstrass curve: takes what `make` accepts, which is any number from
+/// 1 to below the group's order. A source that is not broken needs more than one draw once in four
+/// billion times.
 fn draw<T>(
     curve: Curve,
     rng: &mut dyn CryptoRng,

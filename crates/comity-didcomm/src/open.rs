@@ -1,9 +1,10 @@
-//! [`Opening`]: the machine that opens one envelope (DIDComm v2.1, sections "Encryption", "Signing", "Combinations",
-//! "Addressing Consistency" and "DID Rotation").
+//! [`Opening`]: the machine that opens one envelope (DIDComm v2.1, sections "Encryption",
+//! "Signing", "Combinations", "Addressing Consistency" and "DID Rotation").
 //!
-//! It does no I/O: it says which keys and documents it needs and is given them. It cannot be told to skip a check of
-//! authenticity, and it asks for expensive things only after the cheap checks. The comments number the checks as the
-//! crate's documentation does. De-duplication (14) needs memory and belongs to the caller.
+//! It does no I/O: it says which keys and documents it needs and is given them. It cannot be told
+//! to skip a check of authenticity, and it asks for expensive things only after the cheap checks.
+//! The comments number the checks as the crate's documentation does. De-duplication (14) needs
+//! memory and belongs to the caller.
 
 mod error;
 mod opened;
@@ -37,7 +38,8 @@ pub enum Output {
     Done(Box<Opened>),
     /// Which of these keys are ours? Answer with [`Input::Keys`].
     Keys(Vec<DidUrl>),
-    /// The document of this DID, please. Answer with [`Input::Document`] or [`Input::Unresolvable`].
+    /// The document of this DID, please. Answer with [`Input::Document`] or
+    /// [`Input::Unresolvable`].
     Resolve(Did),
 }
 
@@ -47,7 +49,8 @@ pub enum Output {
 pub enum Input {
     /// The document that was asked for.
     Document(Arc<DidDocument>),
-    /// Those of the asked-for keys that are ours and in our own document's `keyAgreement`; others are ignored.
+    /// Those of the asked-for keys that are ours and in our own document's `keyAgreement`; others
+    /// are ignored.
     Keys(Vec<(DidUrl, AgreementKey)>),
     /// The document that was asked for cannot be had.
     Unresolvable(Did),
@@ -66,12 +69,14 @@ pub struct Outline {
 /// Opens one envelope.
 ///
 /// The contract: call [`poll_output`](Self::poll_output); answer what it asks for with
-/// [`handle_input`](Self::handle_input); repeat until it returns `Done` or an error. Asking again without an answer
-/// repeats the question, an answer to another question is ignored, an error stays.
+/// [`handle_input`](Self::handle_input); repeat until it returns `Done` or an error. Asking again
+/// without an answer repeats the question, an answer to another question is ignored, an error
+/// stays.
 ///
-/// Which DIDs it asks for: the one of the key that sealed an authcrypt layer (there is no decrypting without it, but
-/// only after one of our keys is found among the recipients), the `from` of a signed payload, and the issuer of a
-/// `from_prior`. Never the one that only a signature's header names.
+/// Which DIDs it asks for: the one of the key that sealed an authcrypt layer (there is no
+/// decrypting without it, but only after one of our keys is found among the recipients), the `from`
+/// of a signed payload, and the issuer of a `from_prior`. Never the one that only a signature's
+/// header names.
 pub struct Opening {
     policy: OpenPolicy,
     now: UnixTime,
@@ -201,7 +206,8 @@ impl Opening {
                     let question = Output::Resolve(skid.did().clone());
                     return Ok(Step::Ask(State::Authcrypted { jwe, own }, question));
                 };
-                // Check 5: the key is in `keyAgreement` of the sender (whom check 1 binds to `from` below).
+                // Check 5: the key is in `keyAgreement` of the sender (whom check 1 binds to `from`
+                // below).
                 let key = *document.agreement_key(&skid).ok_or(OpenError::SenderMismatch)?;
                 // Check 9, second half: one curve for all keys that agree.
                 if key.curve() != jwe.curve() {
@@ -321,7 +327,8 @@ impl Opening {
         }
     }
 
-    /// Check 4, first half: `from` is there and is the signer; and for authcrypt(sign), the sealer too.
+    /// Check 4, first half: `from` is there and is the signer; and for authcrypt(sign), the sealer
+    /// too.
     fn check_signed(&self, message: &Message, jws: &Jws) -> Result<(), OpenError> {
         self.check_sealed(message)?;
         match &message.from {
@@ -337,7 +344,8 @@ impl Opening {
         if signed && !self.found.recipients.is_empty() && message.to.is_empty() {
             return Err(OpenError::NotAddressed);
         }
-        // Check 3: the recipient is in `to`. Without `to`, an unsigned message is for whoever could decrypt it.
+        // Check 3: the recipient is in `to`. Without `to`, an unsigned message is for whoever could
+        // decrypt it.
         let addressed = message.to.is_empty()
             || self
                 .found
@@ -366,8 +374,9 @@ impl Opening {
         let found = std::mem::take(&mut self.found);
         let token = match &plain.message.from_prior {
             None => None,
-            // Check 13: a rotation must be encrypted, and be announced by the successor itself, or by nobody when
-            // the relation ends. An unproven `from` could claim somebody else's token.
+            // Check 13: a rotation must be encrypted, and be announced by the successor itself, or
+            // by nobody when the relation ends. An unproven `from` could claim somebody else's
+            // token.
             Some(_) if found.recipients.is_empty() => return Err(OpenError::FromPrior),
             Some(_) if sender.is_none() && plain.message.from.is_some() => {
                 return Err(OpenError::FromPrior);

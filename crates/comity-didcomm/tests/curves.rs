@@ -1,5 +1,5 @@
-//! Every curve and algorithm: what is sealed or signed on it opens, and what mixes or spoils curves is
-//! refused before any agreement. The checks that do not depend on a curve are in `refusals.rs`.
+//! Every curve and algorithm: what is sealed or signed on it opens, and what mixes or spoils curves
+//! is refused before any agreement. The checks that do not depend on a curve are in `refusals.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "parties/parties.rs"]
@@ -255,7 +255,8 @@ fn every_changed_character_is_refused_on_every_curve() {
         let mut world = World::on(Curve::P256, curve);
         let (message, bruno) = (world.message(), [world.bruno.recipient()]);
         let sealed = seal(&message, world.aria.deniable(), &bruno, &mut world.rng).unwrap();
-        // Each change of the header is tried, and a part of those that need an agreement to be seen.
+        // Each change of the header is tried, and a part of those that need an agreement to be
+        // seen.
         let header = sealed.envelope.find("\"recipients\"").unwrap();
         let positions = (0..header).step_by(3).chain((header..sealed.envelope.len()).step_by(17));
         for at in positions {

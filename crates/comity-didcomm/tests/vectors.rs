@@ -1,7 +1,8 @@
 //! Opens the official vectors of the DIDComm v2.1 specification: every envelope that is legal;
 //! the one that is not is refused.
 //!
-//! They are not part of the repository: `COMITY_VECTORS` names their folder. Without them the tests say so and pass.
+//! They are not part of the repository: `COMITY_VECTORS` names their folder. Without them the tests
+//! say so and pass.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

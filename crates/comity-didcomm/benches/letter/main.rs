@@ -1,8 +1,8 @@
-//! What opening and packing cost against the sum of the primitives, measured in the same run; what they allocate; and
-//! what each curve costs: `cargo bench -p comity-didcomm`.
+//! What opening and packing cost against the sum of the primitives, measured in the same run; what
+//! they allocate; and what each curve costs: `cargo bench -p comity-didcomm`.
 //!
-//! Times are the thread's CPU time, the best of many short batches, taken in turns, so that what else the machine does
-//! falls out. Not a test: nothing fails for being slow.
+//! Times are the thread's CPU time, the best of many short batches, taken in turns, so that what
+//! else the machine does falls out. Not a test: nothing fails for being slow.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

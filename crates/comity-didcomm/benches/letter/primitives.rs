@@ -1,5 +1,6 @@
-//! The primitives that no implementation of an envelope can do without, called as directly as the libraries allow: what
-//! opening and packing are measured against. Not a second implementation: nothing here checks anything.
+//! The primitives that no implementation of an envelope can do without, called as directly as the
+//! libraries allow: what opening and packing are measured against. Not a second implementation:
+//! nothing here checks anything.
 
 use aws_lc_rs::cipher::{
     AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey,

@@ -1,4 +1,5 @@
-//! Batches in turns, and the best of each: the only figure that another load on the machine cannot make worse.
+//! Batches in turns, and the best of each: the only figure that another load on the machine cannot
+//! make worse.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! [`DidUrl`] (W3C DID Core 1.0, section 3.2). Resolving is somebody else's; this reads and compares.
+//! [`DidUrl`] (W3C DID Core 1.0, section 3.2). Resolving is somebody else's; this reads and
+//! compares.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use super::{Did, DidError, is_spelled, is_suffix_byte};
 use crate::limits::DID_URL_SUFFIX_BYTES_MAX;
 
-/// Names something in a DID's document, mostly a key: a [`Did`] with an optional path, query and fragment.
-/// Cheap to clone.
+/// Names something in a DID's document, mostly a key: a [`Did`] with an optional path, query and
+/// fragment. Cheap to clone.
 #[derive(Clone)]
 pub struct DidUrl {
     text: Arc<str>,

@@ -1,5 +1,6 @@
-//! Encrypted envelopes: JWE in the general JSON serialisation (RFC 7516, section 7.2.1) with the headers that DIDComm
-//! v2.1 prescribes. Parsing does no cryptography; the machine in the open module decides when some is worth doing.
+//! Encrypted envelopes: JWE in the general JSON serialisation (RFC 7516, section 7.2.1) with the
+//! headers that DIDComm v2.1 prescribes. Parsing does no cryptography; the machine in the open
+//! module decides when some is worth doing.
 
 use aws_lc_rs::digest;
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap as _};
@@ -47,13 +48,15 @@ impl Jwe {
         envelope: &Object<'_>,
         recipients_max: usize,
     ) -> Result<Self, OpenError> {
-        // Counted first: nothing below may cost more for an envelope with more recipients than anybody has.
+        // Counted first: nothing below may cost more for an envelope with more recipients than
+        // anybody has.
         let recipients =
             envelope.get("recipients").and_then(Json::as_array).ok_or(OpenError::Malformed)?;
         if recipients_max < recipients.len() {
             return Err(OpenError::TooManyRecipients);
         }
-        // The flattened form, shared unprotected headers and extra authenticated data are not part of DIDComm.
+        // The flattened form, shared unprotected headers and extra authenticated data are not part
+        // of DIDComm.
         if ["aad", "encrypted_key", "header", "payload", "signatures", "unprotected"]
             .iter()
             .any(|name| envelope.contains(name))
@@ -116,8 +119,8 @@ impl Jwe {
         self.epk.curve()
     }
 
-    /// Decrypts with the first of these keys that works. One answer for every failure, so that nobody learns which
-    /// part was wrong.
+    /// Decrypts with the first of these keys that works. One answer for every failure, so that
+    /// nobody learns which part was wrong.
     pub(crate) fn decrypt(
         self,
         own: &[(DidUrl, AgreementKey)],
@@ -151,7 +154,8 @@ impl Jwe {
     }
 }
 
-/// Reads `apu` and `skid`. Check 2: both name the same key; `apu` alone suffices, `skid` alone does not.
+/// Reads `apu` and `skid`. Check 2: both name the same key; `apu` alone suffices, `skid` alone does
+/// not.
 fn sender(
     header: &ProtectedHeader<'_>,
     alg: KeyManagement,
@@ -195,7 +199,8 @@ fn required<'h>(header: &'h ProtectedHeader<'_>, name: &str) -> Result<&'h str, 
     header.text(name)?.ok_or(OpenError::Malformed)
 }
 
-/// Computes `apv`: SHA-256 over the sorted key ids, joined by dots. `None` without recipients or with one twice.
+/// Computes `apv`: SHA-256 over the sorted key ids, joined by dots. `None` without recipients or
+/// with one twice.
 fn recipients_digest<'k>(kids: impl Iterator<Item = &'k DidUrl> + Clone) -> Option<[u8; 32]> {
     // Most senders list them sorted already.
     if kids.clone().zip(kids.clone().skip(1)).all(|(one, next)| one < next) {
@@ -235,7 +240,8 @@ pub(crate) enum Sealer<'a> {
     Key { skid: &'a DidUrl, key: &'a AgreementKey },
 }
 
-/// Writes an envelope. Recipients are listed in the order of their key ids, which some peers' check of `apv` relies on.
+/// Writes an envelope. Recipients are listed in the order of their key ids, which some peers' check
+/// of `apv` relies on.
 pub(crate) fn seal(
     plaintext: &[u8],
     sealer: &Sealer<'_>,

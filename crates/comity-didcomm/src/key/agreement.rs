@@ -1,5 +1,5 @@
-//! [`AgreementKey`]: agrees on secrets (RFC 7748; SP 800-56A, section 5.7.1.2). What is done with a secret is decided in
-//! the envelope module.
+//! [`AgreementKey`]: agrees on secrets (RFC 7748; SP 800-56A, section 5.7.1.2). What is done with a
+//! secret is decided in the envelope module.
 
 use std::fmt;
 use std::sync::Arc;
@@ -73,8 +73,8 @@ impl AgreementKey {
         Self::from_bytes_on(Curve::X25519, &*bytes).expect("32 bytes are a private key")
     }
 
-    /// Restores a key from what [`to_bytes`](Self::to_bytes) returned: 32 bytes on X25519, on the other curves the
-    /// private number, big-endian, as long as the field.
+    /// Restores a key from what [`to_bytes`](Self::to_bytes) returned: 32 bytes on X25519, on the
+    /// other curves the private number, big-endian, as long as the field.
     ///
     /// # Errors
     /// When keys on the curve do not agree, or the bytes are not a private key of it.
@@ -94,8 +94,8 @@ impl AgreementKey {
         Ok(Self { inner: Arc::new(Agreement { private, key, public }), cache: None })
     }
 
-    /// Returns the key with a cache attached, in which it remembers what it agreed on with other long-lived keys. Read
-    /// there what that gives away.
+    /// Returns the key with a cache attached, in which it remembers what it agreed on with other
+    /// long-lived keys. Read there what that gives away.
     #[must_use]
     pub fn with_cache(self, cache: Arc<AgreementCache>) -> Self {
         Self { cache: Some(cache), ..self }
@@ -119,24 +119,25 @@ impl AgreementKey {
         known.or_else(|| self.agree(public))
     }
 
-    /// Remembers what was agreed on with a long-lived key, now that it has proved to be its holder's.
+    /// Remembers what was agreed on with a long-lived key, now that it has proved to be its
+    /// holder's.
     pub(crate) fn remember(&self, public: &PublicKey, secret: &Secret) {
         if let Some(cache) = &self.cache {
             cache.put(&self.inner.public, public, secret);
         }
     }
 
-    /// Agrees on a secret with the holder of a public key. `None` for a key of another curve, for one of
-    /// small order, which would make the secret known to everybody (RFC 7748, section 6.1), and for a point
-    /// that is not on the curve.
+    /// Agrees on a secret with the holder of a public key. `None` for a key of another curve, for
+    /// one of small order, which would make the secret known to everybody (RFC 7748, section 6.1),
+    /// and for a point that is not on the curve.
     pub(crate) fn agree(&self, public: &PublicKey) -> Option<Secret> {
         if public.curve() != self.inner.public.curve() {
             return None;
         }
         let peer = agreement::UnparsedPublicKey::new(self.inner.key.algorithm(), public.as_bytes());
         agreement::agree(&self.inner.key, peer, (), |secret| {
-            // No early exit: the time must not tell anything about the secret. On the other curves a coordinate of
-            // zero is one like any other.
+            // No early exit: the time must not tell anything about the secret. On the other curves
+            // a coordinate of zero is one like any other.
             let any = secret.iter().fold(0, |any, byte| any | byte);
             let is_secret = any != 0 || public.curve() != Curve::X25519;
             Secret::new(secret).filter(|_| is_secret).ok_or(())

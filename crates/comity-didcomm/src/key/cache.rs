@@ -1,5 +1,6 @@
-//! [`AgreementCache`]: remembers what two long-lived keys agree on, which is the same for every message between them and
-//! half of the cost of opening one. Not for ephemeral keys, whose secrets are used once.
+//! [`AgreementCache`]: remembers what two long-lived keys agree on, which is the same for every
+//! message between them and half of the cost of opening one. Not for ephemeral keys, whose secrets
+//! are used once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,10 +14,11 @@ use crate::limits::AGREEMENTS_CACHED_MAX;
 
 /// Remembers the secrets of pairs of long-lived keys, for authcrypt between regular peers.
 ///
-/// It is used by the keys that it is attached to ([`AgreementKey::with_cache`](crate::AgreementKey::with_cache)), and by
-/// nothing otherwise. It holds a bounded number of secrets, forgets one that was not used lately when it is full, and
-/// wipes what it forgets. A receiver's secret enters it only after the message has decrypted, so nobody fills it with
-/// keys that are not theirs.
+/// It is used by the keys that it is attached to
+/// ([`AgreementKey::with_cache`](crate::AgreementKey::with_cache)), and by nothing otherwise. It
+/// holds a bounded number of secrets, forgets one that was not used lately when it is full, and
+/// wipes what it forgets. A receiver's secret enters it only after the message has decrypted, so
+/// nobody fills it with keys that are not theirs.
 ///
 /// # What it gives away
 /// A hit is faster than a miss by one agreement. Who can measure how long a message takes to be opened can tell whether
@@ -133,7 +135,8 @@ impl Entries {
     }
 }
 
-/// Names a pair of keys. The order matters not for the secret, but each holder is always the same side.
+/// Names a pair of keys. The order matters not for the secret, but each holder is always the same
+/// side.
 fn name(own: &PublicKey, peer: &PublicKey) -> Name {
     let mut hash = digest::Context::new(&digest::SHA256);
     for key in [own, peer] {

@@ -1,5 +1,6 @@
-//! Keys as JWK (RFC 7517; RFC 7518, section 6.2; RFC 8037; RFC 8812), public and private. Members that say nothing about
-//! the key itself (`kid`, `use`, `alg`, ..) are left to those who have a use for them.
+//! Keys as JWK (RFC 7517; RFC 7518, section 6.2; RFC 8037; RFC 8812), public and private. Members
+//! that say nothing about the key itself (`kid`, `use`, `alg`, ..) are left to those who have a use
+//! for them.
 
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;

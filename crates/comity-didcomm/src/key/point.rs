@@ -1,5 +1,6 @@
-//! [`Point`]: a checked point of a Weierstrass curve (SEC 1, sections 2.3.3 and 2.3.4). Not arithmetic: decompressing and
-//! the check that the point is on the curve are the cryptographic library's.
+//! [`Point`]: a checked point of a Weierstrass curve (SEC 1, sections 2.3.3 and 2.3.4). Not
+//! arithmetic: decompressing and the check that the point is on the curve are the cryptographic
+//! library's.
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::signature::{
@@ -12,7 +13,8 @@ use super::{Curve, KeyError};
 /// First byte of an uncompressed point.
 const UNCOMPRESSED: u8 = 4;
 
-/// Represents a public point of a Weierstrass curve, which was on its curve when it was read; `N` bytes uncompressed.
+/// Represents a public point of a Weierstrass curve, which was on its curve when it was read; `N`
+/// bytes uncompressed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Point<const N: usize>([u8; N]);
 
@@ -21,7 +23,8 @@ impl<const N: usize> Point<N> {
     pub(super) fn read(curve: Curve, raw: &[u8]) -> Result<Self, KeyError> {
         let is_compressed = matches!(raw.first(), Some(2 | 3)) && raw.len() == N / 2 + 1;
         let is_uncompressed = raw.first() == Some(&UNCOMPRESSED) && raw.len() == N;
-        // The library would also take a whole certificate's key here, so the form is looked at before.
+        // The library would also take a whole certificate's key here, so the form is looked at
+        // before.
         if !is_compressed && !is_uncompressed {
             return Err(KeyError::Encoding);
         }

@@ -1,4 +1,5 @@
-//! [`SigningKey`]: makes `EdDSA` (RFC 8032), `ES256` and `ES256K` (RFC 7518, RFC 8812) signatures, always with low S.
+//! [`SigningKey`]: makes `EdDSA` (RFC 8032), `ES256` and `ES256K` (RFC 7518, RFC 8812) signatures,
+//! always with low S.
 
 use std::fmt;
 use std::sync::Arc;
@@ -82,7 +83,8 @@ impl SigningKey {
         Ok(Self(Arc::new(Signing { private, pair: Pair::Ecdsa(pair), public })))
     }
 
-    /// Returns the secret bytes, to be kept in a key store: the seed of an Ed25519 key, the private number of the others.
+    /// Returns the secret bytes, to be kept in a key store: the seed of an Ed25519 key, the private
+    /// number of the others.
     #[must_use]
     pub fn seed(&self) -> Zeroizing<[u8; 32]> {
         self.0.private.clone()
@@ -121,8 +123,8 @@ impl SigningKey {
         signature
     }
 
-    /// Returns the agreement key that belongs to this key, as did:key derives it: another one for Ed25519, the same one
-    /// for P-256, none for secp256k1.
+    /// Returns the agreement key that belongs to this key, as did:key derives it: another one for
+    /// Ed25519, the same one for P-256, none for secp256k1.
     #[must_use]
     pub fn to_agreement(&self) -> Option<AgreementKey> {
         if let Pair::Ecdsa(_) = &self.0.pair {
@@ -141,7 +143,8 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Replaces S by the order minus S when that is smaller: both verify, and some implementations take only the low one.
+/// Replaces S by the order minus S when that is smaller: both verify, and some implementations take
+/// only the low one.
 fn make_low(curve: Curve, signature: &mut [u8; 64]) {
     let order = if curve == Curve::P256 { &ORDER_P256 } else { &ORDER_SECP256K1 };
     let Some(s) = signature.last_chunk_mut::<32>() else { return };

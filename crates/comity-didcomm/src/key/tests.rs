@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::small_order::{near_prime, small};
 use super::*;
 
-/// Every encoding of a point of small order on curve25519 or its twist, with and without the ignored top bit.
+/// Every encoding of a point of small order on curve25519 or its twist, with and without the
+/// ignored top bit.
 fn low_order_u() -> Vec<[u8; 32]> {
     let with_top_bit = SMALL_ORDER_U.map(|mut bytes| {
         bytes[31] |= 0x80;
@@ -17,7 +19,8 @@ fn low_order_u() -> Vec<[u8; 32]> {
 fn the_lists_of_small_order_are_those_of_the_arithmetic() {
     use curve25519_dalek::constants::EIGHT_TORSION;
     use curve25519_dalek::montgomery::MontgomeryPoint;
-    // Eight times a point of small order is the neutral element, on the curve and on its twist alike.
+    // Eight times a point of small order is the neutral element, on the curve and on its twist
+    // alike.
     for u in low_order_u() {
         let eightfold = MontgomeryPoint(u).mul_bits_be([true, false, false, false].into_iter());
         assert_eq!(eightfold, MontgomeryPoint([0; 32]), "{u:02x?}");
@@ -106,7 +109,8 @@ fn the_first_test_of_rfc_8032_is_met() {
 
 #[test]
 fn a_signature_with_a_larger_scalar_is_refused() {
-    // S + L satisfies the same equation; RFC 8032 demands S < L, otherwise signatures are malleable.
+    // S + L satisfies the same equation; RFC 8032 demands S < L, otherwise signatures are
+    // malleable.
     let key = SigningKey::from_seed([1; 32].into());
     let mut signature = key.sign(b"m");
     let order = hex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");

@@ -1,4 +1,5 @@
-//! The layers of the one official vector whose combination is forbidden, opened one by one: each is sound in itself.
+//! The layers of the one official vector whose combination is forbidden, opened one by one: each is
+//! sound in itself.
 #![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "reads the official vectors")]
 
 use std::path::PathBuf;
