@@ -389,6 +389,7 @@ impl Opening {
             sender,
             layers: found.layers,
             recipient_kid: found.recipients.into_iter().next_back(),
+            sealer_kid: found.sealer.map(|(kid, _)| kid),
             signed,
             plaintext: plain.text,
             rotation: None,

@@ -20,6 +20,7 @@ pub struct Opened {
     pub(super) sender_document: Option<Arc<DidDocument>>,
     pub(super) layers: Vec<Layer>,
     pub(super) recipient_kid: Option<DidUrl>,
+    pub(super) sealer_kid: Option<DidUrl>,
     pub(super) signed: Option<String>,
     pub(super) plaintext: Vec<u8>,
     pub(super) rotation: Option<Rotation>,
@@ -48,6 +49,13 @@ impl Opened {
     #[must_use]
     pub const fn recipient_kid(&self) -> Option<&DidUrl> {
         self.recipient_kid.as_ref()
+    }
+
+    /// Returns the key that sealed an authcrypt layer; it belongs to the sender. Under authcrypt(sign) the
+    /// [`sender`](Self::sender) names the key that signed.
+    #[must_use]
+    pub const fn sealer_kid(&self) -> Option<&DidUrl> {
+        self.sealer_kid.as_ref()
     }
 
     /// Returns the signed envelope exactly as it came: evidence that third parties can verify with

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::Next;
 use crate::did::{Did, DidUrl, resolve_self_contained};
 use crate::document::{DidDocument, Endpoint};
-use crate::key::PublicKey;
+use crate::key::{Curve, PublicKey};
 use crate::limits::ROUTE_HOPS_MAX;
 
 /// Says why an endpoint cannot be used.
@@ -145,24 +145,11 @@ fn document(
 
 /// The key that is named, or all keys of one curve of a party that is named.
 fn keys(name: &Next, document: &DidDocument) -> Result<Vec<(DidUrl, PublicKey)>, RouteError> {
-    let keys: Vec<_> = match name {
+    let keys = match name {
         Next::Key(kid) => {
             document.agreement_key(kid).map(|key| (kid.clone(), *key)).into_iter().collect()
         }
-        Next::Did(_) => {
-            let all = || document.agreement_keys();
-            let preferred = all().find(|(_, key)| matches!(key, PublicKey::X25519(_)));
-            let kind = preferred.or_else(|| all().next()).map(|(_, key)| kind(key));
-            all()
-                .filter(|(_, key)| Some(self::kind(key)) == kind)
-                .map(|(kid, key)| (kid.clone(), *key))
-                .collect()
-        }
+        Next::Did(_) => document.choose_recipients(&Curve::AGREEMENT),
     };
     if keys.is_empty() { Err(RouteError::RoutingKey) } else { Ok(keys) }
-}
-
-/// All recipients of one envelope have keys on one curve.
-const fn kind(key: &PublicKey) -> std::mem::Discriminant<PublicKey> {
-    std::mem::discriminant(key)
 }
