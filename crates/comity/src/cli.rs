@@ -7,8 +7,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    agent, allow, allowed, bench, completions, demo, deny, did, doctor, inbox, requests, revoke,
-    send, status, trace, up,
+    agent, allow, allowed, bench, completions, demo, deny, did, didcomm, doctor, inbox, requests,
+    revoke, send, status, trace, up,
 };
 
 /// A network in which agents of different organisations deal with each other as peers.
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Demo(demo::Args),
     /// Measure messages through two nodes on this machine
     Bench(bench::Args),
+    /// Pack, open and explain DIDComm envelopes with keys of your own; needs no node
+    Didcomm(didcomm::Args),
     /// Print completions for a shell
     Completions(completions::Args),
 }

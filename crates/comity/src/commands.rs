@@ -9,6 +9,7 @@ pub(crate) mod decide;
 pub(crate) mod demo;
 pub(crate) mod deny;
 pub(crate) mod did;
+pub(crate) mod didcomm;
 pub(crate) mod doctor;
 pub(crate) mod inbox;
 pub(crate) mod requests;
@@ -49,6 +50,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Demo(args) => demo::run(args, context).await,
         Command::Deny(args) => deny::run(args, context).await,
         Command::Did(args) => did::run(args, context).await,
+        Command::Didcomm(args) => didcomm::run(args, context),
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Inbox(args) => inbox::run(args, context).await,
         Command::Requests(args) => requests::run(args, context).await,

@@ -22,3 +22,15 @@ pub(crate) const STEP_MAX: Duration = Duration::from_secs(20);
 
 /// Latencies that the bench keeps at most.
 pub(crate) const SAMPLES_MAX: usize = 20_000_000;
+
+/// Largest request of `comity didcomm lines`, in bytes: an envelope and its documents fit.
+pub(crate) const WORKBENCH_LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Largest file that `comity didcomm` reads, in bytes.
+pub(crate) const WORKBENCH_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// DID documents that one request of the workbench may bring.
+pub(crate) const WORKBENCH_DIDS_MAX: usize = 1024;
+
+/// Private keys that one request of the workbench may bring.
+pub(crate) const WORKBENCH_SECRETS_MAX: usize = 4096;

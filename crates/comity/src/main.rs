@@ -3,6 +3,17 @@
 //! Parses, dispatches and turns the outcome into an exit code. Holds no protocol logic: `up` runs `comity-node`, every
 //! other command talks to a running node over its local listener.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "tests"
+    )
+)]
+
 mod cli;
 mod client;
 mod commands;

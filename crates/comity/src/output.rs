@@ -152,7 +152,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// The same for JSON text, where such characters can stand only within strings.
-fn ascii_safe(json: &str) -> String {
+pub(crate) fn ascii_safe(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
         if is_unsafe(c) {
