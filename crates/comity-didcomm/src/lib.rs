@@ -137,6 +137,7 @@ pub mod did;
 mod document;
 mod encoding;
 mod envelope;
+pub mod inspect;
 pub mod invitation;
 mod json;
 mod key;

@@ -3,6 +3,7 @@
 //!
 //! It needs no node and no network, and never reads the keys of a home.
 
+mod inspect;
 mod keyring;
 mod lines;
 mod pack;
@@ -43,6 +44,8 @@ enum Action {
     Pack(PackArgs),
     /// Open an envelope and say what it proves
     Unpack(UnpackArgs),
+    /// Explain an envelope: layers, algorithms, key ids, sizes, checks; keys are not needed
+    Inspect(InspectArgs),
     /// Serve a request a line: {"rid","op":"info|pack|unpack",..} in, one answer a line out
     Lines,
 }
@@ -95,10 +98,19 @@ struct UnpackArgs {
     known: Known,
 }
 
+#[derive(Debug, clap::Args)]
+struct InspectArgs {
+    /// The envelope, a file; standard input when absent
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    known: Known,
+}
+
 pub(crate) fn run(args: Args, context: &Context) -> Result<(), CliError> {
     match args.action {
         Action::Pack(args) => run_pack(args, context),
         Action::Unpack(args) => run_unpack(&args, context),
+        Action::Inspect(args) => run_inspect(&args, context),
         Action::Lines => run_lines(),
     }
 }
@@ -140,6 +152,13 @@ fn run_unpack(args: &UnpackArgs, context: &Context) -> Result<(), CliError> {
     let unpacked = unpack::unpack(&request, &ring).map_err(refused)?;
     let members = lines::unpacked_members(&unpacked).map_err(refused)?;
     context.output.object(&members, || describe(&unpacked.meta, &members))
+}
+
+fn run_inspect(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
+    let ring = args.known.read()?;
+    let explained = inspect::explain(read_text(args.file.as_deref(), "the envelope")?, &ring);
+    let output = &context.output;
+    output.object(&explained.to_json(), || explained.to_text(output))
 }
 
 fn run_lines() -> Result<(), CliError> {
