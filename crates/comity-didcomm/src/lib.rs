@@ -160,8 +160,9 @@ pub use key::{
     AgreementCache, AgreementKey, Curve, KeyError, Point, PublicKey, SignatureError, SigningKey,
 };
 pub use message::{
-    Attachment, AttachmentData, IdError, Message, MessageError, MessageId, MessageType, ProtocolId,
-    ReceivedOrder, ReturnRoute, TypeError,
+    AckHistory, Attachment, AttachmentData, AttachmentError, EMPTY, IdError, Message, MessageError,
+    MessageId, MessageType, ProtocolId, ReceivedOrder, ReturnRoute, TypeError, acks_owed,
+    is_pure_ack, pure_ack,
 };
 pub use open::{
     Choice, Input, OpenError, OpenPolicy, Opened, Opening, Outline, Output, Rotation, Sender,

@@ -46,6 +46,8 @@ pub const TO_MAX: usize = 64;
 pub const LIST_HEADER_MAX: usize = 1024;
 /// Attachments of one message.
 pub const ATTACHMENTS_MAX: usize = 256;
+/// Detached signatures of one attachment that are tried.
+pub const ATTACHMENT_SIGNATURES_MAX: usize = 8;
 /// Characters of a `from_prior` token.
 pub const FROM_PRIOR_CHARS_MAX: usize = 32 * 1024;
 /// Characters of a problem-report code.

@@ -5,17 +5,20 @@
 //! Says nothing about who really sent it: `from` is a claim until [`Opened::sender`](crate::Opened::sender)
 //! confirms it.
 
+pub(crate) mod ack;
 pub(crate) mod attachment;
 pub(crate) mod id;
 pub(crate) mod message_type;
 mod read;
+mod thread;
 mod write;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-pub use self::attachment::{Attachment, AttachmentData};
+pub use self::ack::{AckHistory, EMPTY, acks_owed, is_pure_ack, pure_ack};
+pub use self::attachment::{Attachment, AttachmentData, AttachmentError};
 pub use self::id::{IdError, MessageId};
 pub use self::message_type::{MessageType, ProtocolId, TypeError};
 pub(crate) use self::read::is_media_type;

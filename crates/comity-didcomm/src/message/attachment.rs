@@ -1,6 +1,8 @@
 //! [`Attachment`] (DIDComm v2.1, section "Attachments").
 //!
-//! Links are carried, not fetched; hashes and detached signatures are carried, not verified.
+//! Links are carried, not fetched; hashes and detached signatures are verified when somebody asks.
+
+mod verify;
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
@@ -8,6 +10,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::verify::AttachmentError;
 use super::{MessageError, id};
 use crate::encoding;
 use crate::time::UnixTime;
