@@ -162,7 +162,7 @@ pub use key::{
 pub use message::{
     AckHistory, Attachment, AttachmentData, AttachmentError, EMPTY, IdError, Message, MessageError,
     MessageId, MessageType, ProtocolId, ReceivedOrder, ReturnRoute, TypeError, acks_owed,
-    is_pure_ack, pure_ack,
+    choose_language, is_language_tag, is_pure_ack, pure_ack,
 };
 pub use open::{
     Choice, Input, OpenError, OpenPolicy, Opened, Opening, Outline, Output, Rotation, Sender,

@@ -44,6 +44,8 @@ pub const MESSAGE_TYPE_CHARS_MAX: usize = 512;
 pub const TO_MAX: usize = 64;
 /// Ids in a `please_ack` or `ack` header, and entries of the other list headers.
 pub const LIST_HEADER_MAX: usize = 1024;
+/// Characters of a language tag.
+pub const LANGUAGE_TAG_CHARS_MAX: usize = 64;
 /// Attachments of one message.
 pub const ATTACHMENTS_MAX: usize = 256;
 /// Detached signatures of one attachment that are tried.

@@ -8,6 +8,7 @@
 pub(crate) mod ack;
 pub(crate) mod attachment;
 pub(crate) mod id;
+pub(crate) mod language;
 pub(crate) mod message_type;
 mod read;
 mod thread;
@@ -20,6 +21,7 @@ use thiserror::Error;
 pub use self::ack::{AckHistory, EMPTY, acks_owed, is_pure_ack, pure_ack};
 pub use self::attachment::{Attachment, AttachmentData, AttachmentError};
 pub use self::id::{IdError, MessageId};
+pub use self::language::{choose_language, is_language_tag};
 pub use self::message_type::{MessageType, ProtocolId, TypeError};
 pub(crate) use self::read::is_media_type;
 use crate::did::Did;

@@ -2,12 +2,15 @@
 //!
 //! Whether a report may be sent at all is the caller's decision; a report about a report never may.
 
+mod errors;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
+pub use self::errors::{ErrorCount, MAX_ERRORS_EXCEEDED, OnError};
 use crate::limits::PROBLEM_CODE_CHARS_MAX;
 use crate::message::{Message, MessageId, MessageType};
 
@@ -61,6 +64,34 @@ impl ProblemCode {
         self.0.starts_with("e.")
     }
 
+    /// Returns how much is undone by the problem.
+    #[must_use]
+    pub fn scope(&self) -> Scope<'_> {
+        match self.0.split('.').nth(1).unwrap_or_default() {
+            "m" => Scope::Message,
+            "p" => Scope::Protocol,
+            state => Scope::State(state),
+        }
+    }
+
+    /// Returns what is wrong, from the general to the particular.
+    pub fn descriptors(&self) -> impl Iterator<Item = &str> {
+        self.0.split('.').skip(2)
+    }
+
+    /// Whether this code may answer a warning that one judges to be an error: it is an error, and undoes at least as much
+    /// as the warning would.
+    #[must_use]
+    pub fn may_answer(&self, warning: &Self) -> bool {
+        self.is_error()
+            && match (self.scope(), warning.scope()) {
+                (Scope::Protocol, _) | (_, Scope::Message) => true,
+                // States have an order only within their protocol, so none is known to be broader than another.
+                (Scope::State(one), Scope::State(other)) => one == other,
+                _ => false,
+            }
+    }
+
     /// Whether the code is this one or a narrower one: codes match by whole tokens from the left.
     #[must_use]
     pub fn starts_with(&self, prefix: &str) -> bool {
@@ -91,6 +122,17 @@ impl FromStr for ProblemCode {
 }
 
 serde_as_string!(ProblemCode);
+
+/// Says how much a problem undoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope<'a> {
+    /// The message; the thread goes on as if it had not come.
+    Message,
+    /// The thread: it has failed.
+    Protocol,
+    /// What came after this state of the protocol: the thread falls back to it.
+    State(&'a str),
+}
 
 /// Represents the content of a problem report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,6 +247,30 @@ mod tests {
         assert!(!code.starts_with("e.m.me.re") && !code.starts_with("w"));
         for bad in ["", "e", "e.m", "x.m.me", "e..me", "e.m.me.", "e.m.a b", "e.m.\u{e9}"] {
             assert_eq!(ProblemCode::parse(bad), Err(ProblemError), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_undoes_at_least_as_much_as_the_warning() {
+        let code = |text: &str| ProblemCode::parse(text).unwrap();
+        assert_eq!(code("w.get-pay-details.payment").scope(), Scope::State("get-pay-details"));
+        assert_eq!(
+            code("e.p.me.res.storage").descriptors().collect::<Vec<_>>(),
+            ["me", "res", "storage"]
+        );
+        for (warning, error, may) in [
+            ("w.m.x", "e.m.x", true),
+            ("w.m.x", "e.p.x", true),
+            ("w.m.x", "e.state.x", true),
+            ("w.m.x", "w.p.x", false),
+            ("w.p.x", "e.p.y", true),
+            ("w.p.x", "e.m.x", false),
+            ("w.p.x", "e.state.x", false),
+            ("w.state.x", "e.state.y", true),
+            ("w.state.x", "e.other.x", false),
+            ("w.state.x", "e.m.x", false),
+        ] {
+            assert_eq!(code(error).may_answer(&code(warning)), may, "{warning} {error}");
         }
     }
 

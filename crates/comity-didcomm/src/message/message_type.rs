@@ -94,6 +94,32 @@ impl ProtocolId {
             && self.doc_uri() == other.doc_uri()
             && same_name(self.name(), other.name())
     }
+
+    /// Chooses, among the versions that one supports, the one with which to read a message of this protocol: the highest
+    /// minor version of the same major one. `None`: the protocol, or its major version, is not supported.
+    ///
+    /// The two versions may differ by their minor part; then the features of the older one are what both know, and
+    /// [`features`](Self::features) says which.
+    #[must_use]
+    pub fn choose<'a>(&self, supported: &'a [Self]) -> Option<&'a Self> {
+        supported.iter().filter(|known| known.matches(self)).max_by_key(|known| known.minor)
+    }
+
+    /// Returns the minor version whose features two parties have in common; `None`: they speak of different protocols.
+    ///
+    /// ```
+    /// # use comity_didcomm::ProtocolId;
+    /// let ours: [ProtocolId; 2] =
+    ///     ["https://a.example/lunch/1.4".parse()?, "https://a.example/lunch/2.0".parse()?];
+    /// let theirs: ProtocolId = "https://a.example/lunch/1.7".parse()?;
+    /// let chosen = theirs.choose(&ours).ok_or("not supported")?;
+    /// assert_eq!(chosen.features(&theirs), Some(4));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn features(&self, other: &Self) -> Option<u32> {
+        self.matches(other).then(|| self.minor.min(other.minor))
+    }
 }
 
 /// Names a message of a protocol: `https://example.org/lets-lunch/1.0/proposal`.
@@ -296,5 +322,17 @@ mod tests {
         assert!(!matches("https://b.example/lets-lunch/1.0/propose-time"));
         assert!(!matches("https://a.example/lets-lunch/1.0/propose"));
         assert!(!matches("https://a.example/lets-brunch/1.0/propose-time"));
+    }
+
+    #[test]
+    fn the_highest_minor_of_the_same_major_is_chosen() {
+        let id = |text: &str| ProtocolId::parse(&format!("https://a.example/{text}")).unwrap();
+        let ours = [id("lunch/1.0"), id("lunch/1.4"), id("lunch/2.0"), id("brunch/1.9")];
+        assert_eq!(id("Lunch/1.7").choose(&ours), Some(&ours[1]));
+        assert_eq!(id("lunch/1.2").choose(&ours), Some(&ours[1]));
+        assert_eq!(id("lunch/3.0").choose(&ours), None);
+        assert_eq!(id("lunch/1.2").features(&ours[1]), Some(2));
+        assert_eq!(id("lunch/1.7").features(&ours[1]), Some(4));
+        assert_eq!(id("lunch/2.0").features(&ours[1]), None);
     }
 }

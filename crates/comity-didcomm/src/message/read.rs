@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Map;
 
-use super::{Attachment, Message, MessageError, MessageId, MessageType, id};
+use super::{Attachment, Message, MessageError, MessageId, MessageType, id, is_language_tag};
 use crate::did::Did;
 use crate::json::{self, Json, Object};
 use crate::limits::{
@@ -60,8 +60,12 @@ impl Message {
             items.iter().map(|item| item.as_str().map(str::to_owned)).collect()
         };
         let owned = |json: &Json<'_>| json.as_str().map(str::to_owned);
-        message.lang = advisory(object, "lang", owned);
-        message.accept_lang = advisory(object, "accept-lang", texts).unwrap_or_default();
+        let language = |json: &Json<'_>| owned(json).filter(|tag| is_language_tag(tag));
+        let languages = |json: &Json<'_>| {
+            texts(json).filter(|tags| tags.iter().all(|tag| is_language_tag(tag)))
+        };
+        message.lang = advisory(object, "lang", language);
+        message.accept_lang = advisory(object, "accept-lang", languages).unwrap_or_default();
         message.l10n = object.take("l10n").map(Json::into_value);
         message.return_route = advisory(object, "return_route", from_json);
         message.return_route_thread = advisory(object, "return_route_thread", owned);
