@@ -194,10 +194,14 @@ fn describe(meta: &Meta, members: &Map<String, Value>) -> String {
         kid.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string)
     };
     let to = meta.to_kids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let sender = match (meta.authenticated, meta.non_repudiation) {
+        (false, _) => "not proven",
+        (true, false) => "proven to the recipient only",
+        (true, true) => "proven to everybody",
+    };
     let rows = [
         ("encrypted", yes_no(meta.encrypted).to_owned()),
-        ("sender proven", yes_no(meta.authenticated).to_owned()),
-        ("... to others too", yes_no(meta.non_repudiation).to_owned()),
+        ("sender", sender.to_owned()),
         ("sealed by", kid(&meta.from_kid)),
         ("signed by", kid(&meta.sign_kid)),
         ("to", to),

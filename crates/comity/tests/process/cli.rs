@@ -320,6 +320,8 @@ fn the_help_reads_as_reviewed() {
         &["allow", "--help"],
         &["demo", "--help"],
         &["bench", "--help"],
+        &["didcomm", "--help"],
+        &["didcomm", "pack", "--help"],
     ] {
         let run = comity(args);
         assert_eq!(run.code, 0, "{run:?}");

@@ -15,6 +15,7 @@
 mod bad_input;
 mod cli;
 mod demo;
+mod didcomm;
 mod kill;
 mod public_surface;
 mod quickstart;
