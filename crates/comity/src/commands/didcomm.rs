@@ -127,12 +127,8 @@ fn run_pack(args: PackArgs, context: &Context) -> Result<(), CliError> {
         forward: Some(args.forward),
     };
     let mut rng: rand::rngs::StdRng = rand::make_rng();
-    let packed = pack::pack(&request, &ring, now(), &mut rng).map_err(|refused| {
-        refused.told(
-            "The message was not packed",
-            "Give private keys with --keys and DID documents with --dids, or another --mode",
-        )
-    })?;
+    let packed = pack::pack(&request, &ring, now(), &mut rng)
+        .map_err(|refused| refused.told("The message was not packed"))?;
     let envelope = packed.packed.clone();
     let members = lines::packed_members(packed);
     context.output.object(&members, || envelope)
@@ -142,13 +138,7 @@ fn run_unpack(args: &UnpackArgs, context: &Context) -> Result<(), CliError> {
     let ring = args.known.read()?;
     let packed = read_text(args.file.as_deref(), "the envelope")?;
     let request = Unpack { packed, unwrap_forward: Some(args.unwrap_forward), now: None };
-    let refused = |refused: refused::Refused| {
-        refused.told(
-            "The envelope was refused",
-            "See what is in it: comity didcomm inspect. A recipient's key must be in --keys, and listed for \
-             keyAgreement in its document; the sender's document must be in --dids",
-        )
-    };
+    let refused = |refused: refused::Refused| refused.told("The envelope was refused");
     let unpacked = unpack::unpack(&request, &ring).map_err(refused)?;
     let members = lines::unpacked_members(&unpacked).map_err(refused)?;
     context.output.object(&members, || describe(&unpacked.meta, &members))

@@ -159,7 +159,7 @@ fn an_envelope_is_explained_with_and_without_keys() {
       pass apv is the digest of the recipients' key ids
     Opening it with what is known
       refused: none of the recipients is known (e.m.xfer.unknown-recipient)
-      to look inside, give a recipient's private key with --keys, and its document with --dids
+      To look inside, give a recipient's private key with --keys, and its document with --dids
     "#);
     let keys = world.path("bruno.keys");
     let with = comity_reading(&["didcomm", "inspect", "--keys", &keys], sealed.as_bytes());
@@ -214,7 +214,7 @@ fn a_fault_is_pointed_out() {
       FAIL the key that is named as the signer's belongs to from: from is did:key:z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX
     Opening it with what is known
       refused: the key that sealed or signed is not one of the sender (e.m.trust.crypto.sender-mismatch)
-      the key that proves the sender is not one that the document of `from` lists for it
+      Whoever seals or signs must be `from`, with a key that the document of `from` lists for it
     "#);
     let refused = comity_reading(&["--json", "didcomm", "unpack"], forged.as_bytes()).error(3);
     assert_eq!(refused["code"], "e.m.trust.crypto.sender-mismatch");

@@ -116,7 +116,7 @@ impl Explained {
             Err(refused) => {
                 let line = format!("{}: {refused}", output.paint(Style::Bad, "refused"));
                 indent(text, &line);
-                indent(text, hint(refused));
+                indent(text, refused.advice());
             }
         }
     }
@@ -131,23 +131,6 @@ impl Explained {
             (None, true) => "A message without protection",
             (None, false) => "Not an envelope that DIDComm v2 knows",
         }
-    }
-}
-
-/// What a person may do about a refusal.
-fn hint(refused: &Refused) -> &'static str {
-    match refused.code {
-        "e.m.xfer.unknown-recipient" => {
-            "to look inside, give a recipient's private key with --keys, and its document with --dids"
-        }
-        "e.p.did.unresolvable" => "to check the sender, give its document with --dids",
-        "e.m.trust.crypto.sender-mismatch" => {
-            "the key that proves the sender is not one that the document of `from` lists for it"
-        }
-        "e.m.trust.crypto" => {
-            "the keys in --keys or --dids are not those it was made with, or it was changed on the way"
-        }
-        _ => "docs/errors.md says what the code means and who has to change something",
     }
 }
 

@@ -34,8 +34,40 @@ impl Refused {
     }
 
     /// Tells a person at a terminal.
-    pub(super) fn told(self, what: &str, hint: &str) -> CliError {
+    pub(super) fn told(self, what: &str) -> CliError {
+        let hint = self.advice();
         CliError::new(Kind::Refused, self.code, what).why(self.text).hint(hint)
+    }
+
+    /// Says what a person may do about it.
+    pub(super) fn advice(&self) -> &'static str {
+        match self.code {
+            "e.m.xfer.unknown-recipient" => {
+                "To look inside, give a recipient's private key with --keys, and its document with --dids"
+            }
+            "e.p.did.unresolvable" => "Give the document with --dids",
+            "e.m.trust.crypto.sender-mismatch" => {
+                "Whoever seals or signs must be `from`, with a key that the document of `from` lists for it"
+            }
+            "e.m.trust.crypto" => {
+                "It was changed on the way, or made with other keys than those in --keys and --dids"
+            }
+            "e.m.trust.crypto.key" => {
+                "Give the private key with --keys; the document must list its public part: keyAgreement to \
+                 seal and open, authentication to sign"
+            }
+            "e.m.trust.crypto.alg" => "See comity didcomm pack --help for what goes together",
+            "e.m.trust.not-addressed" => "The recipients must be in the message's `to`",
+            "e.m.msg.envelope" => {
+                "One hop is signed, anoncrypt, authcrypt, or one of anoncrypt or authcrypt around signed, or \
+                 anoncrypt around authcrypt"
+            }
+            "e.m.msg.malformed" => "See what is wrong with an envelope: comity didcomm inspect",
+            "e.p.xfer.cant-use-endpoint" => {
+                "The recipient's document needs a DIDCommMessaging service with a usable address"
+            }
+            _ => "docs/errors.md says what the code means and who has to change something",
+        }
     }
 }
 
