@@ -13,9 +13,31 @@
 //! * Evidence: the exact signed text comes out of [`Opened::signed`], and [`verify_jws`] needs only a document.
 //! * Bounded work for any input: sizes, depths and counts are in [`limits`], and are checked before cryptography.
 //!
+//! * Every part of the specification that can be a function of its inputs is here, so that two programs on this crate
+//!   differ in what they carry and keep, and not in what they understand.
+//!
 //! # Non-goals
-//! * Fetching documents, delivering messages, storing keys, remembering ids (check 14 below), deciding who may write.
+//! * Fetching documents and linked attachments, delivering messages, storing keys, remembering ids (check 14 below), deciding who may write.
 //! * DIDComm v1, compression, header extensions, keys from headers.
+//!
+//! # What is where
+//!
+//! | to | use |
+//! |---|---|
+//! | write, read and answer messages | [`Message`], [`Attachment`], [`MessageType`], [`ProtocolId`], [`acks_owed`], [`choose_language`] |
+//! | know a party | [`Did`], [`DidDocument`], [`resolve_self_contained`], [`did`] |
+//! | make and keep keys | [`SigningKey`], [`AgreementKey`], [`PublicKey`], [`Curve`] |
+//! | send | [`seal`]; [`routing::Route`] and [`routing::wrap`] for a recipient behind mediators |
+//! | receive | [`open`] or [`Opening`], [`OpenPolicy`]; [`routing::open_forwarded`] behind a mediator that wraps again |
+//! | be a mediator | [`routing::Forward`] |
+//! | prove to others who said what | [`Opened::signed`], [`verify_jws`], [`Attachment::verify_jws`] |
+//! | change or end an identity | [`from_prior`](from_prior()), [`Opened::rotation`] |
+//! | be written to first | [`invitation::Invitation`] |
+//! | report and read problems | [`problem::ProblemReport`], [`problem::ProblemCode`], [`problem::ErrorCount`] |
+//! | look for the fault in an envelope | [`inspect::inspect`] |
+//!
+//! The folder `examples` has whole programs: two parties that write to each other, an anonymous message through a
+//! mediator, evidence verified offline, and a party that moves to a new DID.
 //!
 //! # Minimum program
 //! ```
@@ -85,6 +107,8 @@
 //! | | a DID that only a signature's header names is not resolved | making us fetch what the sender chooses |
 //! | | one answer for every failure to decrypt or verify | oracles |
 //! | | `expires_time` has not passed, `created_time` is not far ahead | stale or pre-made messages |
+//! | | a forward to ourselves is unwrapped only if its payload is encrypted to a key of ours that `next` names, [a few times](limits::REWRAPPINGS_MAX) | being made a mediator; endless wrappings |
+//! | | a mediator's address is no DID again, and the mediators of a route are [few](limits::ROUTE_HOPS_MAX) | being led from document to document |
 //!
 //! # What it costs
 //!
