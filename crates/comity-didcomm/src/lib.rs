@@ -31,7 +31,7 @@
 //! | receive | [`open`] or [`Opening`], [`OpenPolicy`]; [`routing::open_forwarded`] behind a mediator that wraps again |
 //! | be a mediator | [`routing::Forward`] |
 //! | prove to others who said what | [`Opened::signed`], [`verify_jws`], [`Attachment::verify_jws`] |
-//! | change or end an identity | [`from_prior`](from_prior()), [`Opened::rotation`] |
+//! | change or end an identity | [`from_prior`](from_prior()), [`Opened::rotation`], [`verify_from_prior`] |
 //! | be written to first | [`invitation::Invitation`] |
 //! | report and read problems | [`problem::ProblemReport`], [`problem::ProblemCode`], [`problem::ErrorCount`] |
 //! | look for the fault in an envelope | [`inspect::inspect`] |
@@ -190,7 +190,7 @@ pub use message::{
 };
 pub use open::{
     Choice, Input, OpenError, OpenPolicy, Opened, Opening, Outline, Output, Rotation, Sender,
-    SenderProof, from_prior, open,
+    SenderProof, from_prior, open, verify_from_prior,
 };
 pub use rand_core::CryptoRng;
 pub use seal::{Protection, SealError, Sealed, anoncrypt, authcrypt, seal};

@@ -18,7 +18,7 @@ pub use self::error::OpenError;
 pub use self::opened::{Opened, Sender, SenderProof};
 pub use self::policy::{Choice, OpenPolicy};
 use self::rotation::FromPrior;
-pub use self::rotation::{Rotation, from_prior};
+pub use self::rotation::{Rotation, from_prior, verify_from_prior};
 use crate::did::{Did, DidUrl};
 use crate::document::DidDocument;
 use crate::envelope::Layer;

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::Next;
 use crate::did::{Did, DidUrl, resolve_self_contained};
 use crate::document::{DidDocument, Endpoint};
+use crate::envelope::ENCRYPTED_TYPE;
 use crate::key::{Curve, PublicKey};
 use crate::limits::ROUTE_HOPS_MAX;
 
@@ -24,6 +25,9 @@ pub enum RouteError {
     /// A mediator's document has no endpoint that fits.
     #[error("the mediator has no endpoint that can be used")]
     NoEndpoint,
+    /// The endpoint takes other versions of DIDComm only.
+    #[error("the endpoint does not accept DIDComm v2")]
+    Profile,
     /// A routing key is not in its document, or none of its keys can be encrypted to.
     #[error("a routing key cannot be encrypted to")]
     RoutingKey,
@@ -75,6 +79,9 @@ impl Route {
         takes: &dyn Fn(&str) -> bool,
         documents: &dyn Fn(&Did) -> Option<Arc<DidDocument>>,
     ) -> Result<Self, RouteError> {
+        if !accepts_v2(endpoint) {
+            return Err(RouteError::Profile);
+        }
         let mut names: Vec<Next> = Vec::new();
         let uri = if endpoint.uri.starts_with("did:") {
             let mediator = Did::parse(&endpoint.uri).map_err(|_| RouteError::Uri)?;
@@ -125,8 +132,15 @@ fn mediator_endpoint(
     }
     endpoints
         .into_iter()
-        .find(|endpoint| !is_did(endpoint) && takes(&endpoint.uri))
+        .find(|endpoint| !is_did(endpoint) && accepts_v2(endpoint) && takes(&endpoint.uri))
         .ok_or(RouteError::NoEndpoint)
+}
+
+/// Whether an endpoint takes what this crate makes; it need not say so (section "Negotiating Compatibility"). Some list
+/// media types where profiles belong.
+fn accepts_v2(endpoint: &Endpoint) -> bool {
+    let takes = |profile: &String| profile == PROFILE || profile == ENCRYPTED_TYPE;
+    endpoint.accept.is_empty() || endpoint.accept.iter().any(takes)
 }
 
 fn document(
@@ -153,3 +167,6 @@ fn keys(name: &Next, document: &DidDocument) -> Result<Vec<(DidUrl, PublicKey)>,
     };
     if keys.is_empty() { Err(RouteError::RoutingKey) } else { Ok(keys) }
 }
+
+/// The profile of DIDComm v2, as `accept` has it.
+const PROFILE: &str = "didcomm/v2";

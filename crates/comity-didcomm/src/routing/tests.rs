@@ -210,6 +210,25 @@ fn routes_that_cannot_be_used_say_why() {
 }
 
 #[test]
+fn an_endpoint_for_other_versions_only_is_not_used() {
+    let bruno = Party::new("bruno", 1, &[]);
+    let with = |accept: &[&str]| {
+        let accept = accept.iter().map(|&profile| profile.to_owned()).collect();
+        Endpoint { accept, ..endpoint("https://b.example", &[]) }
+    };
+    for good in [&[][..], &["didcomm/aip1", "didcomm/v2"], &["application/didcomm-encrypted+json"]]
+    {
+        assert!(route(&bruno, &with(good), &[]).is_ok(), "{good:?}");
+    }
+    let old = with(&["didcomm/aip1", "didcomm/aip2;env=rfc19"]);
+    assert_eq!(route(&bruno, &old, &[]), Err(RouteError::Profile));
+    // A mediator's endpoint is passed over for one that will do.
+    let mediator = Party::new("m", 2, &[old, endpoint("https://m.example", &[])]);
+    let through = endpoint(mediator.did.as_str(), &[]);
+    assert_eq!(route(&bruno, &through, &[&mediator]).unwrap().uri, "https://m.example");
+}
+
+#[test]
 fn routing_keys_that_carry_their_document_need_none() {
     let bruno = Party::new("bruno", 1, &[]);
     let key = crate::key::SigningKey::from_seed([9; 32].into());
