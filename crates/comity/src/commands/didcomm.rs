@@ -146,7 +146,8 @@ fn run_unpack(args: &UnpackArgs, context: &Context) -> Result<(), CliError> {
 
 fn run_inspect(args: &InspectArgs, context: &Context) -> Result<(), CliError> {
     let ring = args.known.read()?;
-    let explained = inspect::explain(read_text(args.file.as_deref(), "the envelope")?, &ring);
+    let explained =
+        inspect::explain(read_text(args.file.as_deref(), "the envelope")?, &ring, now());
     let output = &context.output;
     output.object(&explained.to_json(), || explained.to_text(output))
 }

@@ -168,6 +168,10 @@ fn an_envelope_is_explained_with_and_without_keys() {
      with what is known
       opens: anoncrypt around signed around plaintext
       it was sent by did:key:z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX, proven by did:key:z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX#z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX
+      pass the layers are a combination that the specification allows
+      pass it decrypts with did:key:z6Mko9hTggMwjSTEaJaPUfE6tqcy2xvU6BnNq3e3o8qVBiyH#z6LSi9ig66fZi18Mk7mwkb5TPBY6bT4CstAAQi4cE6bED5bV, which its document lists for keyAgreement
+      pass the holder of that key is in `to`
+      pass it is signed with did:key:z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX#z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX, which the document of `from` lists for authentication
       id           m-1
       type         https://didcomm.org/basicmessage/2.0/message
       from         did:key:z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use comity_didcomm::{
-    Layer, Message,
+    Layer, Message, Opened, SenderProof, UnixTime,
     inspect::{Inspection, inspect},
 };
 use serde_json::{Map, Value, json};
@@ -21,13 +21,14 @@ use crate::output::{Output, Style, columns, escape};
 pub(super) struct Explained {
     shown: Inspection,
     opened: Result<Unpacked, Refused>,
+    now: UnixTime,
 }
 
-/// Looks at an envelope, and opens it if the keys are known.
-pub(super) fn explain(packed: String, ring: &Keyring) -> Explained {
+/// Looks at an envelope, and opens it if the keys are known. Whether it is still in time is said, and not judged.
+pub(super) fn explain(packed: String, ring: &Keyring, now: UnixTime) -> Explained {
     let shown = inspect(packed.as_bytes());
     let opened = unpack(&Unpack { packed, unwrap_forward: None, now: None }, ring);
-    Explained { shown, opened }
+    Explained { shown, opened, now }
 }
 
 impl Explained {
@@ -80,7 +81,7 @@ impl Explained {
         indent(&mut text, &columns(&rows));
         if let (Some(message), Err(_)) = (&self.shown.message, &self.opened) {
             let _ = writeln!(text, "{}", heading("The message, unproven"));
-            indent(&mut text, &columns(&summary(message)));
+            indent(&mut text, &columns(&self.summary(message)));
         }
         let _ = writeln!(text, "{}", heading("Checks that need no key"));
         for check in &self.shown.checks {
@@ -111,7 +112,11 @@ impl Explained {
                     |sender| format!("it was sent by {}, proven by {}", sender.did(), sender.kid()),
                 );
                 indent(text, &escape(&sender));
-                indent(text, &columns(&summary(&unpacked.opened.message)));
+                for check in passed(&unpacked.opened) {
+                    let line = format!("{} {}", output.paint(Style::Good, "pass"), escape(&check));
+                    indent(text, &line);
+                }
+                indent(text, &columns(&self.summary(&unpacked.opened.message)));
             }
             Err(refused) => {
                 let line = format!("{}: {refused}", output.paint(Style::Bad, "refused"));
@@ -119,6 +124,29 @@ impl Explained {
                 indent(text, refused.advice());
             }
         }
+    }
+
+    fn summary(&self, message: &Message) -> Vec<Vec<String>> {
+        let to: Vec<_> = message.to.iter().map(ToString::to_string).collect();
+        let from = message.from.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
+        let time = |time: UnixTime| {
+            let when = if time <= self.now { "passed" } else { "to come" };
+            format!("{time} ({when})")
+        };
+        let rows = [
+            ("id", Some(message.id.to_string())),
+            ("type", Some(message.type_.to_string())),
+            ("from", Some(from)),
+            ("to", Some(to.join(", "))),
+            ("thid", message.thid.clone()),
+            ("pthid", message.pthid.clone()),
+            ("created", message.created_time.map(time)),
+            ("expires", message.expires_time.map(time)),
+            ("attachments", Some(message.attachments.len().to_string())),
+        ];
+        let row =
+            |(name, value): (&str, Option<String>)| Some(vec![name.to_owned(), escape(&value?)]);
+        rows.into_iter().filter_map(row).collect()
     }
 
     const fn title(&self) -> &'static str {
@@ -134,19 +162,32 @@ impl Explained {
     }
 }
 
-fn summary(message: &Message) -> Vec<Vec<String>> {
-    let to: Vec<_> = message.to.iter().map(ToString::to_string).collect();
-    let from = message.from.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
-    [
-        ("id", message.id.to_string()),
-        ("type", message.type_.to_string()),
-        ("from", from),
-        ("to", to.join(", ")),
-        ("attachments", message.attachments.len().to_string()),
-    ]
-    .into_iter()
-    .map(|(name, value)| vec![name.to_owned(), escape(&value)])
-    .collect()
+/// The checks that opening has passed, in words.
+fn passed(opened: &Opened) -> Vec<String> {
+    let mut checks = vec!["the layers are a combination that the specification allows".to_owned()];
+    if let Some(kid) = opened.recipient_kid() {
+        checks.push(format!("it decrypts with {kid}, which its document lists for keyAgreement"));
+        if !opened.message.to.is_empty() {
+            checks.push("the holder of that key is in `to`".to_owned());
+        }
+    }
+    if let Some(kid) = opened.sealer_kid() {
+        checks.push(format!(
+            "it is sealed with {kid}, which the document of `from` lists for keyAgreement"
+        ));
+    }
+    if let Some(sender) = opened.sender().filter(|sender| sender.proof() == SenderProof::Signature)
+    {
+        let kid = sender.kid();
+        checks.push(format!(
+            "it is signed with {kid}, which the document of `from` lists for authentication"
+        ));
+    }
+    if let Some(rotation) = opened.rotation() {
+        let (prior, kid) = (rotation.prior(), rotation.kid());
+        checks.push(format!("from_prior is signed by {prior}, with {kid}"));
+    }
+    checks
 }
 
 const fn layer_name(layer: Layer) -> &'static str {

@@ -485,3 +485,33 @@ fn a_message_of_the_largest_size_is_answered() {
     message["body"]["content"] = json!("x".repeat(limits::ENVELOPE_BYTES_MAX / 2));
     assert_eq!(world.pack("authcrypt", &json!({ "message": message }))["ok"], true);
 }
+
+#[test]
+fn a_damaged_request_gets_one_answer_like_any_other() {
+    let world = World::new();
+    let packed = world.pack("anoncrypt+sign", &json!({}))["packed"].clone();
+    let request = json!({
+        "rid": 1, "op": "unpack", "packed": packed, "dids": world.dids(), "secrets": world.bob.secrets,
+    });
+    let good = request.to_string().into_bytes();
+    let mut input = Vec::new();
+    let mut sent = 0;
+    for at in (0..good.len()).step_by(good.len() / 60) {
+        for damage in [b'"', b'}', b'A', 0xff] {
+            let mut bad = good.clone();
+            bad[at] = damage;
+            input.extend(bad);
+            input.push(b'\n');
+            sent += 1;
+        }
+    }
+    let answers = serve_all(&input);
+    assert_eq!(answers.len(), sent);
+    for answer in answers {
+        if answer["ok"] == true {
+            assert_eq!(answer["message"], world.message(), "damage changes no meaning");
+        } else {
+            assert!(answer["code"].as_str().is_some_and(|code| code.starts_with("e.")), "{answer}");
+        }
+    }
+}
