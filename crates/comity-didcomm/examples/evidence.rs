@@ -1,5 +1,5 @@
-//! What a recipient keeps of a signed message convinces a third party, offline: the exact text that was signed, and
-//! the sender's document as it was.
+//! What a recipient keeps of a signed message convinces a third party, offline: the exact text that
+//! was signed, and the sender's document as it was.
 //!
 //! Run it with `cargo run -p comity-didcomm --example evidence`.
 #![allow(clippy::print_stdout, reason = "an example shows something")]

@@ -47,7 +47,8 @@ pub fn main() -> Result<(), Box<dyn Error>> {
         resolve_self_contained(&bruno.did)?.ok_or("carried")?.choose_recipients(&Curve::AGREEMENT);
     let empty = "https://didcomm.org/empty/1.0/empty";
 
-    // The old DID says which one succeeds it; the new one carries that along, until Bruno writes to it.
+    // The old DID says which one succeeds it; the new one carries that along, until Bruno writes to
+    // it.
     let mut moved = Message::new(MessageId::random(&mut rng), empty.parse()?)
         .with_from(new.did.clone())
         .with_to([bruno.did.clone()]);

@@ -1,5 +1,5 @@
-//! An anonymous message reaches somebody who is behind a mediator: the sender wraps it, the mediator takes off the
-//! wrapping and learns nothing but whom it is for, the recipient opens it.
+//! An anonymous message reaches somebody who is behind a mediator: the sender wraps it, the
+//! mediator takes off the wrapping and learns nothing but whom it is for, the recipient opens it.
 //!
 //! Run it with `cargo run -p comity-didcomm --example through_a_mediator`.
 #![allow(clippy::print_stdout, reason = "an example shows something")]

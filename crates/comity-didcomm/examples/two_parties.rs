@@ -1,7 +1,9 @@
-//! Two parties write to each other: a message that is signed and encrypted, and an answer in its thread.
+//! Two parties write to each other: a message that is signed and encrypted, and an answer in its
+//! thread.
 //!
-//! Run it with `cargo run -p comity-didcomm --example two_parties`. Delivery is left out: an envelope is a text, sent
-//! with the media type `application/didcomm-encrypted+json` by whatever carries it.
+//! Run it with `cargo run -p comity-didcomm --example two_parties`. Delivery is left out: an
+//! envelope is a text, sent with the media type `application/didcomm-encrypted+json` by whatever
+//! carries it.
 #![allow(clippy::print_stdout, reason = "an example shows something")]
 
 use std::error::Error;

@@ -1,8 +1,9 @@
-//! [`inspect`]: what an envelope shows to somebody without keys, good or bad: its form, algorithms, key ids and sizes, and
-//! which of the checks that need no key it passes.
+//! [`inspect`]: what an envelope shows to somebody without keys, good or bad: its form, algorithms,
+//! key ids and sizes, and which of the checks that need no key it passes.
 //!
-//! For people who look for the fault in an envelope. It reads on where [`open`](crate::open()) stops at the first
-//! fault, so nothing it says is to be relied on, and a program that decides something calls `open`.
+//! For people who look for the fault in an envelope. It reads on where [`open`](crate::open())
+//! stops at the first fault, so nothing it says is to be relied on, and a program that decides
+//! something calls `open`.
 
 use aws_lc_rs::digest;
 

@@ -1,8 +1,9 @@
-//! Out-of-band 2.0 invitations: the message that is shown instead of sent, as a link or a QR code, so that somebody
-//! who has no DID of ours yet can write first.
+//! Out-of-band 2.0 invitations: the message that is shown instead of sent, as a link or a QR code,
+//! so that somebody who has no DID of ours yet can write first.
 //!
-//! An invitation proves nothing: whoever shows it wrote it, and `from` is a claim until an answer comes back from that
-//! DID. Fetching a shortened one (`_oobid`) and drawing the code are the caller's.
+//! An invitation proves nothing: whoever shows it wrote it, and `from` is a claim until an answer
+//! comes back from that DID. Fetching a shortened one (`_oobid`) and drawing the code are the
+//! caller's.
 
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -158,8 +159,8 @@ impl Invitation {
         message
     }
 
-    /// Writes the invitation as a link. A short one makes a QR code that phones can read: most of the length is the
-    /// DID and the goal.
+    /// Writes the invitation as a link. A short one makes a QR code that phones can read: most of
+    /// the length is the DID and the goal.
     ///
     /// # Errors
     /// When `base` cannot carry a query, or the link would be longer than receivers take.

@@ -1,23 +1,27 @@
-//! DIDs, DIDComm v2.1 messages and their envelopes, without I/O: what is needed to send a message that provably comes
-//! from a DID, and to open one without being deceived.
+//! DIDs, DIDComm v2.1 messages and their envelopes, without I/O: what is needed to send a message
+//! that provably comes from a DID, and to open one without being deceived.
 //!
-//! Everything is a pure function or a machine that is fed. Time and randomness are arguments. Keys and documents are
-//! asked for ([`Output::Keys`], [`Output::Resolve`]) and given ([`Input`]), so the same code runs under any runtime, in
-//! a simulator, or over a recorded exchange.
+//! Everything is a pure function or a machine that is fed. Time and randomness are arguments. Keys
+//! and documents are asked for ([`Output::Keys`], [`Output::Resolve`]) and given ([`Input`]), so
+//! the same code runs under any runtime, in a simulator, or over a recorded exchange.
 //!
 //! # Goals
-//! * One [`open`] (or its machine, [`Opening`]) that makes all receiver checks of the specification and cannot be asked
-//!   to skip one. A [`Sender`] is a type that only a verified key can build; the `from` header alone is never one.
+//! * One [`open`] (or its machine, [`Opening`]) that makes all receiver checks of the specification
+//!   and cannot be asked to skip one. A [`Sender`] is a type that only a verified key can build;
+//!   the `from` header alone is never one.
 //! * A closed table of algorithms and nestings. What has no row does not parse.
 //! * [`seal`] refuses what [`open`] would refuse.
-//! * Evidence: the exact signed text comes out of [`Opened::signed`], and [`verify_jws`] needs only a document.
-//! * Bounded work for any input: sizes, depths and counts are in [`limits`], and are checked before cryptography.
+//! * Evidence: the exact signed text comes out of [`Opened::signed`], and [`verify_jws`] needs only
+//!   a document.
+//! * Bounded work for any input: sizes, depths and counts are in [`limits`], and are checked before
+//!   cryptography.
 //!
-//! * Every part of the specification that can be a function of its inputs is here, so that two programs on this crate
-//!   differ in what they carry and keep, and not in what they understand.
+//! * Every part of the specification that can be a function of its inputs is here, so that two
+//!   programs on this crate differ in what they carry and keep, and not in what they understand.
 //!
 //! # Non-goals
-//! * Fetching documents and linked attachments, delivering messages, storing keys, remembering ids (check 14 below), deciding who may write.
+//! * Fetching documents and linked attachments, delivering messages, storing keys, remembering ids
+//!   (check 14 below), deciding who may write.
 //! * DIDComm v1, compression, header extensions, keys from headers.
 //!
 //! # What is where
@@ -36,8 +40,8 @@
 //! | report and read problems | [`problem::ProblemReport`], [`problem::ProblemCode`], [`problem::ErrorCount`] |
 //! | look for the fault in an envelope | [`inspect::inspect`] |
 //!
-//! The folder `examples` has whole programs: two parties that write to each other, an anonymous message through a
-//! mediator, evidence verified offline, and a party that moves to a new DID.
+//! The folder `examples` has whole programs: two parties that write to each other, an anonymous
+//! message through a mediator, evidence verified offline, and a party that moves to a new DID.
 //!
 //! # Minimum program
 //! ```
@@ -112,10 +116,10 @@
 //!
 //! # What it costs
 //!
-//! Best CPU time in microseconds of `cargo bench -p comity-didcomm` (x86-64, 1 KiB body, one recipient key, authcrypt);
-//! the sum of the bare primitives on X25519 is 56 to open and 63 to pack. Agreements are nearly all of it, so a sender
-//! takes the cheapest curve that both sides have ([`DidDocument::choose_recipients`]), and regular peers profit from an
-//! [`AgreementCache`].
+//! Best CPU time in microseconds of `cargo bench -p comity-didcomm` (x86-64, 1 KiB body, one
+//! recipient key, authcrypt); the sum of the bare primitives on X25519 is 56 to open and 63 to
+//! pack. Agreements are nearly all of it, so a sender takes the cheapest curve that both sides have
+//! ([`DidDocument::choose_recipients`]), and regular peers profit from an [`AgreementCache`].
 //!
 //! | | X25519 | X25519, cached | P-256 | P-384 | P-521 |
 //! |---|---|---|---|---|---|

@@ -1,9 +1,9 @@
-//! [`Message`]: the DIDComm v2.1 plaintext message with every header of the specification and its extensions
-//! (sections "Plaintext Message Structure", "Threading", "i18n", "Problems"; extensions return_route, l10n and
-//! advanced_sequencing).
+//! [`Message`]: the DIDComm v2.1 plaintext message with every header of the specification and its
+//! extensions (sections "Plaintext Message Structure", "Threading", "i18n", "Problems"; extensions
+//! return_route, l10n and advanced_sequencing).
 //!
-//! Says nothing about who really sent it: `from` is a claim until [`Opened::sender`](crate::Opened::sender)
-//! confirms it.
+//! Says nothing about who really sent it: `from` is a claim until
+//! [`Opened::sender`](crate::Opened::sender) confirms it.
 
 pub(crate) mod ack;
 pub(crate) mod attachment;
@@ -32,7 +32,8 @@ use crate::time::UnixTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// A header has not the form that the specification prescribes. The name is ours, not the peer's text.
+    /// A header has not the form that the specification prescribes. The name is ours, not the
+    /// peer's text.
     #[error("the header {0} is malformed")]
     Header(&'static str),
     /// Not JSON that this crate reads.
@@ -45,8 +46,8 @@ pub enum MessageError {
 
 /// Represents a plaintext message.
 ///
-/// `to` and `from` hold plain DIDs: the specification also allows a path or query there, which nothing uses, and which
-/// is refused here.
+/// `to` and `from` hold plain DIDs: the specification also allows a path or query there, which
+/// nothing uses, and which is refused here.
 ///
 /// ```
 /// # use comity_didcomm::{Did, Message, MessageId, MessageType};
@@ -99,7 +100,8 @@ pub struct Message {
     pub return_route: Option<ReturnRoute>,
     /// The thread that [`ReturnRoute::Thread`] speaks of.
     pub return_route_thread: Option<String>,
-    /// Where the sender would like traces reported. To be refused unless the operator said otherwise.
+    /// Where the sender would like traces reported. To be refused unless the operator said
+    /// otherwise.
     pub trace: Option<String>,
     /// Position among the messages of this sender in this thread.
     pub sender_order: Option<u64>,
@@ -107,7 +109,8 @@ pub struct Message {
     pub sent_count: Option<u64>,
     /// What the sender has received of the other parties in this thread.
     pub received_orders: Vec<ReceivedOrder>,
-    /// Headers unknown here: kept, otherwise ignored. Also a known advisory header whose value has an unexpected form.
+    /// Headers unknown here: kept, otherwise ignored. Also a known advisory header whose value has
+    /// an unexpected form.
     pub extra: Map<String, Value>,
 }
 

@@ -1,4 +1,5 @@
-//! Report Problem 2.0 (DIDComm v2.1, section "Problem Reports"): codes and the message that carries one.
+//! Report Problem 2.0 (DIDComm v2.1, section "Problem Reports"): codes and the message that carries
+//! one.
 //!
 //! Whether a report may be sent at all is the caller's decision; a report about a report never may.
 
@@ -79,14 +80,15 @@ impl ProblemCode {
         self.0.split('.').skip(2)
     }
 
-    /// Whether this code may answer a warning that one judges to be an error: it is an error, and undoes at least as much
-    /// as the warning would.
+    /// Whether this code may answer a warning that one judges to be an error: it is an error, and
+    /// undoes at least as much as the warning would.
     #[must_use]
     pub fn may_answer(&self, warning: &Self) -> bool {
         self.is_error()
             && match (self.scope(), warning.scope()) {
                 (Scope::Protocol, _) | (_, Scope::Message) => true,
-                // States have an order only within their protocol, so none is known to be broader than another.
+                // States have an order only within their protocol, so none is known to be broader
+                // than another.
                 (Scope::State(one), Scope::State(other)) => one == other,
                 _ => false,
             }
@@ -139,8 +141,8 @@ pub enum Scope<'a> {
 pub struct ProblemReport {
     /// What is wrong.
     pub code: ProblemCode,
-    /// The same in words; the text belongs to the code, with `{1}`, `{2}`, ... for the arguments. From a
-    /// peer: untrusted.
+    /// The same in words; the text belongs to the code, with `{1}`, `{2}`, ... for the arguments.
+    /// From a peer: untrusted.
     pub comment: Option<String>,
     /// Arguments of the comment.
     pub args: Vec<String>,
@@ -155,7 +157,8 @@ impl ProblemReport {
         Self { code, comment: Some(comment.into()), args: Vec::new(), escalate_to: None }
     }
 
-    /// Creates the message. `pthid` is the thread in which the problem arose; `ack` names the message that caused it.
+    /// Creates the message. `pthid` is the thread in which the problem arose; `ack` names the
+    /// message that caused it.
     #[must_use]
     #[expect(clippy::expect_used, reason = "the type is a constant")]
     pub fn into_message(self, id: MessageId, pthid: &str, ack: Vec<String>) -> Message {
@@ -199,7 +202,8 @@ impl ProblemReport {
         })
     }
 
-    /// Returns the comment with its arguments filled in: `?` for a missing one, surplus ones appended.
+    /// Returns the comment with its arguments filled in: `?` for a missing one, surplus ones
+    /// appended.
     #[must_use]
     pub fn rendered_comment(&self) -> String {
         let mut out = String::new();

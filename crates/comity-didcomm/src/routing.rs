@@ -1,7 +1,9 @@
-//! Routing 2.0 (DIDComm v2.1, section "Routing Protocol"): the [`Forward`] message that hands an envelope to a
-//! mediator, the [`Route`] of a service endpoint, and [`wrap`], which packs an envelope for it.
+//! Routing 2.0 (DIDComm v2.1, section "Routing Protocol"): the [`Forward`] message that hands an
+//! envelope to a mediator, the [`Route`] of a service endpoint, and [`wrap`], which packs an
+//! envelope for it.
 //!
-//! Pure like the rest: nothing is resolved or sent here, and whether a mediator serves a recipient is its own decision.
+//! Pure like the rest: nothing is resolved or sent here, and whether a mediator serves a recipient
+//! is its own decision.
 
 mod route;
 mod unwrap;
@@ -153,12 +155,13 @@ serde_as_string!(Next);
 pub struct Forward {
     /// Who gets the payloads.
     pub next: Next,
-    /// The envelopes, as bytes of JSON: not looked into, so a mediator that wants to be sure that it carries nothing
-    /// readable asks [`Opening::outline`](crate::Opening::outline).
+    /// The envelopes, as bytes of JSON: not looked into, so a mediator that wants to be sure that
+    /// it carries nothing readable asks [`Opening::outline`](crate::Opening::outline).
     pub payloads: Vec<Vec<u8>>,
     /// When the payloads need not be delivered any more.
     pub expires_time: Option<UnixTime>,
-    /// How long to wait before sending on, in milliseconds; negative: a random time up to that long.
+    /// How long to wait before sending on, in milliseconds; negative: a random time up to that
+    /// long.
     pub delay_milli: Option<i64>,
 }
 
@@ -177,8 +180,8 @@ impl Forward {
 
     /// Reads the content out of a message.
     ///
-    /// `delay_milli` is taken from the headers and, because senders differ, from the body. `please_ack` is not
-    /// looked at: a mediator does not honour it.
+    /// `delay_milli` is taken from the headers and, because senders differ, from the body.
+    /// `please_ack` is not looked at: a mediator does not honour it.
     ///
     /// # Errors
     /// When the message is not a forward, or one that a mediator cannot serve.
@@ -203,8 +206,8 @@ impl Forward {
         Ok(Self { next, payloads, expires_time: message.expires_time, delay_milli })
     }
 
-    /// Creates the message, its payloads as JSON, which every peer reads and which grows least from hop to hop.
-    /// Whoever sends it sets `to` to the mediator; [`wrap`] does.
+    /// Creates the message, its payloads as JSON, which every peer reads and which grows least from
+    /// hop to hop. Whoever sends it sets `to` to the mediator; [`wrap`] does.
     ///
     /// # Errors
     /// When a payload is not a JSON object, or there are none or too many.
@@ -243,8 +246,8 @@ pub struct Wrapped {
     pub hops: usize,
 }
 
-/// Wraps an envelope for the mediators of a route, from the recipient back to the sender, each wrapping encrypted to
-/// one mediator. A route without mediators leaves the envelope as it is.
+/// Wraps an envelope for the mediators of a route, from the recipient back to the sender, each
+/// wrapping encrypted to one mediator. A route without mediators leaves the envelope as it is.
 ///
 /// # Errors
 /// When the envelope is not JSON, a key cannot be encrypted to, or the result would be too large.

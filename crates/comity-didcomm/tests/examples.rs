@@ -1,4 +1,5 @@
-//! The examples do what they say: each is run as it stands. They assert, so a test has only to call them.
+//! The examples do what they say: each is run as it stands. They assert, so a test has only to call
+//! them.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "tests")]
 
 #[path = "../examples/evidence.rs"]

@@ -1,7 +1,8 @@
-//! Acknowledgements (DIDComm v2.1, section "ACKs"): which ids a received message makes one owe, so that two parties
-//! never acknowledge each other for ever.
+//! Acknowledgements (DIDComm v2.1, section "ACKs"): which ids a received message makes one owe, so
+//! that two parties never acknowledge each other for ever.
 //!
-//! What was received and what was acknowledged is remembered by the caller. Nobody is obliged to acknowledge.
+//! What was received and what was acknowledged is remembered by the caller. Nobody is obliged to
+//! acknowledge.
 
 use super::{Message, MessageId, MessageType};
 use crate::routing::Forward;
@@ -11,7 +12,8 @@ pub const EMPTY: &str = "https://didcomm.org/empty/1.0/empty";
 
 /// Answers what one remembers about the messages of one sender.
 pub trait AckHistory {
-    /// Returns the position of a message in the order in which messages were received; `None`: it was not received.
+    /// Returns the position of a message in the order in which messages were received; `None`: it
+    /// was not received.
     fn received_at(&self, id: &str) -> Option<u64>;
 
     /// Whether a request for this message has been honoured already.
@@ -20,8 +22,9 @@ pub trait AckHistory {
 
 /// Returns the ids to acknowledge for a received message, oldest first, this one last.
 ///
-/// Nothing for a forward, because a mediator does not honour such requests; nothing for a message that is itself only
-/// an acknowledgement, because that would be answered in turn; no id twice, and none that one has not received.
+/// Nothing for a forward, because a mediator does not honour such requests; nothing for a message
+/// that is itself only an acknowledgement, because that would be answered in turn; no id twice, and
+/// none that one has not received.
 #[must_use]
 pub fn acks_owed(message: &Message, history: &dyn AckHistory) -> Vec<String> {
     if Forward::is_forward(message) || is_pure_ack(message) {

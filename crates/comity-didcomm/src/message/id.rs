@@ -1,4 +1,5 @@
-//! [`MessageId`] (DIDComm v2.1, section "Message Headers"): short, of URI characters, compared without regard to case.
+//! [`MessageId`] (DIDComm v2.1, section "Message Headers"): short, of URI characters, compared
+//! without regard to case.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -16,8 +17,9 @@ pub struct IdError;
 
 /// Identifies a message among those of its sender.
 ///
-/// Takes 1 to 64 unreserved URI characters: the specification advises 32 at most, but a UUID in text has 36. Keeps the
-/// spelling it came in; equality and hash ignore case, as the specification demands.
+/// Takes 1 to 64 unreserved URI characters: the specification advises 32 at most, but a UUID in
+/// text has 36. Keeps the spelling it came in; equality and hash ignore case, as the specification
+/// demands.
 ///
 /// ```
 /// # use comity_didcomm::MessageId;

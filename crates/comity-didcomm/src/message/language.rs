@@ -1,11 +1,14 @@
-//! Languages (DIDComm v2.1, section "i18n"): the form of a tag, and the choice among those that a peer reads.
+//! Languages (DIDComm v2.1, section "i18n"): the form of a tag, and the choice among those that a
+//! peer reads.
 //!
-//! A tag is not looked up in the registry: what is well formed is passed on. `accept-lang` holds for the thread in which
-//! it came, and is not to be carried over to others that are under way; keeping it apart is the caller's.
+//! A tag is not looked up in the registry: what is well formed is passed on. `accept-lang` holds
+//! for the thread in which it came, and is not to be carried over to others that are under way;
+//! keeping it apart is the caller's.
 
 use crate::limits::LANGUAGE_TAG_CHARS_MAX;
 
-/// Whether a text has the form of a language tag (RFC 5646): letters, then letters and digits, joined by hyphens.
+/// Whether a text has the form of a language tag (RFC 5646): letters, then letters and digits,
+/// joined by hyphens.
 #[must_use]
 pub fn is_language_tag(text: &str) -> bool {
     let mut parts = text.split('-');
@@ -18,8 +21,9 @@ pub fn is_language_tag(text: &str) -> bool {
         })
 }
 
-/// Chooses the language to write in: the first that the peer wants and one has, as by looking up each wanted tag and
-/// then its beginnings (RFC 4647, section 3.4). `None`: there is none in common.
+/// Chooses the language to write in: the first that the peer wants and one has, as by looking up
+/// each wanted tag and then its beginnings (RFC 4647, section 3.4). `None`: there is none in
+/// common.
 ///
 /// ```
 /// # use comity_didcomm::choose_language;

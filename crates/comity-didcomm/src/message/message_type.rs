@@ -1,7 +1,7 @@
 //! [`MessageType`] and [`ProtocolId`] (DIDComm v2.1, section "Protocols": MTURI and PIURI).
 //!
-//! A type is compared by meaning, not by text: names without regard to case and punctuation, versions by their major
-//! part. What a higher minor version adds is the reader's business.
+//! A type is compared by meaning, not by text: names without regard to case and punctuation,
+//! versions by their major part. What a higher minor version adds is the reader's business.
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,7 +33,8 @@ impl ProtocolId {
     /// # Errors
     /// When the text is not one.
     pub fn parse(text: &str) -> Result<Self, TypeError> {
-        // The delimiter before the name is one of `/ ? & : ; =`: the first character, from the end, that no name has.
+        // The delimiter before the name is one of `/ ? & : ; =`: the first character, from the end,
+        // that no name has.
         let bounded = text.len() <= MESSAGE_TYPE_CHARS_MAX
             && text.bytes().all(|byte| byte.is_ascii_graphic());
         let (before, version) = text.rsplit_once('/').filter(|_| bounded).ok_or(TypeError)?;
@@ -86,8 +87,8 @@ impl ProtocolId {
         self.minor
     }
 
-    /// Whether both speak of the same protocol, so that parties who know one can use the lower minor version
-    /// of the two.
+    /// Whether both speak of the same protocol, so that parties who know one can use the lower
+    /// minor version of the two.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
         self.major == other.major
@@ -95,17 +96,19 @@ impl ProtocolId {
             && same_name(self.name(), other.name())
     }
 
-    /// Chooses, among the versions that one supports, the one with which to read a message of this protocol: the highest
-    /// minor version of the same major one. `None`: the protocol, or its major version, is not supported.
+    /// Chooses, among the versions that one supports, the one with which to read a message of this
+    /// protocol: the highest minor version of the same major one. `None`: the protocol, or its
+    /// major version, is not supported.
     ///
-    /// The two versions may differ by their minor part; then the features of the older one are what both know, and
-    /// [`features`](Self::features) says which.
+    /// The two versions may differ by their minor part; then the features of the older one are what
+    /// both know, and [`features`](Self::features) says which.
     #[must_use]
     pub fn choose<'a>(&self, supported: &'a [Self]) -> Option<&'a Self> {
         supported.iter().filter(|known| known.matches(self)).max_by_key(|known| known.minor)
     }
 
-    /// Returns the minor version whose features two parties have in common; `None`: they speak of different protocols.
+    /// Returns the minor version whose features two parties have in common; `None`: they speak of
+    /// different protocols.
     ///
     /// ```
     /// # use comity_didcomm::ProtocolId;

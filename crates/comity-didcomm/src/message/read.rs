@@ -1,5 +1,6 @@
-//! Reads plaintext messages. What decides about identity, time or content must have the prescribed form; an advisory
-//! header that has not is kept in `extra` and ignored, because unknown things must not fail a message.
+//! Reads plaintext messages. What decides about identity, time or content must have the prescribed
+//! form; an advisory header that has not is kept in `extra` and ignored, because unknown things
+//! must not fail a message.
 
 use std::borrow::Cow;
 
@@ -82,7 +83,8 @@ impl Message {
     }
 }
 
-/// Whether a media type is the expected one; without a `/` it stands for `application/...` (RFC 7515, section 4.1.9).
+/// Whether a media type is the expected one; without a `/` it stands for `application/...` (RFC
+/// 7515, section 4.1.9).
 pub(crate) fn is_media_type(text: &str, expected: &str) -> bool {
     let short = expected.strip_prefix("application/").unwrap_or(expected);
     text.eq_ignore_ascii_case(expected) || text.eq_ignore_ascii_case(short)
@@ -95,7 +97,8 @@ fn check_typ(object: &mut Object<'_>) -> Result<(), MessageError> {
     }
 }
 
-/// Takes a member that must be text if it is there. Borrowed: most are copied into a type of their own.
+/// Takes a member that must be text if it is there. Borrowed: most are copied into a type of their
+/// own.
 fn text<'a>(
     object: &mut Object<'a>,
     name: &'static str,
@@ -134,7 +137,8 @@ fn from_json<T: serde::de::DeserializeOwned>(json: &Json<'_>) -> Option<T> {
     serde_json::from_value(json.clone().into_value()).ok()
 }
 
-/// Takes an advisory header if it has the expected form, and leaves it among the unknown ones if not.
+/// Takes an advisory header if it has the expected form, and leaves it among the unknown ones if
+/// not.
 fn advisory<'a, T>(
     object: &mut Object<'a>,
     name: &'a str,

@@ -1,11 +1,12 @@
-//! Threads (DIDComm v2.1, sections "Threads" and "Parent Threads"): how a message continues one, or begins another
-//! that comes out of it.
+//! Threads (DIDComm v2.1, sections "Threads" and "Parent Threads"): how a message continues one, or
+//! begins another that comes out of it.
 
 use super::{Message, MessageId, MessageType};
 use crate::did::Did;
 
 impl Message {
-    /// Creates an answer in the same thread: to whoever claims to have sent this one, from the given DID.
+    /// Creates an answer in the same thread: to whoever claims to have sent this one, from the
+    /// given DID.
     ///
     /// The answer repeats `pthid`, so that a party who joins late learns it too.
     #[must_use]
@@ -22,7 +23,8 @@ impl Message {
         Self::new(id, type_).with_from(from).with_to(self.from.clone()).with_pthid(self.thread_id())
     }
 
-    /// Whether both belong to one thread. Thread ids, being ids of messages, are compared without regard to case.
+    /// Whether both belong to one thread. Thread ids, being ids of messages, are compared without
+    /// regard to case.
     #[must_use]
     pub fn same_thread(&self, other: &Self) -> bool {
         self.thread_id().eq_ignore_ascii_case(other.thread_id())

@@ -1,11 +1,13 @@
-//! Writes plaintext messages: `typ` and `body` always, because older peers want them, and other headers when set.
+//! Writes plaintext messages: `typ` and `body` always, because older peers want them, and other
+//! headers when set.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Message;
 
 impl Message {
-    /// Writes the message as JSON. The result is what is signed or sealed, so keep it if it has to be compared later.
+    /// Writes the message as JSON. The result is what is signed or sealed, so keep it if it has to
+    /// be compared later.
     #[must_use]
     #[expect(clippy::expect_used, reason = "the map has text keys and no value that can fail")]
     pub fn to_json(&self) -> Vec<u8> {
@@ -40,7 +42,8 @@ impl Serialize for Message {
         option(&mut map, "sent_count", self.sent_count.as_ref())?;
         list(&mut map, "received_orders", &self.received_orders)?;
         for (name, value) in &self.extra {
-            // A name twice would make the message unreadable, so a typed header wins over one in `extra`.
+            // A name twice would make the message unreadable, so a typed header wins over one in
+            // `extra`.
             if !is_core_header(name) && !self.has_advisory(name) {
                 map.serialize_entry(name, value)?;
             }

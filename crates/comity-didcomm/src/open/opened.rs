@@ -1,4 +1,5 @@
-//! What opening an envelope proves: [`Opened`], and in it a [`Sender`] that only a verified key can make.
+//! What opening an envelope proves: [`Opened`], and in it a [`Sender`] that only a verified key can
+//! make.
 
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use crate::message::Message;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Opened {
-    /// The message. Its `from` equals the sender's DID if there is a [`sender`](Self::sender), and is a mere
-    /// claim if not.
+    /// The message. Its `from` equals the sender's DID if there is a [`sender`](Self::sender), and
+    /// is a mere claim if not.
     pub message: Message,
     pub(super) sender: Option<Sender>,
     pub(super) sender_document: Option<Arc<DidDocument>>,
@@ -51,8 +52,8 @@ impl Opened {
         self.recipient_kid.as_ref()
     }
 
-    /// Returns the key that sealed an authcrypt layer; it belongs to the sender. Under authcrypt(sign) the
-    /// [`sender`](Self::sender) names the key that signed.
+    /// Returns the key that sealed an authcrypt layer; it belongs to the sender. Under
+    /// authcrypt(sign) the [`sender`](Self::sender) names the key that signed.
     #[must_use]
     pub const fn sealer_kid(&self) -> Option<&DidUrl> {
         self.sealer_kid.as_ref()

@@ -1,5 +1,5 @@
-//! DID rotation (DIDComm v2.1, section "DID Rotation"): the `from_prior` token, by which a party's prior DID says
-//! which DID succeeds it, or that it ends the relation.
+//! DID rotation (DIDComm v2.1, section "DID Rotation"): the `from_prior` token, by which a party's
+//! prior DID says which DID succeeds it, or that it ends the relation.
 
 use crate::did::{Did, DidUrl};
 use crate::document::DidDocument;
@@ -63,8 +63,9 @@ pub fn from_prior(kid: &DidUrl, key: &SigningKey, successor: Option<&Did>, at: U
     token
 }
 
-/// Verifies a token offline, with nothing but the prior DID's document: what somebody does who is shown one as evidence,
-/// or has kept it. Says nothing about who brought it; [`open`](crate::open()) also checks that.
+/// Verifies a token offline, with nothing but the prior DID's document: what somebody does who is
+/// shown one as evidence, or has kept it. Says nothing about who brought it;
+/// [`open`](crate::open()) also checks that.
 ///
 /// # Errors
 /// When the token is malformed, or not signed by a key that the document lists for authentication.
@@ -88,7 +89,8 @@ pub(super) struct FromPrior {
 impl FromPrior {
     /// Reads a token. Check 13, first half: `sub` is the message's `from`, the key is one of `iss`.
     pub(super) fn parse(token: &str, from: Option<&Did>) -> Result<Self, OpenError> {
-        // The two forms of one did:peer:4 are one DID: the token is made before the peer knows the long one.
+        // The two forms of one did:peer:4 are one DID: the token is made before the peer knows the
+        // long one.
         let is_from = |token: &Self| match (&token.rotation.successor, from) {
             (Some(successor), Some(from)) => successor.same_subject(from),
             (None, None) => true,

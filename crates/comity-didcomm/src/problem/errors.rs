@@ -1,5 +1,5 @@
-//! The count of errors in one thread (DIDComm v2.1, section "Cascading Problems"): past a limit one more report is
-//! sent, which says so, and then silence.
+//! The count of errors in one thread (DIDComm v2.1, section "Cascading Problems"): past a limit one
+//! more report is sent, which says so, and then silence.
 //!
 //! The caller keeps one count a thread, for as long as it keeps the thread.
 

@@ -1,8 +1,8 @@
-//! [`Route`]: the way from a sender to a recipient that one service endpoint describes (DIDComm v2.1, sections
-//! "Service Endpoint" and "Sender Process to Enable Forwarding").
+//! [`Route`]: the way from a sender to a recipient that one service endpoint describes (DIDComm
+//! v2.1, sections "Service Endpoint" and "Sender Process to Enable Forwarding").
 //!
-//! Documents are asked for, not fetched, and only those that the endpoint names: a mediator whose own endpoint is
-//! again a DID is refused, so no chain of documents can be laid out for us.
+//! Documents are asked for, not fetched, and only those that the endpoint names: a mediator whose
+//! own endpoint is again a DID is refused, so no chain of documents can be laid out for us.
 
 use std::sync::Arc;
 
@@ -52,7 +52,8 @@ pub struct Hop {
     pub keys: Vec<(DidUrl, PublicKey)>,
 }
 
-/// Holds the way to a recipient: where to post, and the mediators in the order from sender to recipient.
+/// Holds the way to a recipient: where to post, and the mediators in the order from sender to
+/// recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Route {
@@ -67,9 +68,10 @@ pub struct Route {
 impl Route {
     /// Lays out the way that an endpoint describes, taking URIs that `takes` says can be posted to.
     ///
-    /// Routing keys may be ids of keys or DIDs. If the endpoint's `uri` is a DID, that mediator's `keyAgreement` keys
-    /// come first and the first of its own endpoints that can be used is the address. Documents of self-contained
-    /// DIDs are read off; for others `documents` is asked, and [`RouteError::Unresolved`] names one that is missing.
+    /// Routing keys may be ids of keys or DIDs. If the endpoint's `uri` is a DID, that mediator's
+    /// `keyAgreement` keys come first and the first of its own endpoints that can be used is the
+    /// address. Documents of self-contained DIDs are read off; for others `documents` is asked, and
+    /// [`RouteError::Unresolved`] names one that is missing.
     ///
     /// # Errors
     /// When the endpoint cannot be used, or a document is missing.
@@ -120,7 +122,8 @@ fn append(names: &mut Vec<Next>, routing_keys: &[String]) -> Result<(), RouteErr
     Ok(())
 }
 
-/// Picks the mediator's first endpoint that can be posted to. One indirection is allowed, and it is used up.
+/// Picks the mediator's first endpoint that can be posted to. One indirection is allowed, and it is
+/// used up.
 fn mediator_endpoint(
     document: &DidDocument,
     takes: &dyn Fn(&str) -> bool,
@@ -136,8 +139,8 @@ fn mediator_endpoint(
         .ok_or(RouteError::NoEndpoint)
 }
 
-/// Whether an endpoint takes what this crate makes; it need not say so (section "Negotiating Compatibility"). Some list
-/// media types where profiles belong.
+/// Whether an endpoint takes what this crate makes; it need not say so (section "Negotiating
+/// Compatibility"). Some list media types where profiles belong.
 fn accepts_v2(endpoint: &Endpoint) -> bool {
     let takes = |profile: &String| profile == PROFILE || profile == ENCRYPTED_TYPE;
     endpoint.accept.is_empty() || endpoint.accept.iter().any(takes)

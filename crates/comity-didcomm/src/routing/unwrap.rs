@@ -1,5 +1,5 @@
-//! [`open_forwarded`]: opens an envelope and, when a mediator has wrapped it again for us, what is inside (DIDComm
-//! v2.1, section "Rewrapping").
+//! [`open_forwarded`]: opens an envelope and, when a mediator has wrapped it again for us, what is
+//! inside (DIDComm v2.1, section "Rewrapping").
 //!
 //! For recipients. A mediator opens the forward alone and sends the payload on.
 
@@ -25,8 +25,9 @@ pub struct Forwarded {
 }
 
 impl Forward {
-    /// Returns the one payload if it is an envelope for a key of ours and `next` says so too: the forward was made by a
-    /// mediator that wrapped our message again. `None`: the forward asks us to be a mediator.
+    /// Returns the one payload if it is an envelope for a key of ours and `next` says so too: the
+    /// forward was made by a mediator that wrapped our message again. `None`: the forward asks us
+    /// to be a mediator.
     #[must_use]
     pub fn rewrapped(&self, is_ours: &dyn Fn(&DidUrl) -> bool) -> Option<&[u8]> {
         let [payload] = self.payloads.as_slice() else { return None };
@@ -41,12 +42,12 @@ impl Forward {
 
 /// Opens an envelope, and on through forwards to ourselves.
 ///
-/// A forward to anybody else is returned as the message that it is, and so is one that breaks the rules of
-/// forwards: [`Forward::from_message`] says how.
+/// A forward to anybody else is returned as the message that it is, and so is one that breaks the
+/// rules of forwards: [`Forward::from_message`] says how.
 ///
 /// # Errors
-/// When the envelope, or one inside a forward to us, is refused; with [`OpenError::Envelope`] when forwards to us are
-/// nested deeper than [`REWRAPPINGS_MAX`].
+/// When the envelope, or one inside a forward to us, is refused; with [`OpenError::Envelope`] when
+/// forwards to us are nested deeper than [`REWRAPPINGS_MAX`].
 pub fn open_forwarded(
     envelope: &[u8],
     policy: &OpenPolicy,

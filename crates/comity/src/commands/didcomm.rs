@@ -1,5 +1,5 @@
-//! `comity didcomm`: the workbench. Packs, opens and explains envelopes with keys and documents that are given to it,
-//! for people and, line by line, for programs in any language.
+//! `comity didcomm`: the workbench. Packs, opens and explains envelopes with keys and documents
+//! that are given to it, for people and, line by line, for programs in any language.
 //!
 //! It needs no node and no network, and never reads the keys of a home.
 

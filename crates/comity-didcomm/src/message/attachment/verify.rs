@@ -1,8 +1,9 @@
-//! The hash and the detached signature of an attachment, made and verified on demand (DIDComm v2.1, section
-//! "Attachments"; RFC 7515, appendix F).
+//! The hash and the detached signature of an attachment, made and verified on demand (DIDComm v2.1,
+//! section "Attachments"; RFC 7515, appendix F).
 //!
-//! Both are about bytes, and so about `base64` content and about what was fetched from `links`. A `json` content has
-//! no one text, so there is nothing that two parties could agree to have hashed or signed.
+//! Both are about bytes, and so about `base64` content and about what was fetched from `links`. A
+//! `json` content has no one text, so there is nothing that two parties could agree to have hashed
+//! or signed.
 
 use std::borrow::Cow;
 
@@ -44,7 +45,8 @@ pub enum AttachmentError {
 const SHA2_256: [u8; 2] = [0x12, 32];
 
 impl Attachment {
-    /// Creates an attachment that can be fetched from somewhere else, with the hash of what will be found there.
+    /// Creates an attachment that can be fetched from somewhere else, with the hash of what will be
+    /// found there.
     #[must_use]
     pub fn from_links(
         id: Option<String>,
@@ -68,7 +70,8 @@ impl Attachment {
         Ok(self)
     }
 
-    /// Adds a detached signature over the content. The signer need not be the sender of the message.
+    /// Adds a detached signature over the content. The signer need not be the sender of the
+    /// message.
     ///
     /// # Errors
     /// When the content is not bytes.
@@ -77,7 +80,8 @@ impl Attachment {
         kid: &DidUrl,
         key: &SigningKey,
     ) -> Result<Self, AttachmentError> {
-        // The type keeps the signature from being taken for that of a message, whatever the content is.
+        // The type keeps the signature from being taken for that of a message, whatever the content
+        // is.
         let protected = json!({ "typ": TYP, "alg": key.algorithm().name(), "kid": kid });
         let protected = encoding::base64url(protected.to_string());
         let mut input = protected.clone();
@@ -98,8 +102,8 @@ impl Attachment {
         self.check_hash_of(&self.content()?)
     }
 
-    /// Checks what was fetched from a link against the hash. Takes SHA-256 as a multihash in base58btc, with or without
-    /// its multibase letter, and in base64url with it.
+    /// Checks what was fetched from a link against the hash. Takes SHA-256 as a multihash in
+    /// base58btc, with or without its multibase letter, and in base64url with it.
     ///
     /// # Errors
     /// When there is no such hash, or the content is another.
@@ -110,8 +114,8 @@ impl Attachment {
         if ours.as_ref() == hash { Ok(()) } else { Err(AttachmentError::Hash) }
     }
 
-    /// Verifies the detached signature over the content that is in the attachment; returns the key that made it, which
-    /// is in `authentication` of the document.
+    /// Verifies the detached signature over the content that is in the attachment; returns the key
+    /// that made it, which is in `authentication` of the document.
     ///
     /// # Errors
     /// When there is no such content, or no signature of this party over it.

@@ -1,5 +1,5 @@
-//! Explains an envelope to a person: what it is, whom it names, which checks it passes and which not, and, as far as
-//! keys are at hand, what is inside.
+//! Explains an envelope to a person: what it is, whom it names, which checks it passes and which
+//! not, and, as far as keys are at hand, what is inside.
 
 use std::fmt::Write as _;
 
@@ -24,7 +24,8 @@ pub(super) struct Explained {
     now: UnixTime,
 }
 
-/// Looks at an envelope, and opens it if the keys are known. Whether it is still in time is said, and not judged.
+/// Looks at an envelope, and opens it if the keys are known. Whether it is still in time is said,
+/// and not judged.
 pub(super) fn explain(packed: String, ring: &Keyring, now: UnixTime) -> Explained {
     let shown = inspect(packed.as_bytes());
     let opened = unpack(&Unpack { packed, unwrap_forward: None, now: None }, ring);

@@ -1,5 +1,6 @@
-//! The DID documents and private keys that a request brings along. Nothing is resolved over a network and no key of a
-//! home is read: the workbench knows what it is told, and DIDs that carry their own document.
+//! The DID documents and private keys that a request brings along. Nothing is resolved over a
+//! network and no key of a home is read: the workbench knows what it is told, and DIDs that carry
+//! their own document.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,8 +22,8 @@ pub(super) struct Keyring {
 }
 
 impl Keyring {
-    /// Reads DID documents and private JWKs. A key of a kind that is unknown here is passed over, because key files are
-    /// shared with programs that know more.
+    /// Reads DID documents and private JWKs. A key of a kind that is unknown here is passed over,
+    /// because key files are shared with programs that know more.
     pub(super) fn read(dids: &[Value], secrets: &[Value]) -> Result<Self, Refused> {
         if WORKBENCH_DIDS_MAX < dids.len() || WORKBENCH_SECRETS_MAX < secrets.len() {
             return Err(Refused::new(TOO_LARGE, "there are too many dids or secrets"));
@@ -52,8 +53,8 @@ impl Keyring {
         })
     }
 
-    /// Finds the private key of a recipient. It counts only if our own document lists its public part for
-    /// `keyAgreement`: a key that is there for something else does not read messages.
+    /// Finds the private key of a recipient. It counts only if our own document lists its public
+    /// part for `keyAgreement`: a key that is there for something else does not read messages.
     pub(super) fn recipient_key(&self, kid: &DidUrl) -> Option<AgreementKey> {
         let key = secret(&self.agreement, kid)?;
         let document = self.document(kid.did())?;
@@ -61,8 +62,8 @@ impl Keyring {
         (*listed == key.public()).then(|| key.clone())
     }
 
-    /// Finds the key that signs for a DID, or the one with this id: the first in `authentication` whose private part
-    /// is known.
+    /// Finds the key that signs for a DID, or the one with this id: the first in `authentication`
+    /// whose private part is known.
     pub(super) fn signer(&self, name: &Next) -> Result<(DidUrl, SigningKey), Refused> {
         let document = self.need_document(name.did())?;
         let known = |kid: &DidUrl, key: &PublicKey| {
@@ -75,8 +76,8 @@ impl Keyring {
         })
     }
 
-    /// Finds the keys with which a DID, or the holder of the key with this id, may seal: those in `keyAgreement` whose
-    /// private part is known.
+    /// Finds the keys with which a DID, or the holder of the key with this id, may seal: those in
+    /// `keyAgreement` whose private part is known.
     pub(super) fn sealers(&self, name: &Next) -> Result<Vec<(DidUrl, AgreementKey)>, Refused> {
         let document = self.need_document(name.did())?;
         let sealers: Vec<_> = document
@@ -94,7 +95,8 @@ impl Keyring {
         Ok(sealers)
     }
 
-    /// Finds the keys to encrypt to: all of a DID that are on the curve, or the one with this id if it is.
+    /// Finds the keys to encrypt to: all of a DID that are on the curve, or the one with this id if
+    /// it is.
     pub(super) fn recipients(
         &self,
         name: &Next,

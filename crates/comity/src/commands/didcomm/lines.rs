@@ -1,8 +1,9 @@
-//! `comity didcomm lines`: a request a line on standard input, an answer a line on standard output, in the same order
-//! and with nothing between. `docs/protocols/didcomm-lines.md` is its specification.
+//! `comity didcomm lines`: a request a line on standard input, an answer a line on standard output,
+//! in the same order and with nothing between. `docs/protocols/didcomm-lines.md` is its
+//! specification.
 //!
-//! No line ends it: what cannot be served is answered with a refusal. Only the end of the input does, or a reader
-//! that has gone.
+//! No line ends it: what cannot be served is answered with a refusal. Only the end of the input
+//! does, or a reader that has gone.
 
 use std::io::{self, BufRead, Read as _, Write};
 

@@ -1,5 +1,5 @@
-//! Packs a message in any legal way, and in the two that [`seal`] does not offer because a sender should not use
-//! them, with the same checks: what a receiver would refuse is refused here.
+//! Packs a message in any legal way, and in the two that [`seal`] does not offer because a sender
+//! should not use them, with the same checks: what a receiver would refuse is refused here.
 
 use std::str::FromStr;
 
@@ -212,8 +212,8 @@ fn check(message: &Message, mode: Mode, keys: &Keys) -> Result<(), SealError> {
     Ok(())
 }
 
-/// Chooses the curve that the recipients, and the sender if the mode seals, have in common: the first in the order of
-/// cost.
+/// Chooses the curve that the recipients, and the sender if the mode seals, have in common: the
+/// first in the order of cost.
 fn choose(
     to: &[Next],
     mode: Mode,

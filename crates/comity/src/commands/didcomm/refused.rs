@@ -1,5 +1,5 @@
-//! Why the workbench did not do what it was asked, as its answers say it: a text for people, and the problem-report
-//! code (Report Problem 2.0) for programs.
+//! Why the workbench did not do what it was asked, as its answers say it: a text for people, and
+//! the problem-report code (Report Problem 2.0) for programs.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
 //! Opens an envelope and says what it proves.
 //!
-//! The checks are those of [`Opening`], all of them but two: a message that is not protected is taken, because the
-//! answer says so, and times are judged only if the request says what time it is, because vectors are old.
+//! The checks are those of [`Opening`], all of them but two: a message that is not protected is
+//! taken, because the answer says so, and times are judged only if the request says what time it
+//! is, because vectors are old.
 
 use std::sync::Arc;
 
