@@ -1,7 +1,7 @@
 //! [`Did`] and [`DidUrl`] (W3C DID Core 1.0, section 3), and the DID methods of which this crate knows the rules.
 //!
 //! Nothing here fetches: [`resolve_self_contained`] answers for DIDs that carry their own document, and
-//! [`web::document_url`] says where a did:web document would be.
+//! [`web::document_url`] and [`webvh::log_url`] say where the document of the others would be.
 
 mod url;
 
@@ -9,6 +9,7 @@ pub mod jwk;
 pub mod key;
 pub mod peer;
 pub mod web;
+pub mod webvh;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -36,6 +36,25 @@ pub const AGREEMENTS_CACHED_MAX: usize = 65_536;
 /// Draws for a new private key, before the source of randomness counts as broken.
 pub const KEY_DRAWS_MAX: usize = 64;
 
+/// Bytes of the log of a did:webvh.
+pub const WEBVH_LOG_BYTES_MAX: usize = 1024 * 1024;
+/// Versions of one did:webvh. Each costs a signature check and two hashes.
+pub const WEBVH_ENTRIES_MAX: usize = 1024;
+/// Bytes of one line of a log: a document, its parameters and its proofs.
+pub const WEBVH_ENTRY_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + 32 * 1024;
+/// Proofs of one entry of a log.
+pub const WEBVH_PROOFS_PER_ENTRY_MAX: usize = 8;
+/// Keys, hashes, witnesses or watchers that one entry lists.
+pub const WEBVH_LIST_MAX: usize = 64;
+/// Characters of one key, hash or watcher in such a list.
+pub const WEBVH_TEXT_CHARS_MAX: usize = 2048;
+/// Bytes of the witness file of a did:webvh.
+pub const WEBVH_WITNESS_BYTES_MAX: usize = 256 * 1024;
+/// Witness proofs that are looked at. One more refuses the file, since each costs a signature check.
+pub const WEBVH_WITNESS_PROOFS_MAX: usize = 512;
+/// Seconds that the last version may lie ahead of our clock.
+pub const WEBVH_CLOCK_SKEW_SECS: u64 = 60;
+
 /// Characters of a message id or thread id. The specification advises 32, and a UUID has 36.
 pub const MESSAGE_ID_CHARS_MAX: usize = 64;
 /// Characters of a message type URI.

@@ -43,7 +43,12 @@ pub fn document_url(did: &Did) -> Result<WebLocation, DidError> {
     if did.method() != "web" {
         return Err(DidError::Method);
     }
-    let mut segments = did.method_specific_id().split(':');
+    locate(did.method_specific_id(), "did.json")
+}
+
+/// Reads host, port and path from the colon-separated form that did:web and did:webvh share.
+pub(super) fn locate(spelled: &str, file: &str) -> Result<WebLocation, DidError> {
+    let mut segments = spelled.split(':');
     let authority = segments.next().unwrap_or_default();
     let (host, port) = match authority.split_once("%3A").or_else(|| authority.split_once("%3a")) {
         Some((host, port)) => (host, Some(parse_port(port).ok_or(DidError::Method)?)),
@@ -63,7 +68,8 @@ pub fn document_url(did: &Did) -> Result<WebLocation, DidError> {
     if path.is_empty() {
         path.push_str("/.well-known");
     }
-    path.push_str("/did.json");
+    path.push('/');
+    path.push_str(file);
     Ok(WebLocation { host: host.to_owned(), port, path })
 }
 
