@@ -1,10 +1,11 @@
 //! The one way to fetch something that a peer names (ADR 0012, threat T22).
 //!
 //! A GET by https, to a checked address, without redirects, cookies, proxies or compression, at
-//! most 64 KiB of JSON in 5 seconds, four at a time per host. No error carries anything that the
+//! most 64 KiB of JSON in 5 seconds (a did:webvh log: 1 MiB), four at a time per host. No error carries anything that the
 //! host sent. It caches nothing; `resolve.rs` does.
 
 use bytes::Bytes;
+use comity_didcomm::limits::WEBVH_LOG_BYTES_MAX;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use thiserror::Error;
@@ -123,22 +124,43 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError`] says why there is none; it holds nothing that the host sent.
     pub async fn get(&self, url: &str, accept: &'static str) -> Result<Bytes, FetchError> {
+        self.get_up_to(url, accept, FETCH_BODY_BYTES_MAX).await
+    }
+
+    /// Fetches the JSON document at the URL, if it has no more bytes than that.
+    pub(crate) async fn get_up_to(
+        &self,
+        url: &str,
+        accept: &'static str,
+        bytes_max: usize,
+    ) -> Result<Bytes, FetchError> {
+        self.get_wanted(url, Want { accept, bytes_max, is_fit: is_json }).await
+    }
+
+    /// Fetches the log of a did:webvh at the URL.
+    pub(crate) async fn get_log(&self, url: &str) -> Result<Bytes, FetchError> {
+        let accept = "text/jsonl, application/jsonl;q=0.9";
+        let want = Want { accept, bytes_max: WEBVH_LOG_BYTES_MAX, is_fit: is_log };
+        self.get_wanted(url, want).await
+    }
+
+    async fn get_wanted(&self, url: &str, want: Want) -> Result<Bytes, FetchError> {
         let url = PeerUrl::parse(url, self.policy).map_err(|error| match error {
             UrlError::Malformed => FetchError::Url,
             UrlError::Scheme => FetchError::Scheme,
         })?;
-        timeout(FETCH_DEADLINE, self.get_checked(url, accept))
+        timeout(FETCH_DEADLINE, self.get_checked(url, want))
             .await
             .unwrap_or(Err(FetchError::TimedOut))
     }
 
-    async fn get_checked(&self, url: PeerUrl, accept: &'static str) -> Result<Bytes, FetchError> {
+    async fn get_checked(&self, url: PeerUrl, want: Want) -> Result<Bytes, FetchError> {
         let _pass = self.gate.enter(url.authority()).await.ok_or(FetchError::Busy)?;
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::GET;
         *request.uri_mut() = url.into_uri();
         let headers = request.headers_mut();
-        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        headers.insert(header::ACCEPT, HeaderValue::from_static(want.accept));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
 
@@ -151,11 +173,10 @@ impl Fetcher {
             status if status.is_redirection() => return Err(FetchError::Redirected),
             status => return Err(FetchError::Status(status.as_u16())),
         }
-        if !is_plain_json(response.headers()) {
+        if !is_plain(response.headers(), want.is_fit) {
             return Err(FetchError::ContentType);
         }
-        body::collect(response.into_body(), FETCH_BODY_BYTES_MAX).await.map_err(|error| match error
-        {
+        body::collect(response.into_body(), want.bytes_max).await.map_err(|error| match error {
             BodyError::Broken => FetchError::Broken,
             BodyError::TimedOut => FetchError::TimedOut,
             BodyError::TooLarge => FetchError::TooLarge,
@@ -163,14 +184,31 @@ impl Fetcher {
     }
 }
 
+/// What a fetch may bring.
+#[derive(Clone, Copy)]
+struct Want {
+    accept: &'static str,
+    bytes_max: usize,
+    /// Whether a media type is one of those.
+    is_fit: fn(&str) -> bool,
+}
+
+fn is_plain(headers: &HeaderMap, is_fit: fn(&str) -> bool) -> bool {
+    client::media_type(headers).is_some_and(|essence| is_fit(&essence))
+        && client::is_unencoded(headers)
+}
+
 /// Tells whether the answer claims to be JSON, under whichever of its media types (`+json`, RFC
 /// 6839), so that a page or a text that happens to parse is not taken for a document.
-fn is_plain_json(headers: &HeaderMap) -> bool {
-    let is_json = client::media_type(headers).is_some_and(|essence| {
-        essence == "application/json"
-            || (essence.starts_with("application/") && essence.ends_with("+json"))
-    });
-    is_json && client::is_unencoded(headers)
+fn is_json(essence: &str) -> bool {
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Hosts of files do not know `.jsonl`; that a log is one, its hashes say.
+fn is_log(essence: &str) -> bool {
+    let known = ["text/jsonl", "application/jsonl", "text/plain", "application/octet-stream"];
+    known.contains(&essence) || is_json(essence)
 }
 
 #[cfg(test)]

@@ -68,7 +68,9 @@ pub use crate::{
     },
     fetch::{FetchError, Fetcher},
     limits::{ListenLimits, LoopbackPeers},
-    resolve::{LocalDocuments, NoLocalDocuments, ResolveError, Resolved, Resolver, Source},
+    resolve::{
+        LocalDocuments, NoLocalDocuments, ResolveError, Resolved, Resolver, Source, Version,
+    },
     tls::{PeerConnector, Trust},
     transport::{
         MediaType,

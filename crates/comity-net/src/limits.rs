@@ -63,6 +63,13 @@ pub const PROBLEM_CODE_BYTES_MAX: usize = 128;
 /// How long a resolved document is used before it is fetched again (threat T24).
 pub const DOCUMENT_TTL: Duration = Duration::from_secs(300);
 
+/// How long a did:webvh log is used at least, whatever its controller asks: a `ttl` of nothing would
+/// cost a fetch and a verification for each message.
+pub const LOG_TTL_MIN: Duration = Duration::from_secs(10);
+
+/// How many did:webvh logs are remembered by their last version, to notice when one is rewritten.
+pub const HEADS_MAX: usize = 65_536;
+
 /// How long a failed resolution is remembered (threat T24).
 pub const FAILURE_TTL: Duration = Duration::from_secs(30);
 

@@ -1,14 +1,26 @@
 //! From a DID to its document (ADR 0010, threats T22, T23, T24).
 //!
 //! The node's own agents are asked for first; did:key, did:jwk and did:peer say everything
-//! themselves; did:web is fetched. Documents are kept for five minutes and failures for half a
+//! themselves; did:web and did:webvh are fetched. Documents are kept for five minutes and failures for half a
 //! minute, under exactly the DID that was asked for, and only from where the method says that the
 //! document is: nothing that came in a message gets here. A thousand tasks that ask for the same
 //! DID cause one fetch. It does not judge a document, beyond its `id` being the DID.
 
-use std::{fmt, sync::Arc};
+mod webvh;
 
-use comity_didcomm::{Did, DidDocument, did};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use comity_didcomm::{
+    Did, DidDocument, UnixTime,
+    did::{
+        self,
+        webvh::{History, Select, WebvhError},
+    },
+};
 use quick_cache::{
     Weighter,
     sync::{Cache, EntryAction, EntryResult},
@@ -16,10 +28,12 @@ use quick_cache::{
 use thiserror::Error;
 use tokio::time::Instant;
 
+pub use self::webvh::Version;
+use self::webvh::{Head, WallClock};
 use crate::{
     fetch::{FetchError, Fetcher},
     limits::{
-        DOCUMENT_CACHE_BYTES_MAX, DOCUMENT_CACHE_ENTRIES, DOCUMENT_TTL, FAILURE_TTL,
+        DOCUMENT_CACHE_BYTES_MAX, DOCUMENT_CACHE_ENTRIES, DOCUMENT_TTL, FAILURE_TTL, HEADS_MAX,
         LONG_FORMS_BYTES_MAX, LONG_FORMS_ENTRIES, REFRESH_INTERVAL,
     },
 };
@@ -30,6 +44,11 @@ const ACCEPT: &str = "application/did+json, application/did+ld+json, application
 pub trait LocalDocuments: Send + Sync + 'static {
     /// Returns the document of a DID that is hosted here.
     fn document(&self, did: &Did) -> Option<Arc<DidDocument>>;
+
+    /// Returns the history of a did:webvh that is hosted here.
+    fn history(&self, _did: &Did) -> Option<Arc<History>> {
+        None
+    }
 }
 
 /// Hosts nothing: for tools that only look others up.
@@ -51,6 +70,8 @@ pub struct Resolved {
     pub fetched_at: Instant,
     /// Where it came from.
     pub source: Source,
+    /// All versions, where the method keeps them.
+    pub history: Option<Arc<History>>,
 }
 
 /// Where a document came from.
@@ -68,15 +89,30 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ResolveError {
+    /// The DID has ended.
+    #[error("the DID was deactivated")]
+    Deactivated,
     /// The document could not be fetched.
     #[error("the DID document could not be fetched: {0}")]
     Fetch(#[from] FetchError),
     /// What the host has is not a document of this DID.
     #[error("what the host has is not a document of this DID")]
     InvalidDocument,
+    /// What the host has is not a log of this DID that can be believed.
+    #[error("the log of the DID is not valid: {0}")]
+    InvalidLog(WebvhError),
     /// The DID is malformed by the rules of its method.
     #[error("the DID is malformed by the rules of its method")]
     Malformed,
+    /// The DID has moved, and has another name now.
+    #[error("the DID has moved to another name")]
+    Moved,
+    /// The DID has no such version, or its method keeps none.
+    #[error("the DID has no such version")]
+    NoSuchVersion,
+    /// The log is not a continuation of the one that was seen before.
+    #[error("the log of the DID was rewritten since it was seen last")]
+    Rewritten,
     /// A did:peer:4 short form whose long form has not been seen.
     #[error("the DID is a short form whose long form is not known here")]
     UnknownShortForm,
@@ -104,6 +140,9 @@ pub struct Resolver {
     local: Arc<dyn LocalDocuments>,
     known: Cache<Did, Known, ByBytes>,
     long_forms: Cache<Did, Did, ByBytes>,
+    /// The last versions that were seen; they outlast the documents.
+    heads: Cache<Did, Head>,
+    clock: WallClock,
 }
 
 /// What was last found out about a DID.
@@ -113,6 +152,15 @@ struct Known {
     checked_at: Instant,
     /// `None`: for ever, since the DID itself says it.
     until: Option<Instant>,
+    bytes: usize,
+}
+
+/// What a method said about a DID.
+struct Found {
+    document: Arc<DidDocument>,
+    history: Option<Arc<History>>,
+    /// `None`: for ever, since the DID itself says it.
+    ttl: Option<Duration>,
     bytes: usize,
 }
 
@@ -131,7 +179,19 @@ impl Resolver {
             local,
             known: Cache::with_weighter(DOCUMENT_CACHE_ENTRIES, DOCUMENT_CACHE_BYTES_MAX, ByBytes),
             long_forms: Cache::with_weighter(LONG_FORMS_ENTRIES, LONG_FORMS_BYTES_MAX, ByBytes),
+            heads: Cache::new(HEADS_MAX),
+            clock: Arc::new(|| {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH);
+                UnixTime(since.map_or(0, |since| since.as_secs()))
+            }),
         }
+    }
+
+    /// Takes the time of day, which the times in DID logs are held against, from elsewhere.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> UnixTime + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
     }
 
     /// Remembers a did:peer:4 long form, so that its short form can be resolved from now on.
@@ -152,7 +212,7 @@ impl Resolver {
     /// # Errors
     /// [`ResolveError`] says why there is no document; failures are remembered for a while too.
     pub async fn resolve(&self, did: &Did) -> Result<Arc<Resolved>, ResolveError> {
-        self.answer(did, Demand::WithinTtl).await
+        self.answer(did, Demand::WithinTtl).await?.usable_as(did)
     }
 
     /// Resolves a DID anew, as after a signature that did not verify: at most once a minute per
@@ -161,13 +221,14 @@ impl Resolver {
     /// # Errors
     /// As [`resolve`](Self::resolve).
     pub async fn resolve_fresh(&self, did: &Did) -> Result<Arc<Resolved>, ResolveError> {
-        self.answer(did, Demand::WithinRefreshInterval).await
+        self.answer(did, Demand::WithinRefreshInterval).await?.usable_as(did)
     }
 
     async fn answer(&self, did: &Did, demand: Demand) -> Result<Arc<Resolved>, ResolveError> {
         if let Some(document) = self.local.document(did) {
+            let (fetched_at, history) = (Instant::now(), self.local.history(did));
             let source = Source::Local;
-            return Ok(Arc::new(Resolved { document, fetched_at: Instant::now(), source }));
+            return Ok(Arc::new(Resolved { document, fetched_at, source, history }));
         }
         if let Some(known) = self.known.get(did)
             && known.suffices(demand)
@@ -211,19 +272,23 @@ impl Resolver {
 
     async fn find_out(&self, did: &Did) -> Known {
         let found = match self.read_from_did(did) {
-            Ok(Some(document)) => Ok((document, Source::SelfContained, did.as_str().len() * 2)),
-            Ok(None) if did.method() == "web" => {
-                self.fetch(did).await.map(|(document, bytes)| (document, Source::Fetched, bytes))
-            }
+            Ok(Some(document)) => Ok(Found {
+                document: Arc::new(document),
+                history: None,
+                ttl: None,
+                bytes: did.as_str().len() * 2,
+            }),
+            Ok(None) if did.method() == "web" => self.fetch(did).await,
+            Ok(None) if did.method() == "webvh" => self.fetch_webvh(did).await,
             Ok(None) => Err(ResolveError::UnsupportedMethod),
             Err(error) => Err(error),
         };
         let now = Instant::now();
         let (outcome, until, bytes) = match found {
-            Ok((document, source, bytes)) => {
-                let until = (source == Source::Fetched).then(|| now + DOCUMENT_TTL);
-                let document = Arc::new(document);
-                (Ok(Arc::new(Resolved { document, fetched_at: now, source })), until, bytes)
+            Ok(Found { document, history, ttl, bytes }) => {
+                let source = ttl.map_or(Source::SelfContained, |_| Source::Fetched);
+                let resolved = Resolved { document, fetched_at: now, source, history };
+                (Ok(Arc::new(resolved)), ttl.map(|ttl| now + ttl), bytes)
             }
             // That we are busy says nothing about the DID.
             Err(error @ ResolveError::Fetch(FetchError::Busy)) => (Err(error), Some(now), 0),
@@ -250,14 +315,30 @@ impl Resolver {
         Ok(document)
     }
 
-    async fn fetch(&self, did: &Did) -> Result<(DidDocument, usize), ResolveError> {
+    async fn fetch(&self, did: &Did) -> Result<Found, ResolveError> {
         let location = did::web::document_url(did).map_err(|_error| ResolveError::Malformed)?;
         let scheme = self.fetcher.policy().scheme_for(&location.host);
         let bytes = self.fetcher.get(&location.url(scheme), ACCEPT).await?;
         // The parser refuses a document whose `id` is another DID (threat T23).
         let document =
             DidDocument::parse(&bytes, did).map_err(|_error| ResolveError::InvalidDocument)?;
-        Ok((document, bytes.len()))
+        Ok(Found {
+            document: Arc::new(document),
+            history: None,
+            ttl: Some(DOCUMENT_TTL),
+            bytes: bytes.len(),
+        })
+    }
+
+    async fn fetch_webvh(&self, did: &Did) -> Result<Found, ResolveError> {
+        let (history, bytes) = self.fetch_history(did).await?;
+        let latest = history.at(&Select::Latest).map_err(ResolveError::InvalidLog)?;
+        Ok(Found {
+            document: Arc::new(latest.document),
+            ttl: Some(webvh::ttl(&history)),
+            history: Some(history),
+            bytes,
+        })
     }
 }
 
