@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::WebvhError;
 use super::canonical::hash;
 use crate::did::{Did, key};
-use crate::key::{PublicKey, SigningKey};
+use crate::key::{Curve, PublicKey, SigningKey};
 use crate::limits::{WEBVH_LIST_MAX, WEBVH_TEXT_CHARS_MAX};
 
 /// The version of the specification that this crate implements, as logs name it.
@@ -51,7 +51,7 @@ impl Witnesses {
     /// # Errors
     /// When the threshold is not in 1 to the number of keys, or a key is named twice or cannot sign.
     pub fn new(threshold: usize, keys: &[PublicKey]) -> Result<Self, WebvhError> {
-        let signing = keys.iter().all(PublicKey::is_signing);
+        let signing = keys.iter().all(|key| key.curve() == Curve::Ed25519);
         let keys: Vec<_> = keys.iter().map(PublicKey::to_multibase).collect();
         let witnesses = Self { threshold, keys };
         if signing { witnesses.checked() } else { Err(WebvhError::Parameter("witness")) }
@@ -79,7 +79,8 @@ impl Witnesses {
         for witness in listed {
             let did = Did::parse(witness.get("id")?.as_str()?).ok()?;
             // A witness that cannot sign would leave a threshold that cannot be reached.
-            key::resolve(&did).ok()?.signing_keys().next()?;
+            let document = key::resolve(&did).ok()?;
+            document.signing_keys().find(|(_, key)| key.curve() == Curve::Ed25519)?;
             keys.push(did.method_specific_id().to_owned());
         }
         Self { threshold, keys }.checked().ok()

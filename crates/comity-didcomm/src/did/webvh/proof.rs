@@ -8,7 +8,7 @@ use super::WebvhError;
 use super::canonical::{canonical, sha256};
 use super::timestamp::Timestamp;
 use crate::encoding;
-use crate::key::{PublicKey, SigningKey};
+use crate::key::{Curve, PublicKey, SigningKey};
 use crate::limits::KEY_CHARS_MAX;
 use crate::time::UnixTime;
 
@@ -42,7 +42,11 @@ pub(super) fn verify(
     if key != fragment || KEY_CHARS_MAX < key.len() {
         return Err(WebvhError::Proof);
     }
+    // The suite has one curve; keys of others would verify, by another algorithm.
     let public = PublicKey::from_multibase(key).map_err(|_| WebvhError::Proof)?;
+    if public.curve() != Curve::Ed25519 {
+        return Err(WebvhError::Proof);
+    }
     let signature = member("proofValue")?;
     if SIGNATURE_CHARS_MAX < signature.len() {
         return Err(WebvhError::Proof);

@@ -8,7 +8,7 @@ use super::entry::entry_hash;
 use super::*;
 use crate::did::DidUrl;
 use crate::document::{DidDocument, VerificationMethod};
-use crate::key::SigningKey;
+use crate::key::{Curve, SigningKey};
 use crate::limits::{WEBVH_CLOCK_SKEW_SECS, WEBVH_ENTRIES_MAX, WEBVH_LOG_BYTES_MAX};
 use crate::time::UnixTime;
 
@@ -313,6 +313,11 @@ fn a_proof_of_another_suite_purpose_or_key_is_refused() {
     ] {
         assert_eq!(refused(proof(name, value.clone())), WebvhError::Proof, "{name} {value}");
     }
+    // A key of another curve signs by another algorithm, whoever allowed it.
+    let p256 = SigningKey::from_bytes_on(Curve::P256, &[7; 32]).unwrap();
+    let draft = draft_did("a.example", None, &[]).unwrap();
+    let created = create(&document(&draft, &key(1)), &p256, &Settings::default(), START);
+    assert_eq!(refused(created), WebvhError::Proof);
     assert_eq!(refused(tampered(|log| log[1]["proof"] = json!([]))), WebvhError::Proof);
     assert_eq!(refused(tampered(|log| log[1]["proof"] = json!({}))), WebvhError::Shape);
     let many = tampered(|log| log[1]["proof"] = json!(vec![log[1]["proof"][0].clone(); 9]));
