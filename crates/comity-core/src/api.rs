@@ -272,6 +272,12 @@ pub struct AgentInfo {
     pub did: String,
     /// `name@host`, by which others can look it up.
     pub handle: String,
+    /// Id of the key with which it signs.
+    #[serde(default)]
+    pub signing_key: String,
+    /// `versionId` of its document; only did:webvh has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
     /// Bearer token of the agents' API; shown once, when the agent is added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
@@ -299,6 +305,19 @@ pub enum DidMethod {
     /// did:web under the node's public URL.
     #[default]
     Web,
+    /// did:webvh under the node's public URL: as did:web, with a signed history.
+    Webvh,
+}
+
+/// An agent's keys to be replaced by new ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RotateAgent {
+    /// Whether others may have the former keys: the document then drops them at once, at the price
+    /// of messages that are under way with their signature.
+    #[serde(default)]
+    pub compromised: bool,
 }
 
 /// An operator's decision about somebody.
@@ -339,6 +358,10 @@ pub struct Resolved {
     /// Its document.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub document: Value,
+    /// What the method knows about this version of it, as in DID Resolution; only did:webvh does.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
 }
 
 /// Counts of a running node.

@@ -1,4 +1,5 @@
-//! Who lives here: the agents and the home itself, with their documents and keys, in memory.
+//! Who lives here: the agents and the home itself, with their documents and keys, in memory. How
+//! keys change is in `node/identity/rotate.rs`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -6,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use comity_core::outbound::SenderKeys;
 use comity_core::record::digest_text;
 use comity_core::trust::{Recipient, subject};
-use comity_didcomm::{AgreementKey, Did, DidDocument, DidUrl};
+use comity_didcomm::did::webvh::History;
+use comity_didcomm::{AgreementKey, Did, DidDocument, DidUrl, UnixTime};
 use comity_net::LocalDocuments;
 
 use crate::keystore::Keys;
@@ -17,10 +19,21 @@ pub(crate) struct Identity {
     pub(crate) did: Did,
     pub(crate) document: Arc<DidDocument>,
     pub(crate) token_digest: String,
+    /// The log of a did:webvh.
+    pub(crate) log: Option<PublishedLog>,
+    /// When a key leaves the document or the keystore next.
+    pub(crate) next_leaving: Option<UnixTime>,
     keys: Keys,
     signing_kid: DidUrl,
     agreement_kid: DidUrl,
     role: Recipient,
+}
+
+/// The log of a did:webvh, as it is published and as it was verified.
+#[derive(Clone)]
+pub(crate) struct PublishedLog {
+    pub(crate) text: Arc<str>,
+    pub(crate) history: Arc<History>,
 }
 
 impl Identity {
@@ -39,11 +52,29 @@ impl Identity {
             did: document.id.clone(),
             document: Arc::new(document),
             token_digest,
+            log: None,
+            next_leaving: keys.retired.iter().map(|retired| retired.until).min(),
             keys,
             signing_kid,
             agreement_kid,
             role,
         })
+    }
+
+    /// Returns the id of the key with which it signs.
+    pub(crate) const fn signing_kid(&self) -> &DidUrl {
+        &self.signing_kid
+    }
+
+    /// Returns the agreement key of this id, the present one or a former one.
+    fn agreement_key(&self, kid: &DidUrl) -> Option<&AgreementKey> {
+        let fragment = kid.fragment()?;
+        if self.agreement_kid.fragment() == Some(fragment) {
+            return Some(&self.keys.agreement);
+        }
+        let is_named = |number: u32| fragment == format!("key-{number}");
+        let retired = self.keys.retired.iter().find(|retired| is_named(retired.number))?;
+        Some(&retired.key)
     }
 
     /// Returns the keys with which it speaks.
@@ -59,6 +90,8 @@ impl Identity {
 #[derive(Default)]
 pub(crate) struct Identities {
     by: RwLock<Indexes>,
+    /// Held while an agent's keys change, from reading its record to inserting it anew.
+    pub(crate) changing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -119,8 +152,8 @@ impl Identities {
         kids.iter()
             .filter_map(|kid| {
                 let identity = self.by_did(kid.did())?;
-                let ours = kid.fragment() == identity.agreement_kid.fragment();
-                ours.then(|| (kid.clone(), identity.keys.agreement.clone()))
+                let key = identity.agreement_key(kid)?.clone();
+                Some((kid.clone(), key))
             })
             .collect()
     }
@@ -136,5 +169,10 @@ impl LocalDocuments for Identities {
         // A did:peer:4 has two forms with a document each; the other one is derived from the DID
         // itself.
         (identity.did == *did).then(|| Arc::clone(&identity.document))
+    }
+
+    fn history(&self, did: &Did) -> Option<Arc<History>> {
+        let identity = self.by_did(did)?;
+        identity.log.as_ref().map(|log| Arc::clone(&log.history))
     }
 }

@@ -18,6 +18,7 @@ use crate::outbound;
 
 /// Takes an envelope and says how it ended. Nothing is answered before it is durable.
 pub(crate) async fn receive(home: &Arc<Home>, arrival: Arrival) -> Outcome {
+    let began = tokio::time::Instant::now();
     let (outcome, fetched) = attempt(home, arrival.clone()).await;
     // The sender may have changed its keys since its document was fetched: look once more, at most
     // once a minute.
@@ -28,6 +29,11 @@ pub(crate) async fn receive(home: &Arc<Home>, arrival: Arrival) -> Outcome {
         let fresh = home.resolver.resolve_fresh(&fetched.did).await;
         if fresh.is_ok_and(|fresh| fetched.at < fresh.fetched_at) {
             return attempt(home, arrival).await.0;
+        }
+        // It may be signed with a key that is newer than the document, which may be fetched again
+        // only in a while. A refusal would be the last word on an honest message.
+        if fetched.at < began {
+            return Outcome::TurnedAway(Refusal::DidUnavailable);
         }
     }
     outcome

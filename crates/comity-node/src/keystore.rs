@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
-use comity_didcomm::{AgreementKey, Did, SigningKey};
+use comity_didcomm::{AgreementKey, Did, SigningKey, UnixTime};
 use rand::Rng as _;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -66,7 +66,27 @@ pub(crate) struct Keystore {
 pub(crate) struct Keys {
     pub(crate) signing: SigningKey,
     pub(crate) agreement: AgreementKey,
+    /// Signs the next version of a did:webvh, whose present one committed to it. The key before it
+    /// is spent, and kept nowhere.
+    pub(crate) next_update: Option<SigningKey>,
+    /// Former agreement keys: what was sealed to them before is still to be opened. Former signing
+    /// keys have nothing left to do, and are kept nowhere.
+    pub(crate) retired: Vec<RetiredKey>,
 }
+
+/// A former agreement key.
+#[derive(Clone)]
+pub(crate) struct RetiredKey {
+    /// Number of its id, `key-N`.
+    pub(crate) number: u32,
+    /// Until when it is kept.
+    pub(crate) until: UnixTime,
+    pub(crate) key: AgreementKey,
+}
+
+/// Marks of what follows the first two keys in their sealed form.
+const NEXT_UPDATE: u8 = 1;
+const RETIRED: u8 = 2;
 
 impl Keys {
     pub(crate) fn generate() -> Self {
@@ -74,8 +94,56 @@ impl Keys {
         Self {
             signing: SigningKey::generate(&mut rng),
             agreement: AgreementKey::generate(&mut rng),
+            next_update: None,
+            retired: Vec::new(),
         }
     }
+
+    /// Writes the two keys, then the others with a mark each.
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        // Enough from the start: a vector that grows leaves copies behind.
+        let mut plain = Zeroizing::new(Vec::with_capacity(64 + 33 + 45 * self.retired.len()));
+        plain.extend_from_slice(self.signing.seed().as_ref());
+        plain.extend_from_slice(self.agreement.to_bytes().as_ref());
+        if let Some(key) = &self.next_update {
+            plain.push(NEXT_UPDATE);
+            plain.extend_from_slice(key.seed().as_ref());
+        }
+        for retired in &self.retired {
+            plain.push(RETIRED);
+            plain.extend_from_slice(&retired.number.to_be_bytes());
+            plain.extend_from_slice(&retired.until.0.to_be_bytes());
+            plain.extend_from_slice(retired.key.to_bytes().as_ref());
+        }
+        plain
+    }
+
+    fn from_bytes(mut plain: &[u8]) -> Option<Self> {
+        let signing = SigningKey::from_seed(Zeroizing::new(take(&mut plain)?));
+        let agreement = AgreementKey::from_bytes(Zeroizing::new(take(&mut plain)?));
+        let mut keys = Self { signing, agreement, next_update: None, retired: Vec::new() };
+        while let Some(mark) = take::<1>(&mut plain) {
+            match mark {
+                [NEXT_UPDATE] => {
+                    let seed = Zeroizing::new(take(&mut plain)?);
+                    keys.next_update = Some(SigningKey::from_seed(seed));
+                }
+                [RETIRED] => keys.retired.push(RetiredKey {
+                    number: u32::from_be_bytes(take(&mut plain)?),
+                    until: UnixTime(u64::from_be_bytes(take(&mut plain)?)),
+                    key: AgreementKey::from_bytes(Zeroizing::new(take(&mut plain)?)),
+                }),
+                _ => return None,
+            }
+        }
+        Some(keys)
+    }
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(*taken)
 }
 
 impl Keystore {
@@ -98,15 +166,13 @@ impl Keystore {
 
     /// Seals keys for rest. The first 24 bytes are the nonce.
     pub(crate) fn seal(&self, did: &Did, keys: &Keys) -> Vec<u8> {
-        let mut plain = Zeroizing::new(Vec::with_capacity(64));
-        plain.extend_from_slice(keys.signing.seed().as_ref());
-        plain.extend_from_slice(keys.agreement.to_bytes().as_ref());
+        let plain = keys.to_bytes();
         let mut nonce = [0_u8; 24];
         rand::rng().fill_bytes(&mut nonce);
         let payload = Payload { msg: &plain, aad: did.as_str().as_bytes() };
-        #[expect(clippy::expect_used, reason = "64 bytes are within the cipher's limit")]
+        #[expect(clippy::expect_used, reason = "a few keys are within the cipher's limit")]
         let sealed =
-            self.cipher.encrypt(&XNonce::from(nonce), payload).expect("64 bytes can be sealed");
+            self.cipher.encrypt(&XNonce::from(nonce), payload).expect("keys can be sealed");
         [&nonce[..], &sealed].concat()
     }
 
@@ -118,13 +184,7 @@ impl Keystore {
             .decrypt(&XNonce::from(*nonce), payload)
             .map(Zeroizing::new)
             .map_err(|_| KeystoreError::WrongKey)?;
-        let halves = plain.split_first_chunk::<32>();
-        let (signing, agreement) = halves.ok_or(KeystoreError::WrongKey)?;
-        let agreement: [u8; 32] = agreement.try_into().map_err(|_| KeystoreError::WrongKey)?;
-        Ok(Keys {
-            signing: SigningKey::from_seed(Zeroizing::new(*signing)),
-            agreement: AgreementKey::from_bytes(Zeroizing::new(agreement)),
-        })
+        Keys::from_bytes(&plain).ok_or(KeystoreError::WrongKey)
     }
 }
 
@@ -203,6 +263,25 @@ mod tests {
         assert!(matches!(other.unseal(&did("aria"), &sealed), Err(KeystoreError::WrongKey)));
         let again = Keystore::open(&KeySource::File(folder.path().join("one"))).unwrap();
         assert!(again.unseal(&did("aria"), &sealed).is_ok());
+    }
+
+    #[test]
+    fn further_keys_are_sealed_with_the_first_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = Keystore::open(&KeySource::Generated(folder.path().join("one"))).unwrap();
+        let mut keys = Keys::generate();
+        keys.next_update = Some(Keys::generate().signing);
+        for number in [2, 4] {
+            let until = UnixTime(u64::from(number));
+            keys.retired.push(RetiredKey { number, until, key: Keys::generate().agreement });
+        }
+        let opened = keystore.unseal(&did("aria"), &keystore.seal(&did("aria"), &keys)).unwrap();
+        assert_eq!(*opened.to_bytes(), *keys.to_bytes());
+        assert_eq!(opened.retired[1].number, 4);
+        // A version of this program that knows more marks wrote it: guessing would lose keys.
+        let plain = [&keys.to_bytes()[..], &[9]].concat();
+        assert!(Keys::from_bytes(&plain).is_none());
+        assert!(Keys::from_bytes(&plain[..plain.len() - 2]).is_none());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use comity_core::limits::EXPIRES_S_MAX;
+
 /// How long a posted envelope may take to arrive in full.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -101,3 +103,22 @@ pub const PAYING_MAX: usize = 32;
 
 /// Peers that cannot be paid for the moment and are remembered as such.
 pub const PAUSED_MAX: usize = 10_000;
+
+/// How long a former key stays in its agent's document, in seconds (31 days): as long as a message
+/// that was signed or sealed with it can be under way, and a day for clocks.
+pub const KEY_LEAVES_AFTER_S: u64 = EXPIRES_S_MAX + 24 * 3600;
+
+/// How long a former agreement key is kept to open messages, in seconds (62 days): somebody may
+/// seal to it until it has left the document, and that message is then under way and in the mailbox
+/// for as long as any.
+pub const KEY_RETIRED_FOR_S: u64 = 2 * KEY_LEAVES_AFTER_S;
+
+/// Former keys of one agent that its document or its keystore hold at most; a document has room for
+/// 64 keys in all.
+pub const KEYS_LEAVING_MAX: usize = 60;
+
+/// How often the node looks for former keys whose time is over.
+pub const KEYS_TICK: Duration = Duration::from_secs(3600);
+
+/// How long others may use a did:webvh log of this node before they fetch it again, in seconds.
+pub const LOG_TTL_S: u32 = 300;

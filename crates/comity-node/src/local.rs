@@ -55,6 +55,7 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/agents/{name}/deny", post(admin::deny))
         .route("/admin/agents/{name}/requests", get(admin::requests))
         .route("/admin/agents/{name}/revoke", post(admin::revoke))
+        .route("/admin/agents/{name}/rotate", post(admin::rotate))
         .route("/admin/checks", get(admin::checks))
         .route("/admin/resolve", get(admin::resolve))
         .route("/admin/status", get(admin::status))

@@ -3,7 +3,7 @@
 mod data_dir;
 mod identity;
 
-pub(crate) use identity::add_agent;
+pub(crate) use identity::{Reason, add_agent, rotate};
 
 use std::fs::{self, File};
 use std::io;
@@ -204,6 +204,7 @@ impl Node {
         let workers = vec![
             tokio::spawn(notices::run(Arc::clone(&home))),
             tokio::spawn(due::run(Arc::clone(&home))),
+            tokio::spawn(identity::tidy(Arc::clone(&home))),
         ];
         home.transmitter.resume(&home, &waiting);
         Ok(Self { ready, data, stop, listeners, workers, home, _lock: lock })

@@ -37,6 +37,7 @@ pub(crate) fn router(home: Arc<Home>) -> Router {
         .route("/didcomm", post(envelope))
         .route("/.well-known/did.json", get(node_document))
         .route("/agents/{name}/did.json", get(agent_document))
+        .route("/agents/{name}/did.jsonl", get(agent_log))
         .route("/.well-known/webfinger", get(webfinger))
         .route("/livez", get(|| async { "ok\n" }))
         .fallback(|| async { not_here() })
@@ -96,6 +97,14 @@ async fn agent_document(State(public): State<Public>, Path(name): Path<String>) 
     match public.home.identities.by_name(&name) {
         Some(agent) if agent.did.method() == "web" => document(&agent.document),
         _ => not_here(),
+    }
+}
+
+async fn agent_log(State(public): State<Public>, Path(name): Path<String>) -> Response {
+    let agent = public.home.identities.by_name(&name);
+    match agent.as_ref().and_then(|agent| agent.log.as_ref()) {
+        Some(log) => ([(header::CONTENT_TYPE, "text/jsonl")], log.text.to_string()).into_response(),
+        None => not_here(),
     }
 }
 

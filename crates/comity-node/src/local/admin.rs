@@ -1,21 +1,25 @@
 //! The admin API: agents, decisions about others, status, checks.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use comity_core::api::{
-    AddAgent, AgentInfo, CheckResult, Decide, Problem, Relation, Resolved, Status, Trace,
-    parse_rfc3339, rfc3339,
+    AddAgent, AgentInfo, CheckResult, Decide, Problem, Relation, Resolved, RotateAgent, Status,
+    Trace, parse_rfc3339, rfc3339,
 };
 use comity_core::inbound::problem_report;
 use comity_core::receipt::Rung;
 use comity_core::refusal::Refusal;
 use comity_core::trust::{Entry, EntryKind};
-use comity_didcomm::ProtocolId;
+use comity_didcomm::did::webvh::Metadata;
+use comity_didcomm::{DidUrl, ProtocolId};
 use comity_store::records::notices::Debts;
 use comity_store::records::{mailbox, mailbox_key, relations};
 use comity_store::{Batch, Conflict, Wake as _};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::Local;
 use super::agents::{info, traces};
@@ -122,10 +126,27 @@ pub(crate) async fn revoke(
     decide(&local, &name, decision, EntryKind::Revoke).await
 }
 
+/// Replaces an agent's keys by new ones.
+#[utoipa::path(post, path = "/admin/agents/{name}/rotate", tag = "admin", security(("token" = [])), params(("name" = String, Path)), request_body = RotateAgent,
+    responses((status = 200, body = AgentInfo), (status = "default", body = Problem)))]
+pub(crate) async fn rotate(
+    State(local): State<Local>,
+    Path(name): Path<String>,
+    JsonBody(RotateAgent { compromised }): JsonBody<RotateAgent>,
+) -> Result<Json<AgentInfo>, ApiError> {
+    let reason = if compromised { node::Reason::Compromised } else { node::Reason::Routine };
+    let home = Arc::clone(&local.home);
+    // A task of its own: a caller who hangs up does not leave the store and the memory apart.
+    let rotated = tokio::spawn(async move { node::rotate(&home, &name, reason).await });
+    let agent = rotated.await.map_err(|_| ApiError::of(ApiCode::Fault, "See the node's log"))??;
+    Ok(Json(info(&local.home, &agent)))
+}
+
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Who {
-    /// DID or handle.
+    /// DID or handle; a DID may ask for a version with `versionId`, `versionTime` or
+    /// `versionNumber`.
     who: String,
 }
 
@@ -136,12 +157,34 @@ pub(crate) async fn resolve(
     State(local): State<Local>,
     Params(Who { who }): Params<Who>,
 ) -> Result<Json<Resolved>, ApiError> {
-    let did = outbound::resolve_who(&local.home, &who).await?;
-    let resolved = local.home.resolver.resolve(&did).await.map_err(|error| {
+    let url = match DidUrl::parse(&who) {
+        Ok(url) => url,
+        Err(_) => outbound::resolve_who(&local.home, &who).await?.into(),
+    };
+    let version = local.home.resolver.resolve_at(&url).await.map_err(|error| {
         let hint = "Check the spelling; http and loopback addresses need --dev on this node";
         ApiError::new(ApiCode::Unresolvable, &format!("The document cannot be had: {error}"), hint)
     })?;
-    Ok(Json(Resolved { did: did.to_string(), document: resolved.document.to_json() }))
+    Ok(Json(Resolved {
+        did: url.did().to_string(),
+        document: version.document.to_json(),
+        metadata: version.metadata.as_ref().map(metadata),
+    }))
+}
+
+/// Writes what is known of a version as did:webvh 1.0 names it; numbers are texts there.
+fn metadata(metadata: &Metadata) -> Value {
+    json!({
+        "versionId": metadata.version_id,
+        "versionNumber": metadata.version_number,
+        "versionTime": metadata.version_time,
+        "created": metadata.created,
+        "updated": metadata.updated,
+        "scid": metadata.scid,
+        "deactivated": metadata.deactivated,
+        "portable": metadata.parameters.portable,
+        "ttl": metadata.parameters.ttl_secs.to_string(),
+    })
 }
 
 /// Shows how far a message got, as every agent of the node knows it.
@@ -169,7 +212,7 @@ pub(crate) async fn checks(State(local): State<Local>) -> Json<Vec<CheckResult>>
     Json(doctor::checks(&local.home).await)
 }
 
-fn find(home: &Home, name: &str) -> Result<std::sync::Arc<Identity>, ApiError> {
+fn find(home: &Home, name: &str) -> Result<Arc<Identity>, ApiError> {
     home.identities.by_name(name).ok_or_else(no_such_agent)
 }
 
@@ -200,11 +243,7 @@ async fn decide(
 }
 
 /// Stores a decision, together with what becomes of the message that waits for it.
-async fn settle_request(
-    home: &std::sync::Arc<Home>,
-    agent: &Identity,
-    entry: &Entry,
-) -> Result<(), ApiError> {
+async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Result<(), ApiError> {
     loop {
         let (mut batch, mut debts) = (Batch::new(), Debts::new());
         relations::put(&mut batch, &agent.did, entry);

@@ -203,6 +203,8 @@ pub(super) fn info(home: &Home, agent: &Identity) -> AgentInfo {
         name: agent.name.clone(),
         did: agent.did.to_string(),
         handle: format!("{}@{host}", agent.name),
+        signing_key: agent.signing_kid().to_string(),
+        version_id: agent.log.as_ref().map(|log| log.history.latest_version_id().to_owned()),
         token: None,
     }
 }

@@ -30,6 +30,7 @@ use super::{admin, agents, socket};
         admin::requests,
         admin::resolve,
         admin::revoke,
+        admin::rotate,
         admin::status,
         admin::trace,
     ),

@@ -1,24 +1,28 @@
 //! Makes and loads the identities of a home: its own, and its agents'.
 
+mod rotate;
+
 use std::sync::Arc;
 
 use comity_core::api::{AddAgent, DidMethod};
 use comity_core::record::digest_text;
 use comity_core::trust::{Recipient, subject};
+use comity_didcomm::did::webvh::{self, History, Settings};
 use comity_didcomm::{
-    Did, DidDocument, DidError, Endpoint, PublicKey, Service, VerificationMethod, did,
-    resolve_self_contained,
+    Did, DidDocument, DidError, Endpoint, PublicKey, Service, SigningKey, UnixTime,
+    VerificationMethod, did, resolve_self_contained,
 };
 use comity_store::records::agents::{self, AgentRecord, NodeRecord};
 use comity_store::{Batch, CommitError, Store};
 use serde_json::{Map, json};
 
+pub(crate) use self::rotate::{Reason, rotate, tidy};
 use super::StartError;
 use super::data_dir::random_token;
 use crate::home::Home;
-use crate::identities::{Identities, Identity};
+use crate::identities::{Identities, Identity, PublishedLog};
 use crate::keystore::{Keys, Keystore};
-use crate::limits::AGENTS_MAX;
+use crate::limits::{AGENTS_MAX, LOG_TTL_S};
 use crate::problem::{ApiCode, ApiError};
 
 /// Adds an agent, and returns it with its token.
@@ -41,17 +45,23 @@ pub(crate) async fn add_agent(
         let hint = "Run another node for more";
         return Err(ApiError::of(ApiCode::TooManyAgents, hint));
     }
-    if request.did == DidMethod::Web && home.public_url.is_empty() {
+    if request.did != DidMethod::Peer && home.public_url.is_empty() {
         let hint = "Start the node with --public-url or --dev, or add the agent with --did peer";
         return Err(ApiError::of(ApiCode::NoPublicUrl, hint));
     }
     let bad =
         |_| ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log");
-    let keys = Keys::generate();
+    let mut keys = Keys::generate();
+    let mut log = None;
     let document = match request.did {
         DidMethod::Web => {
             let did = web_did(&home.public_url, &["agents", name]).map_err(bad)?;
             document_for(did, &keys, &home.public_url, Some(&home.did))
+        }
+        DidMethod::Webvh => {
+            let (document, line) = webvh_document(home, name, &mut keys)?;
+            log = Some(line);
+            document
         }
         DidMethod::Peer => peer_document(&keys, &home.public_url, Some(&home.did)).map_err(bad)?,
     };
@@ -62,10 +72,15 @@ pub(crate) async fn add_agent(
         document: document.to_json(),
         token_digest: digest_text(token.as_bytes()),
         added_at: home.now(),
+        next_key: 3,
+        leaving: Vec::new(),
     };
     let sealed = home.keystore.seal(&record.did, &keys);
     let mut batch = Batch::new();
     agents::add(&mut batch, &record, &sealed);
+    if let Some(log) = &log {
+        agents::put_log(&mut batch, &record.did, log);
+    }
     match home.store.commit(batch).await {
         Ok(_) => {}
         Err(CommitError::Conflict(_)) => {
@@ -73,12 +88,33 @@ pub(crate) async fn add_agent(
         }
         Err(CommitError::Fault(fault)) => return Err(fault.into()),
     }
-    let digest = record.token_digest;
-    let identity = Identity::new(record.name, document, keys, digest, Recipient::Agent)
-        .ok_or_else(|| {
-            ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log")
-        })?;
+    let identity = agent_identity(record, document, keys, log).ok_or_else(|| {
+        ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log")
+    })?;
     Ok((home.identities.insert(identity), token))
+}
+
+/// Joins an agent's parts; nothing if they do not fit together.
+fn agent_identity(
+    record: AgentRecord,
+    document: DidDocument,
+    keys: Keys,
+    log: Option<String>,
+) -> Option<Identity> {
+    let log = match log {
+        Some(text) => {
+            // Our own log is not judged by today's clock, which may stand wrong.
+            let history = History::verify(&record.did, text.as_bytes(), None, UnixTime(u64::MAX));
+            Some(PublishedLog { text: text.into(), history: Arc::new(history.ok()?) })
+        }
+        None => None,
+    };
+    let leaving = record.leaving.iter().map(|leaving| leaving.until).min();
+    let mut identity =
+        Identity::new(record.name, document, keys, record.token_digest, Recipient::Agent)?;
+    identity.next_leaving = [identity.next_leaving, leaving].into_iter().flatten().min();
+    identity.log = log;
+    Some(identity)
 }
 
 /// Reads the node's own identity, or makes it at the first start.
@@ -133,8 +169,8 @@ pub(super) async fn load_agents(
     for record in agents::all(store, AGENTS_MAX).await? {
         let keys = load_keys(store, keystore, &record.did).await?;
         let document = parse_document(&record.document, &record.did)?;
-        let (name, digest) = (record.name, record.token_digest);
-        let identity = Identity::new(name, document, keys, digest, Recipient::Agent);
+        let log = agents::log(store, &record.did).await?;
+        let identity = agent_identity(record, document, keys, log);
         identities.insert(identity.ok_or(StartError::BadIdentity)?);
     }
     Ok(())
@@ -168,6 +204,35 @@ fn document_for(did: Did, keys: &Keys, public_url: &str, controller: Option<&Did
     document
 }
 
+/// Makes a did:webvh that commits to the key of its next version, and returns its document and the
+/// first line of its log.
+fn webvh_document(
+    home: &Home,
+    name: &str,
+    keys: &mut Keys,
+) -> Result<(DidDocument, String), ApiError> {
+    let no_name = |_| {
+        let hint = "A did:webvh needs a host name, not an address: start the node with another \
+            --public-url, or add the agent with --did web";
+        ApiError::of(ApiCode::NoPublicUrl, hint)
+    };
+    let (host, port) = authority(&home.public_url).map_err(no_name)?;
+    let draft = webvh::draft_did(host, port, &["agents", name]).map_err(no_name)?;
+    let document = document_for(draft, keys, &home.public_url, Some(&home.did));
+    let (first, next) =
+        (SigningKey::generate(&mut rand::rng()), SigningKey::generate(&mut rand::rng()));
+    let settings =
+        Settings { next_keys: &[next.public()], ttl_secs: Some(LOG_TTL_S), ..Settings::default() };
+    let written = webvh::create(&document, &first, &settings, home.now());
+    let (line, history) = written.map_err(|error| {
+        tracing::error!(%error, "a DID log could not be begun");
+        ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log")
+    })?;
+    keys.next_update = Some(next);
+    let did = history.did().clone();
+    Ok((document_for(did, keys, &home.public_url, Some(&home.did)), line))
+}
+
 /// Makes a did:peer:4 and returns its document: what [`document_for`] says, with relative ids and
 /// without `id`.
 fn peer_document(
@@ -197,10 +262,14 @@ fn peer_document(
 }
 
 fn web_did(public_url: &str, path: &[&str]) -> Result<Did, DidError> {
-    let authority = public_url.split_once("://").map_or(public_url, |(_, authority)| authority);
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) => (host, Some(port.parse().map_err(|_| DidError::Method)?)),
-        None => (authority, None),
-    };
+    let (host, port) = authority(public_url)?;
     did::web::did_for(host, port, path)
+}
+
+fn authority(public_url: &str) -> Result<(&str, Option<u16>), DidError> {
+    let authority = public_url.split_once("://").map_or(public_url, |(_, authority)| authority);
+    match authority.rsplit_once(':') {
+        Some((host, port)) => Ok((host, Some(port.parse().map_err(|_| DidError::Method)?))),
+        None => Ok((authority, None)),
+    }
 }

@@ -11,4 +11,5 @@ mod conservation;
 mod faults;
 mod foreign;
 mod receipts;
+mod rotation;
 mod support;

@@ -27,7 +27,7 @@ pub(crate) struct Stand {
     pub(crate) node: Node,
     admin: String,
     client: Client<HttpConnector, Full<Bytes>>,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Stand {
@@ -48,7 +48,41 @@ impl Stand {
         let node = Node::start_on(config, store).await.unwrap();
         let admin = std::fs::read_to_string(data.path().join("admin.token")).unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { node, admin, client, _data: data }
+        Self { node, admin, client, data }
+    }
+
+    /// Stops the node and starts it again, under the URL that its identities are bound to.
+    pub(crate) async fn restart(self, store: &Arc<dyn Store>) -> Self {
+        let Self { node, admin, client, data } = self;
+        let url = node.ready().url.clone();
+        let listen = format!("127.0.0.1:{}", url.rsplit(':').next().unwrap()).parse().unwrap();
+        let local = "127.0.0.1:0".parse().unwrap();
+        node.stop().await;
+        let config = Config {
+            listen,
+            local,
+            dev: true,
+            public_url: Some(url),
+            ..Config::in_directory(data.path())
+        };
+        let node = Node::start_on(config, Arc::clone(store)).await.unwrap();
+        Self { node, admin, client, data }
+    }
+
+    pub(crate) async fn call_admin(&self, path: &str, body: &Value) -> (u16, Value) {
+        let (status, answer) = self.call(Method::POST, path, &self.admin, body).await;
+        (status.as_u16(), answer)
+    }
+
+    /// Gets something from the public listener: status, media type and body.
+    pub(crate) async fn get_public(&self, path: &str) -> (u16, String, Vec<u8>) {
+        let uri = format!("{}{path}", self.node.ready().url);
+        let answer = self.client.get(uri.parse().unwrap()).await.unwrap();
+        let media_type = answer.headers().get(header::CONTENT_TYPE).cloned();
+        let media_type = media_type.map(|value| value.to_str().unwrap().to_owned());
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, media_type.unwrap_or_default(), body.to_vec())
     }
 
     pub(crate) async fn add_agent(&self, name: &str) -> AgentInfo {

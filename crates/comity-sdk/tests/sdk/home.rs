@@ -143,6 +143,8 @@ fn aria() -> AgentInfo {
         name: "aria".to_owned(),
         did: ARIA.to_owned(),
         handle: "aria@a.example".to_owned(),
+        signing_key: format!("{ARIA}#key-1"),
+        version_id: None,
         token: None,
     }
 }

@@ -1,6 +1,6 @@
 //! The identities that live in a home, and their sealed keys.
 
-use comity_didcomm::{Did, UnixTime};
+use comity_didcomm::{Did, DidUrl, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use super::{decode, encode, keys};
@@ -20,6 +20,27 @@ pub struct AgentRecord {
     pub token_digest: String,
     /// When it was added.
     pub added_at: UnixTime,
+    /// Number of the next key's id; none is used twice, or an old signature would be checked with a
+    /// new key.
+    #[serde(default = "first_free_key")]
+    pub next_key: u32,
+    /// Former keys that the document still lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<LeavingKey>,
+}
+
+/// A former key that the document lists for what was signed with it and is still under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeavingKey {
+    /// Its id.
+    pub kid: DidUrl,
+    /// Until when.
+    pub until: UnixTime,
+}
+
+/// An identity begins with `key-1` and `key-2`.
+const fn first_free_key() -> u32 {
+    3
 }
 
 /// The home's own identity.
@@ -37,6 +58,17 @@ pub fn add(batch: &mut Batch, agent: &AgentRecord, sealed_keys: &[u8]) {
     batch.assert_absent(Keyspace::Meta, &name);
     batch.put(Keyspace::Meta, &name, encode(agent));
     put_keys(batch, &agent.did, sealed_keys);
+}
+
+/// Replaces an agent and its sealed keys.
+pub fn replace(batch: &mut Batch, agent: &AgentRecord, sealed_keys: &[u8]) {
+    batch.put(Keyspace::Meta, &keys::join(b'a', &[agent.name.as_bytes()]), encode(agent));
+    put_keys(batch, &agent.did, sealed_keys);
+}
+
+/// Sets the log of an agent's did:webvh.
+pub fn put_log(batch: &mut Batch, did: &Did, log: &str) {
+    batch.put(Keyspace::Meta, &log_key(did), log.as_bytes());
 }
 
 /// Sets the home's own identity with its sealed keys.
@@ -65,6 +97,27 @@ pub async fn all(store: &dyn Store, limit: usize) -> Result<Vec<AgentRecord>, St
     rows.iter().map(|row| decode(&row.value)).collect()
 }
 
+/// Reads an agent.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn agent(store: &dyn Store, name: &str) -> Result<Option<AgentRecord>, StoreFault> {
+    let row = store.get(Keyspace::Meta, &keys::join(b'a', &[name.as_bytes()])).await?;
+    row.map(|row| decode(&row)).transpose()
+}
+
+/// Reads the log of an agent's did:webvh.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn log(store: &dyn Store, did: &Did) -> Result<Option<String>, StoreFault> {
+    let row = store.get(Keyspace::Meta, &log_key(did)).await?;
+    let text = row.map(String::from_utf8).transpose();
+    text.map_err(|_| StoreFault::Corrupt("a stored DID log is not text".to_owned()))
+}
+
 /// Reads the sealed keys of an identity.
 ///
 /// # Errors
@@ -72,6 +125,10 @@ pub async fn all(store: &dyn Store, limit: usize) -> Result<Vec<AgentRecord>, St
 /// Fails if the store cannot be read.
 pub async fn sealed_keys(store: &dyn Store, did: &Did) -> Result<Option<Vec<u8>>, StoreFault> {
     store.get(Keyspace::Meta, &keys::join(b'k', &[&keys::did_hash(did)])).await
+}
+
+fn log_key(did: &Did) -> Vec<u8> {
+    keys::join(b'j', &[&keys::did_hash(did)])
 }
 
 fn put_keys(batch: &mut Batch, did: &Did, sealed_keys: &[u8]) {

@@ -21,6 +21,7 @@
 //! | meta | `c` ... | counters |
 //! | meta | `D` digest | a DID document as it was used |
 //! | meta | `e` agent subject | an operator's decision |
+//! | meta | `j` did | log of an agent's did:webvh |
 //! | meta | `k` did | sealed keys |
 //! | meta | `l` did | the last DID document that was had of somebody written to |
 //! | meta | `node` | the node's own identity |

@@ -1,7 +1,7 @@
 //! `comity agent`: the agents that live in the node.
 
 use clap::{Subcommand, ValueEnum};
-use comity_core::api::{AddAgent, AgentInfo, DidMethod};
+use comity_core::api::{AddAgent, AgentInfo, DidMethod, RotateAgent};
 
 use super::Context;
 use crate::{
@@ -23,7 +23,8 @@ enum Action {
     Add {
         /// Name: 1 to 64 characters of a-z, 0-9, `-`, `_`, `.`
         name: String,
-        /// Kind of DID: `web` can be looked up as NAME@HOST, `peer` needs no domain
+        /// Kind of DID: `web` and `webvh` can be looked up as NAME@HOST, and `webvh` keeps a signed
+        /// history of its keys; `peer` needs no domain
         #[arg(long, value_enum, default_value_t = Method::Web, value_name = "METHOD")]
         did: Method,
     },
@@ -34,11 +35,24 @@ enum Action {
         /// Name of the agent
         name: String,
     },
+    /// Replace an agent's keys by new ones
+    ///
+    /// Messages that are under way still arrive: the former keys stay in the DID document for 31
+    /// days, after the new ones.
+    Rotate {
+        /// Name of the agent
+        name: String,
+        /// Others may have the keys: drop them from the document at once. What is under way with
+        /// their signature may be refused
+        #[arg(long)]
+        compromised: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Method {
     Web,
+    Webvh,
     Peer,
 }
 
@@ -50,6 +64,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             let did = match did {
                 Method::Peer => DidMethod::Peer,
                 Method::Web => DidMethod::Web,
+                Method::Webvh => DidMethod::Webvh,
             };
             let added: AgentInfo = client.post("/admin/agents", &AddAgent { name, did }).await?;
             output.object(&added, || describe(output, &added))
@@ -60,6 +75,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         }
         Action::Show { name } => {
             let agent: AgentInfo = client.get(&format!("/admin/agents/{}", encode(&name))).await?;
+            output.object(&agent, || describe(output, &agent))
+        }
+        Action::Rotate { name, compromised } => {
+            let path = format!("/admin/agents/{}/rotate", encode(&name));
+            let agent: AgentInfo = client.post(&path, &RotateAgent { compromised }).await?;
             output.object(&agent, || describe(output, &agent))
         }
     }
@@ -84,7 +104,11 @@ fn describe(output: &Output, agent: &AgentInfo) -> String {
         vec!["name".to_owned(), agent.name.clone()],
         vec!["did".to_owned(), agent.did.clone()],
         vec!["handle".to_owned(), agent.handle.clone()],
+        vec!["signs with".to_owned(), agent.signing_key.clone()],
     ];
+    if let Some(version_id) = &agent.version_id {
+        rows.push(vec!["version".to_owned(), version_id.clone()]);
+    }
     let Some(token) = &agent.token else {
         return columns(&rows);
     };

@@ -17,7 +17,8 @@ pub(crate) struct Args {
 enum Action {
     /// Look up a DID's document, or the DID and document behind a handle
     Resolve {
-        /// A DID, or a handle NAME@HOST
+        /// A DID, or a handle NAME@HOST. A did:webvh may name a version: `DID?versionNumber=1`,
+        /// `DID?versionTime=2026-01-01T00:00:00Z`, `DID?versionId=...`
         who: String,
     },
 }
@@ -33,5 +34,7 @@ fn describe(resolved: &Resolved) -> String {
     // The document is a stranger's text; only its line breaks are ours.
     let document = serde_json::to_string_pretty(&resolved.document).unwrap_or_default();
     let lines: Vec<_> = document.lines().map(escape).collect();
-    format!("{}\n{}", escape(&resolved.did), lines.join("\n"))
+    let version = resolved.metadata.as_ref().and_then(|known| known["versionId"].as_str());
+    let version = version.map(|id| format!("\nversion {}", escape(id))).unwrap_or_default();
+    format!("{}{version}\n{}", escape(&resolved.did), lines.join("\n"))
 }

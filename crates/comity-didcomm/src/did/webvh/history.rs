@@ -164,6 +164,12 @@ impl History {
         &self.last().id
     }
 
+    /// Returns the first second in which a next version can begin: times have to rise.
+    #[must_use]
+    pub fn next_time(&self) -> UnixTime {
+        UnixTime(self.last().time.secs.saturating_add(1))
+    }
+
     /// Returns the parameters that are active after the last version.
     #[must_use]
     pub fn parameters(&self) -> &Parameters {

@@ -1,0 +1,234 @@
+//! Replaces an agent's keys, and lets former keys go when their time is over (ADR 0022).
+//!
+//! New keys come first in the document, so that others use them from now on. Former keys stay in it
+//! for as long as a message can be under way: what was signed or sealed with them before the
+//! rotation still verifies. Former agreement keys stay in the keystore for as long again, since
+//! until then somebody may seal to them. One commit switches all of it.
+
+use std::sync::Arc;
+
+use comity_didcomm::did::webvh::{self, History, Settings};
+use comity_didcomm::limits::{WEBVH_CLOCK_SKEW_SECS, WEBVH_ENTRIES_MAX, WEBVH_LOG_BYTES_MAX};
+use comity_didcomm::{DidDocument, DidUrl, SigningKey, UnixTime, VerificationMethod};
+use comity_store::Batch;
+use comity_store::records::agents::{self, AgentRecord, LeavingKey};
+
+use super::{agent_identity, parse_document};
+use crate::home::Home;
+use crate::identities::Identity;
+use crate::keystore::{Keys, RetiredKey};
+use crate::limits::{KEY_LEAVES_AFTER_S, KEY_RETIRED_FOR_S, KEYS_LEAVING_MAX, KEYS_TICK};
+use crate::problem::{ApiCode, ApiError};
+
+/// Why keys are replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Others may have them: they leave the document at once.
+    Compromised,
+    /// It is time.
+    Routine,
+}
+
+/// Replaces an agent's keys.
+pub(crate) async fn rotate(
+    home: &Home,
+    name: &str,
+    reason: Reason,
+) -> Result<Arc<Identity>, ApiError> {
+    let _one_at_a_time = home.identities.changing.lock().await;
+    let stored = Stored::read(home, name).await?;
+    if stored.record.did.method() == "peer" {
+        let hint = "Its keys are its DID: add another agent, and tell those who write to this one";
+        return Err(ApiError::of(ApiCode::CannotRotate, hint));
+    }
+    let former = stored.log.clone();
+    let rotated = stored.rotated(reason, Keys::generate(), home.now()).ok_or_else(no_room)?;
+    rotated.commit(home, former.as_deref()).await
+}
+
+/// Lets former keys go whose time is over, for as long as the node runs.
+pub(crate) async fn tidy(home: Arc<Home>) {
+    loop {
+        let now = home.now();
+        for agent in home.identities.agents() {
+            if agent.next_leaving.is_some_and(|until| until <= now)
+                && let Err(error) = tidy_agent(&home, &agent.name).await
+            {
+                // It is tried again with the next tick.
+                tracing::error!(agent = %agent.name, error = %error.0.title, "former keys could not be let go");
+            }
+        }
+        tokio::time::sleep(KEYS_TICK).await;
+    }
+}
+
+async fn tidy_agent(home: &Home, name: &str) -> Result<(), ApiError> {
+    let _one_at_a_time = home.identities.changing.lock().await;
+    let stored = Stored::read(home, name).await?;
+    let former = stored.log.clone();
+    stored.tidied(home.now()).commit(home, former.as_deref()).await.map(drop)
+}
+
+/// What the store holds about an agent and its keys.
+struct Stored {
+    record: AgentRecord,
+    document: DidDocument,
+    keys: Keys,
+    log: Option<String>,
+}
+
+/// What is to be stored instead.
+struct Changed {
+    stored: Stored,
+    /// Whether others can see a difference.
+    document_changed: bool,
+}
+
+impl Stored {
+    async fn read(home: &Home, name: &str) -> Result<Self, ApiError> {
+        let store = home.store.as_ref();
+        let record = agents::agent(store, name).await?;
+        let record =
+            record.ok_or_else(|| ApiError::of(ApiCode::NoSuchAgent, "See comity agent list"))?;
+        let unreadable =
+            || ApiError::new(ApiCode::Fault, "The identity cannot be read", "See the node's log");
+        let sealed = agents::sealed_keys(store, &record.did).await?.ok_or_else(unreadable)?;
+        let keys = home.keystore.unseal(&record.did, &sealed).map_err(|_| unreadable())?;
+        let log = agents::log(store, &record.did).await?;
+        let document = parse_document(&record.document, &record.did).map_err(|_| unreadable())?;
+        Ok(Self { record, document, keys, log })
+    }
+
+    /// Puts fresh keys in the place of the present ones. Nothing if there is no room for more.
+    fn rotated(mut self, reason: Reason, fresh: Keys, now: UnixTime) -> Option<Changed> {
+        let number = self.record.next_key;
+        self.record.next_key = number.checked_add(2)?;
+        let former: Vec<DidUrl> = self
+            .document
+            .authentication
+            .iter()
+            .chain(&self.document.key_agreement)
+            .cloned()
+            .collect();
+        let agreement_kid = self.document.agreement_keys().next()?.0.clone();
+        let retired_number = agreement_kid.fragment()?.strip_prefix("key-")?.parse().ok()?;
+        if KEYS_LEAVING_MAX <= self.keys.retired.len() {
+            return None;
+        }
+
+        let until = now.saturating_add(KEY_LEAVES_AFTER_S);
+        for kid in former {
+            if self.record.leaving.iter().all(|leaving| leaving.kid != kid) {
+                self.record.leaving.push(LeavingKey { kid, until });
+            }
+        }
+        if reason == Reason::Compromised {
+            self.record.leaving.clear();
+        }
+        if KEYS_LEAVING_MAX < self.record.leaving.len() {
+            return None;
+        }
+        let until = now.saturating_add(KEY_RETIRED_FOR_S);
+        let key = std::mem::replace(&mut self.keys.agreement, fresh.agreement);
+        self.keys.retired.push(RetiredKey { number: retired_number, until, key });
+        self.keys.signing = fresh.signing;
+
+        let did = &self.record.did;
+        let signing = (did.url(&format!("key-{number}")), self.keys.signing.public());
+        let agreement = (did.url(&format!("key-{}", number + 1)), self.keys.agreement.public());
+        let mut first = self.document.clone();
+        first.verification_method.splice(
+            0..0,
+            [&signing, &agreement].map(|(kid, key)| VerificationMethod::new(kid.clone(), *key)),
+        );
+        first.authentication.insert(0, signing.0);
+        first.key_agreement.insert(0, agreement.0);
+        self.document = first;
+        Some(self.tidied(now))
+    }
+
+    /// Takes out of the document what is neither present nor leaving, and out of the keystore what
+    /// was kept long enough.
+    fn tidied(mut self, now: UnixTime) -> Changed {
+        self.record.leaving.retain(|leaving| now < leaving.until);
+        self.keys.retired.retain(|retired| now < retired.until);
+        let present = [self.document.authentication.first(), self.document.key_agreement.first()];
+        let mut stays: Vec<DidUrl> = present.into_iter().flatten().cloned().collect();
+        stays.extend(self.record.leaving.iter().map(|leaving| leaving.kid.clone()));
+        let document = &mut self.document;
+        document.verification_method.retain(|method| stays.contains(&method.id));
+        document.authentication.retain(|kid| stays.contains(kid));
+        document.key_agreement.retain(|kid| stays.contains(kid));
+        let document_changed = self.record.document != self.document.to_json();
+        Changed { stored: self, document_changed }
+    }
+}
+
+impl Changed {
+    /// Writes the next version, if the DID has versions, and switches to it with one commit.
+    async fn commit(self, home: &Home, log: Option<&str>) -> Result<Arc<Identity>, ApiError> {
+        let Self { stored: Stored { mut record, document, mut keys, .. }, document_changed } = self;
+        record.document = document.to_json();
+        let log = match log {
+            Some(log) if document_changed => {
+                Some(with_version(log, &document, &mut keys, home.now())?)
+            }
+            log => log.map(str::to_owned),
+        };
+        let mut batch = Batch::new();
+        agents::replace(&mut batch, &record, &home.keystore.seal(&record.did, &keys));
+        if let Some(log) = &log {
+            agents::put_log(&mut batch, &record.did, log);
+        }
+        home.store.commit(batch).await.map_err(|error| {
+            tracing::error!(%error, "new keys could not be stored");
+            ApiError::of(ApiCode::Store, "Repeat it when the node's disk is well again")
+        })?;
+        let (name, version) = (record.name.clone(), log.as_ref().map(|log| log.lines().count()));
+        let identity = agent_identity(record, document, keys, log).ok_or_else(fault)?;
+        tracing::info!(agent = %name, kid = %identity.signing_kid(), version, "keys have changed");
+        Ok(home.identities.insert(identity))
+    }
+}
+
+/// Appends a version to a log, signed with the key that the last one committed to.
+fn with_version(
+    log: &str,
+    document: &DidDocument,
+    keys: &mut Keys,
+    now: UnixTime,
+) -> Result<String, ApiError> {
+    let history = History::verify(&document.id, log.as_bytes(), None, UnixTime(u64::MAX))
+        .map_err(|_| fault())?;
+    let time = now.max(history.next_time());
+    if now.saturating_add(WEBVH_CLOCK_SKEW_SECS) < time {
+        let hint = "The clock of this machine stands before the last change: set it right";
+        return Err(ApiError::new(ApiCode::Fault, "The log cannot go back in time", hint));
+    }
+    let signer = keys.next_update.take().ok_or_else(fault)?;
+    let next = SigningKey::generate(&mut rand::rng());
+    let settings = Settings { next_keys: &[next.public()], ..Settings::default() };
+    let line = webvh::update(&history, document, &signer, &settings, time).map_err(|error| {
+        tracing::error!(%error, "a version could not be written");
+        fault()
+    })?;
+    keys.next_update = Some(next);
+    let is_full = WEBVH_LOG_BYTES_MAX < log.len() + line.len()
+        || WEBVH_ENTRIES_MAX <= history.version_ids().count();
+    if is_full {
+        return Err(no_room());
+    }
+    Ok(format!("{log}{line}"))
+}
+
+fn no_room() -> ApiError {
+    let hint = "Wait: former keys leave the document after 31 days, and the keystore after 62";
+    ApiError::of(ApiCode::TooManyKeys, hint)
+}
+
+fn fault() -> ApiError {
+    ApiError::new(ApiCode::Fault, "The keys cannot be changed", "See the node's log")
+}
+
+#[cfg(test)]
+mod tests;

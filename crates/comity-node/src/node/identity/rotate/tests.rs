@@ -1,0 +1,143 @@
+//! Which keys stay where for how long, and that a log goes on as the next version of itself.
+
+use comity_core::limits::EXPIRES_S_MAX;
+use comity_didcomm::did::webvh::Select;
+use comity_didcomm::{Did, PublicKey};
+
+use super::super::document_for;
+use super::*;
+
+const NOW: UnixTime = UnixTime(1_800_000_000);
+
+fn at(secs: u64) -> UnixTime {
+    NOW.saturating_add(secs)
+}
+
+fn stored() -> Stored {
+    let did: Did = "did:web:a.example:agents:aria".parse().unwrap();
+    let keys = Keys::generate();
+    let document = document_for(did.clone(), &keys, "https://a.example", None);
+    let record = AgentRecord {
+        name: "aria".to_owned(),
+        did,
+        document: document.to_json(),
+        token_digest: String::new(),
+        added_at: NOW,
+        next_key: 3,
+        leaving: Vec::new(),
+    };
+    Stored { record, document, keys, log: None }
+}
+
+fn rotated(stored: Stored, reason: Reason, now: UnixTime) -> Stored {
+    let changed = stored.rotated(reason, Keys::generate(), now).unwrap();
+    assert!(changed.document_changed);
+    taken_over(changed)
+}
+
+/// What the next reading of the store gives.
+fn taken_over(changed: Changed) -> Stored {
+    let mut stored = changed.stored;
+    stored.record.document = stored.document.to_json();
+    stored
+}
+
+fn fragments<'a>(keys: impl Iterator<Item = (&'a DidUrl, &'a PublicKey)>) -> Vec<&'a str> {
+    keys.map(|(kid, _)| kid.fragment().unwrap()).collect()
+}
+
+fn numbers(stored: &Stored) -> Vec<u32> {
+    stored.keys.retired.iter().map(|retired| retired.number).collect()
+}
+
+#[test]
+fn new_keys_come_first_and_former_ones_stay_for_what_is_under_way() {
+    let before = stored();
+    let former = before.keys.agreement.public();
+    let after = rotated(before, Reason::Routine, NOW);
+    assert_eq!(fragments(after.document.signing_keys()), ["key-3", "key-1"]);
+    assert_eq!(fragments(after.document.agreement_keys()), ["key-4", "key-2"]);
+    assert_eq!(after.document.signing_keys().next().unwrap().1, &after.keys.signing.public());
+    assert_eq!(after.document.agreement_keys().next().unwrap().1, &after.keys.agreement.public());
+    assert_eq!((numbers(&after), after.keys.retired[0].key.public()), (vec![2], former));
+    assert_eq!(after.document.didcomm_endpoints().len(), 1);
+}
+
+#[test]
+fn former_keys_leave_the_document_when_no_message_can_need_them_and_later_the_keystore() {
+    let after = rotated(stored(), Reason::Routine, NOW);
+    let longest = at(EXPIRES_S_MAX);
+    let still = after.tidied(longest);
+    assert!(!still.document_changed, "a message that was signed at the last moment is valid");
+    let gone = taken_over(still).tidied(at(KEY_LEAVES_AFTER_S));
+    assert!(gone.document_changed);
+    let gone = taken_over(gone);
+    assert_eq!(fragments(gone.document.signing_keys()), ["key-3"]);
+    assert_eq!(fragments(gone.document.agreement_keys()), ["key-4"]);
+    assert_eq!(numbers(&gone), [2], "somebody may have sealed to it until now");
+    let later = gone.tidied(at(KEY_LEAVES_AFTER_S + EXPIRES_S_MAX));
+    let last = taken_over(later).tidied(at(KEY_RETIRED_FOR_S));
+    assert!(!last.document_changed);
+    assert!(last.stored.keys.retired.is_empty());
+}
+
+#[test]
+fn compromised_keys_leave_at_once_but_still_open_what_was_sealed_to_them() {
+    let twice = rotated(rotated(stored(), Reason::Routine, NOW), Reason::Compromised, at(1));
+    assert_eq!(fragments(twice.document.signing_keys()), ["key-5"]);
+    assert_eq!(fragments(twice.document.agreement_keys()), ["key-6"]);
+    assert_eq!(twice.document.verification_method.len(), 2);
+    assert_eq!(numbers(&twice), [2, 4]);
+}
+
+#[test]
+fn key_ids_are_never_used_again_and_former_keys_are_bounded() {
+    let mut agent = stored();
+    let mut seen = Vec::new();
+    let mut rounds = 0_u64;
+    loop {
+        seen.extend(fragments(agent.document.signing_keys()).first().map(|it| (*it).to_owned()));
+        let text = agent.document.to_json().to_string();
+        assert!(DidDocument::parse(text.as_bytes(), &agent.record.did).is_ok());
+        let room = agent.record.leaving.len() + 2 <= KEYS_LEAVING_MAX;
+        match agent.rotated(Reason::Routine, Keys::generate(), at(rounds)) {
+            Some(changed) => agent = taken_over(changed),
+            None => {
+                assert!(!room, "it is refused only when it is full");
+                break;
+            }
+        }
+        rounds += 1;
+    }
+    let distinct: std::collections::HashSet<_> = seen.iter().collect();
+    assert_eq!(distinct.len(), seen.len());
+    assert_eq!(rounds, KEYS_LEAVING_MAX as u64 / 2);
+}
+
+#[test]
+fn a_log_goes_on_signed_with_the_committed_key() {
+    let (first, next) =
+        (SigningKey::generate(&mut rand::rng()), SigningKey::generate(&mut rand::rng()));
+    let draft = webvh::draft_did("a.example", None, &["agents", "aria"]).unwrap();
+    let mut keys = Keys::generate();
+    let settings = Settings { next_keys: &[next.public()], ..Settings::default() };
+    let document = document_for(draft, &keys, "https://a.example", None);
+    let (mut log, history) = webvh::create(&document, &first, &settings, NOW).unwrap();
+    let did = history.did().clone();
+    let document = document_for(did.clone(), &Keys::generate(), "https://a.example", None);
+    keys.next_update = Some(next);
+    // Twice within the second of the first version: times rise all the same.
+    for _ in 0..2 {
+        let committed = keys.next_update.as_ref().unwrap().public();
+        log = with_version(&log, &document, &mut keys, NOW).ok().unwrap();
+        assert_ne!(keys.next_update.as_ref().unwrap().public(), committed);
+    }
+    let history = History::verify(&did, log.as_bytes(), None, at(10)).unwrap();
+    assert_eq!(history.at(&Select::Latest).unwrap().metadata.version_number, 3);
+    // A clock that was set back writes no version that others would not take.
+    let before = UnixTime(NOW.0 - 2 * WEBVH_CLOCK_SKEW_SECS);
+    assert!(with_version(&log, &document, &mut keys, before).is_err());
+    // Without the committed key there is no next version, whoever holds the others.
+    keys.next_update = Some(SigningKey::generate(&mut rand::rng()));
+    assert!(with_version(&log, &document, &mut keys, at(10)).is_err());
+}
