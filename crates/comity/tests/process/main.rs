@@ -19,4 +19,5 @@ mod didcomm;
 mod kill;
 mod public_surface;
 mod quickstart;
+mod rotation;
 mod support;
