@@ -76,6 +76,10 @@ pub const FAILURE_TTL: Duration = Duration::from_secs(30);
 /// How often the document of one DID may be fetched again on demand (threat T24).
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How old a document is at least when it is fetched again on demand: a younger one is as fresh as
+/// any.
+pub const REFRESH_AGE_MIN: Duration = Duration::from_secs(1);
+
 /// The memory the document cache may use, as an estimate of its entries' sizes in bytes.
 pub const DOCUMENT_CACHE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 

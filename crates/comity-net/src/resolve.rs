@@ -34,7 +34,7 @@ use crate::{
     fetch::{FetchError, Fetcher},
     limits::{
         DOCUMENT_CACHE_BYTES_MAX, DOCUMENT_CACHE_ENTRIES, DOCUMENT_TTL, FAILURE_TTL, HEADS_MAX,
-        LONG_FORMS_BYTES_MAX, LONG_FORMS_ENTRIES, REFRESH_INTERVAL,
+        LONG_FORMS_BYTES_MAX, LONG_FORMS_ENTRIES, REFRESH_AGE_MIN, REFRESH_INTERVAL,
     },
 };
 
@@ -150,6 +150,8 @@ pub struct Resolver {
 struct Known {
     outcome: Result<Arc<Resolved>, ResolveError>,
     checked_at: Instant,
+    /// When it was last looked for on demand, before its time was over.
+    refreshed_at: Option<Instant>,
     /// `None`: for ever, since the DID itself says it.
     until: Option<Instant>,
     bytes: usize,
@@ -216,7 +218,8 @@ impl Resolver {
     }
 
     /// Resolves a DID anew, as after a signature that did not verify: at most once a minute per
-    /// DID, and the remembered document stays in use when its host cannot be reached.
+    /// DID, unless the document is a second old at most, and the remembered document stays in use
+    /// when its host cannot be reached.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve).
@@ -252,6 +255,11 @@ impl Resolver {
             EntryResult::Removed(..) | EntryResult::Timeout => return Err(FetchError::Busy.into()),
         };
         let mut found = self.find_out(did).await;
+        let prior_refresh = prior.as_ref().and_then(|prior| prior.refreshed_at);
+        let refreshed_at = match demand {
+            Demand::WithinTtl => prior_refresh,
+            Demand::WithinRefreshInterval => prior.as_ref().map(|_| found.checked_at),
+        };
         // An unreachable host must not take away a document that is good for a while yet, or bad
         // signatures in somebody's name would be enough to silence them.
         if found.outcome.as_ref().is_err_and(|error| error.is_transient())
@@ -261,6 +269,7 @@ impl Resolver {
         {
             found = Known { checked_at: found.checked_at, ..prior };
         }
+        found.refreshed_at = refreshed_at;
         let outcome = found.outcome.clone();
         // A short form can become known at any moment, so that it is not is never remembered.
         if !matches!(outcome, Err(ResolveError::UnknownShortForm)) {
@@ -294,7 +303,7 @@ impl Resolver {
             Err(error @ ResolveError::Fetch(FetchError::Busy)) => (Err(error), Some(now), 0),
             Err(error) => (Err(error), Some(now + FAILURE_TTL), 0),
         };
-        Known { outcome, checked_at: now, until, bytes }
+        Known { outcome, checked_at: now, refreshed_at: None, until, bytes }
     }
 
     fn read_from_did(&self, did: &Did) -> Result<Option<DidDocument>, ResolveError> {
@@ -359,7 +368,9 @@ impl Known {
         match demand {
             Demand::WithinTtl => now < until,
             Demand::WithinRefreshInterval => {
-                now < until && now < self.checked_at + REFRESH_INTERVAL
+                let is_fresh = now < self.checked_at + REFRESH_AGE_MIN;
+                let was_refreshed = self.refreshed_at.is_some_and(|at| now < at + REFRESH_INTERVAL);
+                now < until && (is_fresh || was_refreshed || self.outcome.is_err())
             }
         }
     }

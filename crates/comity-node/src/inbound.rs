@@ -20,11 +20,11 @@ use crate::outbound;
 pub(crate) async fn receive(home: &Arc<Home>, arrival: Arrival) -> Outcome {
     let began = tokio::time::Instant::now();
     let (outcome, fetched) = attempt(home, arrival.clone()).await;
-    // The sender may have changed its keys since its document was fetched: look once more, at most
-    // once a minute.
+    // The sender may have changed its keys since its document was fetched: look once more.
     let doubtful = [Refusal::Crypto, Refusal::SenderMismatch];
     if let (Outcome::TurnedAway(refusal), Some(fetched)) = (outcome, fetched)
         && doubtful.contains(&refusal)
+        && fetched.at < began
     {
         let fresh = home.resolver.resolve_fresh(&fetched.did).await;
         if fresh.is_ok_and(|fresh| fetched.at < fresh.fetched_at) {
@@ -32,9 +32,7 @@ pub(crate) async fn receive(home: &Arc<Home>, arrival: Arrival) -> Outcome {
         }
         // It may be signed with a key that is newer than the document, which may be fetched again
         // only in a while. A refusal would be the last word on an honest message.
-        if fetched.at < began {
-            return Outcome::TurnedAway(Refusal::DidUnavailable);
-        }
+        return Outcome::TurnedAway(Refusal::DidUnavailable);
     }
     outcome
 }

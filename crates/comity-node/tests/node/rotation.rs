@@ -108,6 +108,9 @@ async fn two_homes_go_on_talking_when_one_of_them_rotates() {
     // A's home still has the document of before, and seals to the former key.
     a.send(&aria, json!({ "id": "a-2", "to": bruno.did, "type": ASK })).await;
     assert_eq!(b.receive(&bruno, 1).await[0].id, "a-2");
+    // Neither is what is signed with the new key lost on a home that has the document of before.
+    b.send(&bruno, json!({ "id": "b-0", "to": aria.did, "type": ASK })).await;
+    assert_eq!(a.receive(&aria, 1).await[0].id, "b-0");
     // A home that never saw the former document takes the new signature.
     let c = Stand::new().await;
     let carla = add(&c, "carla", "webvh").await;
@@ -141,7 +144,8 @@ async fn an_unknown_key_is_refused_for_good_only_by_a_document_that_is_fresh() {
         let first = a.post(&envelope).await;
         assert_eq!(first.0, 400, "{method}: the document was just fetched");
         let (status, code) = a.post(&envelope).await;
-        // The document may be fetched again only in a minute: until then it is not the last word.
+        // The document may be fetched again only in a second: until then it is not the last
+        // word.
         assert_eq!((status.as_u16(), code.as_deref()), (503, Some("e.p.did.unavailable")));
     }
 }

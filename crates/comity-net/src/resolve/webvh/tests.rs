@@ -14,7 +14,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::{
-    limits::{FAILURE_TTL, REFRESH_INTERVAL},
+    limits::{FAILURE_TTL, REFRESH_AGE_MIN},
     resolve::NoLocalDocuments,
     testing::{Body, FakeNet, answer, status},
 };
@@ -174,7 +174,7 @@ async fn a_rotation_is_seen_when_a_signature_does_not_fit() {
     assert!(resolver.resolve(&controller.did).await.is_ok());
     controller.update(2);
     host.shows(controller.lines.concat());
-    advance(REFRESH_INTERVAL + Duration::from_secs(1)).await;
+    advance(REFRESH_AGE_MIN).await;
     let fresh = resolver.resolve_fresh(&controller.did).await.unwrap();
     assert_eq!(signer(&fresh.document), Some(key(2).public()));
 }
