@@ -185,6 +185,24 @@ fn a_log_that_was_written_here_verifies_and_answers_for_every_version() {
     assert_eq!(history.parameters().ttl_secs, 60);
 }
 
+/// A log of an agent whose keys changed twice, as a node of version 0.1 published it. The method's Python
+/// implementation (`did-webvh` 1.0.1) resolves every version of it as we do.
+#[test]
+fn a_log_that_an_earlier_version_wrote_still_verifies() {
+    let log = include_bytes!("fixtures/rotated.jsonl");
+    let did = "did:webvh:QmV6dumK3vbrxfohq1gaGRqpAimDQUCXUEkBRtdDWPZVii:org-b.example:agents:bruno";
+    let history =
+        History::verify(&Did::parse(did).unwrap(), log, None, UnixTime(4_000_000_000)).unwrap();
+    let signers = |number: u32| {
+        let document = history.at(&Select::Number(number)).unwrap().document;
+        let fragment = |kid: &DidUrl| kid.fragment().unwrap().to_owned();
+        document.signing_keys().map(|(kid, _)| fragment(kid)).collect::<Vec<_>>()
+    };
+    assert_eq!(signers(1), ["key-1"]);
+    assert_eq!(signers(2), ["key-3", "key-1"]);
+    assert_eq!(signers(3), ["key-5"]);
+}
+
 #[test]
 fn a_did_url_selects_a_version() {
     let written = two_versions();
