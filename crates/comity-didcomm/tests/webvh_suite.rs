@@ -1,6 +1,7 @@
-//! Other people's did:webvh logs: the compliance suite `decentralized-identity/didwebvh-test-suite`, if the folder in
-//! the environment variable COMITY_WEBVH_SUITE holds it. Nothing of it is kept here; our own logs, good and broken,
-//! are tested beside the code.
+//! Other people's did:webvh logs: the compliance suite
+//! `decentralized-identity/didwebvh-test-suite`, if the folder in the environment variable
+//! COMITY_WEBVH_SUITE holds it. Nothing of it is kept here; our own logs, good and broken, are
+//! tested beside the code.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -20,7 +21,8 @@ use serde_json::Value;
 /// Later than every log of the suite but those that are meant to lie in the future.
 const NOW: UnixTime = UnixTime(4_000_000_000);
 
-/// Logs of the suite that the specification does not allow, with the rule they break. Each has to be refused.
+/// Logs of the suite that the specification does not allow, with the rule they break. Each has to
+/// be refused.
 const NOT_BY_THE_SPECIFICATION: [(&str, &str); 6] = [
     ("witness-threshold/rust", "a witness is named by a bare key instead of a did:key"),
     ("witness-update/rust", "a witness is named by a bare key instead of a did:key"),
@@ -89,7 +91,8 @@ fn must_resolve(folder: &Path) -> Result<(), String> {
         let ours = history.document_at(&select).map_err(|error| error.to_string())?;
         let metadata = history.at(&select).map_err(|error| error.to_string())?.metadata;
         let theirs = &result["didDocument"];
-        // Implementations differ in the implicit services' ids and in what they give for an ended DID.
+        // Implementations differ in the implicit services' ids and in what they give for an ended
+        // DID.
         for (member, value) in theirs.as_object().into_iter().flatten() {
             if member != "service" && ours[member] != *value {
                 return Err(format!("{} differs in {member}", name(&path)));

@@ -1,10 +1,11 @@
-//! did:webvh 1.0 (Decentralized Identity Foundation): a did:web with a signed, hash-chained history, so that it can be
-//! said years later which key spoke for a DID at a given time. Reads and verifies whole logs, answers for any version,
-//! and writes logs.
+//! did:webvh 1.0 (Decentralized Identity Foundation): a did:web with a signed, hash-chained
+//! history, so that it can be said years later which key spoke for a DID at a given time. Reads and
+//! verifies whole logs, answers for any version, and writes logs.
 //!
-//! Fetches nothing: [`log_url`] and [`witness_url`] say where the two files are, and [`Log::verify`] takes their text.
-//! As strict as [`super::web`] about hosts and paths, and stricter than the specification where it leaves a choice:
-//! one bad entry spoils the whole log, every proof of an entry has to be good, and JSON may not say a name twice.
+//! Fetches nothing: [`log_url`] and [`witness_url`] say where the two files are, and
+//! [`Log::verify`] takes their text. As strict as [`super::web`] about hosts and paths, and
+//! stricter than the specification where it leaves a choice: one bad entry spoils the whole log,
+//! every proof of an entry has to be good, and JSON may not say a name twice.
 //!
 //! ```
 //! # use comity_didcomm::{AgreementKey, DidDocument, SigningKey, UnixTime, VerificationMethod};

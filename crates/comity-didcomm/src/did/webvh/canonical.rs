@@ -1,8 +1,9 @@
-//! JSON in the one form that can be hashed (JCS, RFC 8785), and the hash that did:webvh 1.0 takes of it: SHA-256 as
-//! multihash, in base58btc without a multibase prefix.
+//! JSON in the one form that can be hashed (JCS, RFC 8785), and the hash that did:webvh 1.0 takes
+//! of it: SHA-256 as multihash, in base58btc without a multibase prefix.
 //!
-//! The depth is bounded by the reader that every value came through. Numbers are IEEE doubles, as JCS says; a number
-//! that a peer wrote with more digits than a double has is hashed as the double, on which both sides agree.
+//! The depth is bounded by the reader that every value came through. Numbers are IEEE doubles, as
+//! JCS says; a number that a peer wrote with more digits than a double has is hashed as the double,
+//! on which both sides agree.
 
 use aws_lc_rs::digest;
 use serde_json::{Map, Number, Value};
@@ -57,8 +58,8 @@ fn push_value(value: &Value, out: &mut String) {
     }
 }
 
-/// Names are sorted by their UTF-16 code units, which differs from the order of their bytes for characters beyond
-/// the basic plane (RFC 8785, section 3.2.3).
+/// Names are sorted by their UTF-16 code units, which differs from the order of their bytes for
+/// characters beyond the basic plane (RFC 8785, section 3.2.3).
 fn push_object(object: &Map<String, Value>, out: &mut String) {
     let mut members: Vec<_> = object.iter().collect();
     members.sort_by(|(one, _), (other, _)| one.encode_utf16().cmp(other.encode_utf16()));
@@ -92,8 +93,8 @@ fn push_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Writes a number as ECMAScript does (RFC 8785, section 3.2.2.3): the shortest digits that read back as the same
-/// double, with an exponent only where those rules have one.
+/// Writes a number as ECMAScript does (RFC 8785, section 3.2.2.3): the shortest digits that read
+/// back as the same double, with an exponent only where those rules have one.
 fn push_number(number: &Number, out: &mut String) {
     let double = number.as_f64().unwrap_or_default();
     if double == 0.0 {
@@ -103,7 +104,8 @@ fn push_number(number: &Number, out: &mut String) {
     if double < 0.0 {
         out.push('-');
     }
-    // `serde_json` has the right digits, the even ones of two that are as near; the standard library may not.
+    // `serde_json` has the right digits, the even ones of two that are as near; the standard
+    // library may not.
     let written = Number::from_f64(double.abs()).map(|number| number.to_string());
     let written = written.unwrap_or_default();
     let (mantissa, exponent) = written.split_once('e').unwrap_or((&written, "0"));

@@ -1,5 +1,5 @@
-//! One line of a log, read and judged against the one before it (did:webvh 1.0, section "Read (Resolve)", steps 1 to
-//! 8). Witnesses are judged afterwards, over the whole log.
+//! One line of a log, read and judged against the one before it (did:webvh 1.0, section "Read
+//! (Resolve)", steps 1 to 8). Witnesses are judged afterwards, over the whole log.
 
 use serde_json::{Map, Value};
 
@@ -145,7 +145,8 @@ impl Entry {
         if hash(&text) == scid { Ok(()) } else { Err(WebvhError::Scid) }
     }
 
-    /// Every proof has to be good, and by a key that may sign: one that is not belongs to somebody else.
+    /// Every proof has to be good, and by a key that may sign: one that is not belongs to somebody
+    /// else.
     fn verify_proofs(&self, signers: &[String], now: UnixTime) -> Result<(), WebvhError> {
         if self.proofs.is_empty() {
             return Err(WebvhError::Proof);
@@ -160,7 +161,8 @@ impl Entry {
     }
 }
 
-/// Hashes an entry without its proof; `before` is the `versionId` of the entry before it, or the SCID.
+/// Hashes an entry without its proof; `before` is the `versionId` of the entry before it, or the
+/// SCID.
 pub(super) fn entry_hash(unsigned: &Map<String, Value>, before: &str) -> String {
     let mut linked = unsigned.clone();
     linked.insert("versionId".to_owned(), Value::String(before.to_owned()));

@@ -1,5 +1,6 @@
-//! [`Log`] and [`History`]: a log that was verified, and the questions it answers: which document, when, and what is
-//! known about it (did:webvh 1.0, sections "Read (Resolve)" and "Reading did:webvh DID URLs").
+//! [`Log`] and [`History`]: a log that was verified, and the questions it answers: which document,
+//! when, and what is known about it (did:webvh 1.0, sections "Read (Resolve)" and "Reading
+//! did:webvh DID URLs").
 
 use serde_json::{Map, Value, json};
 
@@ -147,7 +148,8 @@ impl History {
         Log::verify(did, log, now)?.approve(witness_file)
     }
 
-    /// Returns the DID as its last version has it; it is another than was asked for when the DID moved.
+    /// Returns the DID as its last version has it; it is another than was asked for when the DID
+    /// moved.
     #[must_use]
     pub fn did(&self) -> &Did {
         &self.last().did
@@ -179,8 +181,8 @@ impl History {
     /// Returns a version's document and what is known about it.
     ///
     /// # Errors
-    /// [`WebvhError::NotFound`] when there is no such version, [`WebvhError::Document`] when its document cannot be
-    /// used.
+    /// [`WebvhError::NotFound`] when there is no such version, [`WebvhError::Document`] when its
+    /// document cannot be used.
     pub fn at(&self, select: &Select) -> Result<Resolution, WebvhError> {
         let version = self.select(select)?;
         let text = Value::Object(with_implicit_services(version)?).to_string();
@@ -232,8 +234,8 @@ impl History {
 }
 
 impl Select {
-    /// Reads the query of a DID URL: `versionId`, `versionTime` or `versionNumber`, or none of them. Other names are
-    /// not about versions and are passed over.
+    /// Reads the query of a DID URL: `versionId`, `versionTime` or `versionNumber`, or none of
+    /// them. Other names are not about versions and are passed over.
     ///
     /// # Errors
     /// [`WebvhError::NotFound`] when a value cannot be one, or two of them ask at once.
@@ -261,8 +263,8 @@ impl Select {
     }
 }
 
-/// Adds the services that every did:webvh has unless its document says otherwise (did:webvh 1.0, sections "DID URL
-/// Path Resolution" and "whois LinkedVP Service").
+/// Adds the services that every did:webvh has unless its document says otherwise (did:webvh 1.0,
+/// sections "DID URL Path Resolution" and "whois LinkedVP Service").
 fn with_implicit_services(version: &Version) -> Result<Map<String, Value>, WebvhError> {
     let place = log_url(&version.did)?;
     let log = place.https_url();

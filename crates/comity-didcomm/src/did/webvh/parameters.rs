@@ -1,8 +1,8 @@
-//! [`Parameters`] (did:webvh 1.0, section "did:webvh DID Method Parameters"): what governs the reading and writing of
-//! a log, as set by one entry over those before it.
+//! [`Parameters`] (did:webvh 1.0, section "did:webvh DID Method Parameters"): what governs the
+//! reading and writing of a log, as set by one entry over those before it.
 //!
-//! Strict: a name that the specification does not have, or a value of another type, refuses the entry. The one
-//! leniency is its own: an early `null` stands for the default.
+//! Strict: a name that the specification does not have, or a value of another type, refuses the
+//! entry. The one leniency is its own: an early `null` stands for the default.
 
 use serde_json::{Map, Value, json};
 
@@ -49,7 +49,8 @@ impl Witnesses {
     /// Names witnesses by their keys.
     ///
     /// # Errors
-    /// When the threshold is not in 1 to the number of keys, or a key is named twice or cannot sign.
+    /// When the threshold is not in 1 to the number of keys, or a key is named twice or cannot
+    /// sign.
     pub fn new(threshold: usize, keys: &[PublicKey]) -> Result<Self, WebvhError> {
         let signing = keys.iter().all(|key| key.curve() == Curve::Ed25519);
         let keys: Vec<_> = keys.iter().map(PublicKey::to_multibase).collect();
@@ -169,8 +170,8 @@ impl Parameters {
         if self.next_key_hashes.is_empty() { &self.update_keys } else { &next.update_keys }
     }
 
-    /// The witnesses of the entry that follows `self` and sets `next`: the first ones approve their own appointment,
-    /// later ones begin with the entry after it.
+    /// The witnesses of the entry that follows `self` and sets `next`: the first ones approve their
+    /// own appointment, later ones begin with the entry after it.
     pub(super) fn approvers<'a>(&'a self, next: &'a Self) -> Option<&'a Witnesses> {
         self.witness.as_ref().or(next.witness.as_ref())
     }

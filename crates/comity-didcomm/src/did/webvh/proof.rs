@@ -1,6 +1,6 @@
-//! Data integrity proofs of the one suite that did:webvh 1.0 has: `eddsa-jcs-2022` (W3C Data Integrity EdDSA
-//! Cryptosuites 1.0, section 3.3) with keys named as `did:key:K#K`. Not a general reader of proofs: what would need a
-//! context, another suite or another purpose is refused.
+//! Data integrity proofs of the one suite that did:webvh 1.0 has: `eddsa-jcs-2022` (W3C Data
+//! Integrity EdDSA Cryptosuites 1.0, section 3.3) with keys named as `did:key:K#K`. Not a general
+//! reader of proofs: what would need a context, another suite or another purpose is refused.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,8 @@ use crate::time::UnixTime;
 /// Characters of 64 bytes in base58btc, with the multibase prefix, at the most.
 const SIGNATURE_CHARS_MAX: usize = 90;
 
-/// Verifies a proof over a document that has none in it; returns the key that made it, in Multikey form.
+/// Verifies a proof over a document that has none in it; returns the key that made it, in Multikey
+/// form.
 pub(super) fn verify(
     document: &Map<String, Value>,
     proof: &Map<String, Value>,
@@ -25,7 +26,8 @@ pub(super) fn verify(
     let is_ours = member("type")? == "DataIntegrityProof"
         && member("cryptosuite")? == "eddsa-jcs-2022"
         && member("proofPurpose")? == "assertionMethod"
-        // Neither a log entry nor a version id has a context, so a proof that says one is for something else.
+        // Neither a log entry nor a version id has a context, so a proof that says one is for
+        // something else.
         && !proof.contains_key("@context");
     if !is_ours {
         return Err(WebvhError::Proof);
@@ -36,7 +38,8 @@ pub(super) fn verify(
             return Err(WebvhError::Proof);
         }
     }
-    // The two halves must be one key, or a list could be asked for one and the signature for the other.
+    // The two halves must be one key, or a list could be asked for one and the signature for the
+    // other.
     let method = member("verificationMethod")?.strip_prefix("did:key:");
     let (key, fragment) = method.and_then(|it| it.split_once('#')).ok_or(WebvhError::Proof)?;
     if key != fragment || KEY_CHARS_MAX < key.len() {

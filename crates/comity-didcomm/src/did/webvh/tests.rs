@@ -1,5 +1,5 @@
-//! Logs that are written here and read back, and one broken by hand for every refusal: with the traces covered, as a
-//! dishonest controller would, and without, as whoever stands between does.
+//! Logs that are written here and read back, and one broken by hand for every refusal: with the
+//! traces covered, as a dishonest controller would, and without, as whoever stands between does.
 
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -185,8 +185,8 @@ fn a_log_that_was_written_here_verifies_and_answers_for_every_version() {
     assert_eq!(history.parameters().ttl_secs, 60);
 }
 
-/// A log of an agent whose keys changed twice, as a node of version 0.1 published it. The method's Python
-/// implementation (`did-webvh` 1.0.1) resolves every version of it as we do.
+/// A log of an agent whose keys changed twice, as a node of version 0.1 published it. The method's
+/// Python implementation (`did-webvh` 1.0.1) resolves every version of it as we do.
 #[test]
 fn a_log_that_an_earlier_version_wrote_still_verifies() {
     let log = include_bytes!("fixtures/rotated.jsonl");

@@ -1,5 +1,5 @@
-//! [`Timestamp`]: `versionTime` as did:webvh 1.0 writes it, ISO 8601 in UTC, such as `2026-01-02T03:04:05Z`. Not a
-//! calendar library: no zones, no leap seconds, no other forms.
+//! [`Timestamp`]: `versionTime` as did:webvh 1.0 writes it, ISO 8601 in UTC, such as
+//! `2026-01-02T03:04:05Z`. Not a calendar library: no zones, no leap seconds, no other forms.
 
 use std::fmt;
 
@@ -8,7 +8,8 @@ use crate::time::UnixTime;
 const SECS_PER_DAY: u64 = 86_400;
 const LEAPS_BEFORE_1970: u64 = 477;
 
-/// Represents a moment with the fraction that a log may have, since two versions can share a second.
+/// Represents a moment with the fraction that a log may have, since two versions can share a
+/// second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Timestamp {
     pub(super) secs: u64,

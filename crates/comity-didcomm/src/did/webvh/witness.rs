@@ -1,5 +1,5 @@
-//! Approvals by witnesses (did:webvh 1.0, section "DID Witnesses"): reads `did-witness.json` and says whether enough
-//! of the then active witnesses approved each version, or a later one.
+//! Approvals by witnesses (did:webvh 1.0, section "DID Witnesses"): reads `did-witness.json` and
+//! says whether enough of the then active witnesses approved each version, or a later one.
 
 use std::collections::HashMap;
 
@@ -44,8 +44,8 @@ pub fn witness(version_id: &str, witnesses: &[SigningKey], now: UnixTime) -> Val
     json!({ "versionId": version_id, "proof": proofs })
 }
 
-/// Reads up to which version each witness approved. Proofs of versions that are not in the log, and proofs that are
-/// not good, count for nothing.
+/// Reads up to which version each witness approved. Proofs of versions that are not in the log, and
+/// proofs that are not good, count for nothing.
 fn read(
     versions: &[Version],
     file: &[u8],

@@ -1,4 +1,5 @@
-//! Writes logs: the first entry of a DID, and later ones. Publishing them, and keeping the keys, is the caller's part.
+//! Writes logs: the first entry of a DID, and later ones. Publishing them, and keeping the keys, is
+//! the caller's part.
 //!
 //! What is written here is read back by this crate's own verifier before it is given out.
 
@@ -15,17 +16,18 @@ use crate::document::DidDocument;
 use crate::key::{PublicKey, SigningKey};
 use crate::time::UnixTime;
 
-/// Stands where the SCID will be while a document is made: it has the form of one, and cannot be the hash of anything
-/// (its bytes do not begin as a hash does).
+/// Stands where the SCID will be while a document is made: it has the form of one, and cannot be
+/// the hash of anything (its bytes do not begin as a hash does).
 const DRAFT_SCID: &str = "ScidScidScidScidScidScidScidScidScidScidScidSc";
 
 /// Says what an entry sets beside the document.
 #[derive(Clone, Debug, Default)]
 pub struct Settings<'a> {
-    /// Commits to the keys of the next entry (pre-rotation). Empty: no commitment, and an existing one ends.
+    /// Commits to the keys of the next entry (pre-rotation). Empty: no commitment, and an existing
+    /// one ends.
     pub next_keys: &'a [PublicKey],
-    /// Keys that may sign from the next entry on; they are the signer's alone when this is empty. Under pre-rotation
-    /// the commitment decides instead.
+    /// Keys that may sign from the next entry on; they are the signer's alone when this is empty.
+    /// Under pre-rotation the commitment decides instead.
     pub update_keys: &'a [PublicKey],
     /// Appoints witnesses.
     pub witnesses: Option<Witnesses>,
@@ -53,8 +55,8 @@ pub fn draft_did(host: &str, port: Option<u16>, segments: &[&str]) -> Result<Did
     Ok(did)
 }
 
-/// Creates a DID: the first line of its log, ended by a line feed, and its history. The document is one for
-/// [`draft_did`], whose text it may have anywhere.
+/// Creates a DID: the first line of its log, ended by a line feed, and its history. The document is
+/// one for [`draft_did`], whose text it may have anywhere.
 ///
 /// # Errors
 /// When the document is not for a draft, or the entry would not verify.
@@ -91,12 +93,13 @@ pub fn create(
     Ok((line, history))
 }
 
-/// Writes the next version: a line to append to the log, ended by a line feed. The signer is one of the keys that the
-/// last version allows; under pre-rotation that is one it committed to.
+/// Writes the next version: a line to append to the log, ended by a line feed. The signer is one of
+/// the keys that the last version allows; under pre-rotation that is one it committed to.
 ///
 /// # Errors
-/// [`WebvhError::Unauthorized`] for another signer, [`WebvhError::Time`] when the clock stands before the last
-/// version, and when the DID was deactivated or the document is for another one that it may not move to.
+/// [`WebvhError::Unauthorized`] for another signer, [`WebvhError::Time`] when the clock stands
+/// before the last version, and when the DID was deactivated or the document is for another one
+/// that it may not move to.
 pub fn update(
     history: &History,
     document: &DidDocument,
