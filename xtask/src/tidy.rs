@@ -100,7 +100,10 @@ impl Tree {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{prefix}{name}");
             let kind = entry.file_type()?;
-            if kind.is_dir() && !UNREAD_FOLDERS.contains(&name.as_str()) {
+            if UNREAD.contains(&name.as_str()) {
+                continue;
+            }
+            if kind.is_dir() {
                 self.read_folder(&entry.path(), &format!("{path}/"))?;
             } else if kind.is_file() {
                 let bytes = match fs::read(entry.path()) {
@@ -145,7 +148,8 @@ impl<const N: usize> From<[(&str, &str); N]> for Tree {
     }
 }
 
-const UNREAD_FOLDERS: [&str; 3] = [".git", "node_modules", "target"];
+/// In a linked worktree `.git` is a file, which names a folder of the machine.
+const UNREAD: [&str; 3] = [".git", "node_modules", "target"];
 
 #[cfg(test)]
 mod tests {
