@@ -3,7 +3,8 @@
 //! Not part of the product: nothing here ships, and no crate of ours may depend on it. `tidy` holds
 //! the rules about the shape of the tree that neither the compiler nor clippy can see; `test` is
 //! the one gate that a change has to pass, on a desk and on the build machine alike; `generate`
-//! rewrites the generated references.
+//! rewrites the generated references; `interop` and `fuzz` need the network or time, and are run by
+//! hand.
 #![cfg_attr(
     test,
     allow(
@@ -31,6 +32,7 @@ use anyhow::{Context as _, Result};
 mod bench;
 mod cargo;
 mod generate;
+mod interop;
 mod test;
 mod tidy;
 mod totals;
@@ -42,6 +44,8 @@ Usage: cargo xtask COMMAND
   tidy      check the rules about the shape of the tree
   test      run everything a change has to pass: tidy, fmt, clippy, tests, doc tests, docs, cargo-deny
   generate  rewrite the generated references (docs/errors.md, docs/openapi.json)
+  interop   exchange messages with other people's libraries, and have one of them use a node as relay
+            [--bless] [--foreign] [--json]
 ";
 
 fn main() -> ExitCode {
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         ["tidy"] => root().and_then(|root| tidy::run(&root)),
         ["test"] => root().and_then(|root| test::run(&root)),
         ["generate"] => root().and_then(|root| generate::run(&root)),
+        ["interop", arguments @ ..] => root().and_then(|root| interop::run(&root, arguments)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
