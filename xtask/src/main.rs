@@ -31,6 +31,7 @@ use anyhow::{Context as _, Result};
 
 mod bench;
 mod cargo;
+mod fuzz;
 mod generate;
 mod interop;
 mod test;
@@ -46,6 +47,8 @@ Usage: cargo xtask COMMAND
   generate  rewrite the generated references (docs/errors.md, docs/openapi.json)
   interop   exchange messages with other people's libraries, and have one of them use a node as relay
             [--bless] [--foreign] [--json]
+  fuzz      run every fuzz target for a while, or those that are named
+            [--seconds N] [TARGET ..]
 ";
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         ["bench"] => root().and_then(|root| bench::run(&root)),
         ["tidy"] => root().and_then(|root| tidy::run(&root)),
         ["test"] => root().and_then(|root| test::run(&root)),
+        ["fuzz", arguments @ ..] => root().and_then(|root| fuzz::run(&root, arguments)),
         ["generate"] => root().and_then(|root| generate::run(&root)),
         ["interop", arguments @ ..] => root().and_then(|root| interop::run(&root, arguments)),
         ["help" | "--help" | "-h"] => {
