@@ -228,7 +228,7 @@ fn ephemeral_points_off_their_curve_are_refused() {
             *y.last_mut().unwrap() ^= 1;
             epk["y"] = json!(base64url(y));
         });
-        // Coordinates without their leading zeros, or with one too many; no second one.
+        // Coordinates without their first byte, or with one too many; no second one.
         refused(&|epk| epk["x"] = json!(base64url(&decode(epk["x"].as_str().unwrap())[1..])));
         refused(&|epk| {
             let y = [&[0][..], &decode(epk["y"].as_str().unwrap())].concat();

@@ -40,14 +40,18 @@ impl<const N: usize> Point<N> {
         point.map(|point| Self(*point)).ok_or(KeyError::Point)
     }
 
-    /// Reads the two coordinates of a JWK, each of exactly the field's length.
+    /// Reads the two coordinates of a JWK.
+    ///
+    /// Each has the field's length (RFC 7518, section 6.2.1.2), but the most used Python library leaves out leading
+    /// zeros, which on P-521 three of four of its ephemeral keys begin with: a shorter one is filled up.
     pub(super) fn from_coordinates(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
-        if x.len() != N / 2 || y.len() != N / 2 {
-            return Err(KeyError::Encoding);
+        let mut raw = [0; N];
+        let (first, both) = raw.split_first_mut().ok_or(KeyError::Encoding)?;
+        *first = UNCOMPRESSED;
+        for (to, from) in both.chunks_exact_mut(N / 2).zip([x, y]) {
+            let zeros = to.len().checked_sub(from.len()).ok_or(KeyError::Encoding)?;
+            to.iter_mut().skip(zeros).zip(from).for_each(|(to, from)| *to = *from);
         }
-        let mut raw = [UNCOMPRESSED; N];
-        let coordinates = x.iter().chain(y);
-        raw.iter_mut().skip(1).zip(coordinates).for_each(|(to, from)| *to = *from);
         Self::read(curve, &raw)
     }
 

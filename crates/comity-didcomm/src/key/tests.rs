@@ -414,3 +414,18 @@ fn debug_shows_no_secret() {
         assert!(!text.contains("171") && !text.to_lowercase().contains("abab"), "{text}");
     }
 }
+
+/// Found by exchanging messages with the Python library `didcomm`, whose P-521 keys were refused 3 times in 4.
+#[test]
+fn a_coordinate_without_its_leading_zeros_is_the_same_coordinate() {
+    let mut rng: rand::rngs::StdRng = rand::SeedableRng::seed_from_u64(1);
+    let keys = std::iter::repeat_with(|| AgreementKey::generate_on(Curve::P521, &mut rng).unwrap());
+    let decode = |text: &Value| encoding::from_base64url(text.as_str().unwrap()).unwrap();
+    let key = keys.map(|key| key.public()).find(|key| decode(&key.to_jwk()["x"])[0] == 0).unwrap();
+    let mut jwk = key.to_jwk();
+    let x = decode(&jwk["x"]);
+    jwk["x"] = json!(encoding::base64url(&x[1..]));
+    assert_eq!(PublicKey::from_jwk(&jwk), Ok(key));
+    jwk["x"] = json!(encoding::base64url([&[0], &x[..]].concat()));
+    assert_eq!(PublicKey::from_jwk(&jwk), Err(KeyError::Encoding));
+}

@@ -187,14 +187,15 @@ fn foreign_points(corpus: &mut Corpus<'_>) {
             });
             let fault = Fault::new("an ephemeral key of zeros", code::KEY);
             corpus.refuse(POINT, &letter, &fault, &zero);
-            let short = letter.clone().changed(Place::Finished(0), |envelope| {
+            // Too long; one without its leading zeros is read, since honest peers write it so.
+            let long = letter.clone().changed(Place::Finished(0), |envelope| {
                 edit(envelope, |header| {
                     let x = header["epk"]["x"].as_str().and_then(unb64).unwrap();
-                    header["epk"]["x"] = json!(b64(&x[1..]));
+                    header["epk"]["x"] = json!(b64([&[0], &x[..]].concat()));
                 });
             });
             let fault = Fault::new("a coordinate of the wrong length", code::KEY);
-            corpus.refuse(POINT, &letter, &fault, &short);
+            corpus.refuse(POINT, &letter, &fault, &long);
         }
     }
 }
