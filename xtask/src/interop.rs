@@ -14,7 +14,7 @@ use self::{
     cases::Case,
     exchange::Outcome,
     peer::Peer,
-    quirks::{QUIRKS, Quirk, Shows},
+    quirks::{QUIRKS, Quirk},
 };
 
 mod cases;
@@ -154,7 +154,7 @@ fn findings(runs: &[Run], cases: &[Case]) -> Vec<String> {
     for run in runs {
         let at = format!("{} -> {}, {}", run.packer, run.opener, run.case);
         if run.outcome == Outcome::Understood {
-            for (_, quirk) in run.quirks().filter(|(_, quirk)| quirk.shows == Shows::Always) {
+            for (_, quirk) in run.quirks() {
                 findings
                     .push(format!("{at}: understood, take it out of the list: {}", quirk.reason));
             }

@@ -20,8 +20,6 @@ pub(super) struct Quirk {
     pub(super) kind: Kind,
     /// A part of the words that show it.
     pub(super) words: &'static str,
-    /// Whether it shows in each run.
-    pub(super) shows: Shows,
     /// Why, in a sentence.
     pub(super) reason: &'static str,
 }
@@ -40,8 +38,6 @@ pub(super) enum Kind {
     Defect,
     /// The peer does not have it.
     NotOffered,
-    /// The peer refuses, and means to.
-    ByDesign,
 }
 
 impl Kind {
@@ -50,17 +46,8 @@ impl Kind {
         match self {
             Self::Defect => "defect",
             Self::NotOffered => "not offered",
-            Self::ByDesign => "refused by design",
         }
     }
-}
-
-/// How regularly a difference shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shows {
-    Always,
-    /// It hangs on a random value.
-    Sometimes,
 }
 
 impl Quirk {
@@ -99,33 +86,12 @@ fn matches(pattern: &str, name: &str) -> bool {
 /// All known differences.
 pub(super) const QUIRKS: &[Quirk] = &[
     Quirk {
-        peer: "Comity",
-        side: Side::Packs,
-        with: &[],
-        cases: &["authcrypt+sign*"],
-        kind: Kind::ByDesign,
-        words: "",
-        shows: Shows::Always,
-        reason: "the specification says SHOULD NOT emit it: the signature already names the author; opened it is",
-    },
-    Quirk {
-        peer: "Python",
-        side: Side::Packs,
-        with: &["Affinidi"],
-        cases: &["*crypt*P-521*"],
-        kind: Kind::Defect,
-        words: "invalid P-521 key",
-        shows: Shows::Sometimes,
-        reason: "it leaves out leading zeros of coordinates (RFC 7518 6.2.1.2 wants them), in P-521 in 3 of 4 keys",
-    },
-    Quirk {
         peer: "WASM",
         side: Side::Packs,
         with: &[],
         cases: &["*crypt*P-384*", "*crypt*P-521*"],
         kind: Kind::NotOffered,
         words: "No ",
-        shows: Shows::Always,
         reason: "it has X25519 and P-256 only, though P-384 is a MUST",
     },
     Quirk {
@@ -135,7 +101,6 @@ pub(super) const QUIRKS: &[Quirk] = &[
         cases: &["*crypt*P-384*", "*crypt*P-521*"],
         kind: Kind::NotOffered,
         words: "Unsupported",
-        shows: Shows::Always,
         reason: "it has X25519 and P-256 only, though P-384 is a MUST",
     },
     Quirk {
@@ -145,7 +110,6 @@ pub(super) const QUIRKS: &[Quirk] = &[
         cases: &["*XC20P", "*A256GCM"],
         kind: Kind::NotOffered,
         words: "",
-        shows: Shows::Always,
         reason: "it encrypts content with A256CBC-HS512 only",
     },
     Quirk {
@@ -155,7 +119,6 @@ pub(super) const QUIRKS: &[Quirk] = &[
         cases: &["*XC20P", "*A256GCM"],
         kind: Kind::NotOffered,
         words: "IV must be 16 bytes",
-        shows: Shows::Always,
         reason: "it decrypts content with A256CBC-HS512 only, though A256GCM is recommended",
     },
     Quirk {
@@ -165,7 +128,6 @@ pub(super) const QUIRKS: &[Quirk] = &[
         cases: &["anoncrypt+authcrypt*"],
         kind: Kind::NotOffered,
         words: "",
-        shows: Shows::Always,
         reason: "it has no call for two encrypted layers",
     },
     Quirk {
@@ -175,7 +137,6 @@ pub(super) const QUIRKS: &[Quirk] = &[
         cases: &["anoncrypt+authcrypt*A256CBC-HS512"],
         kind: Kind::NotOffered,
         words: "missing field",
-        shows: Shows::Always,
         reason: "it looks for a message below an encrypted layer, or a signature, never for a second envelope",
     },
     Quirk {
@@ -185,7 +146,6 @@ pub(super) const QUIRKS: &[Quirk] = &[
         cases: &["from_prior*"],
         kind: Kind::NotOffered,
         words: "from_prior",
-        shows: Shows::Always,
         reason: "it neither signs nor checks from_prior and passes it on as an unknown header",
     },
     Quirk {
@@ -195,7 +155,6 @@ pub(super) const QUIRKS: &[Quirk] = &[
         cases: &["from_prior*"],
         kind: Kind::NotOffered,
         words: "from_prior_kid",
-        shows: Shows::Always,
         reason: "it neither signs nor checks from_prior and passes it on as an unknown header",
     },
     Quirk {
@@ -205,7 +164,6 @@ pub(super) const QUIRKS: &[Quirk] = &[
         cases: &["forward*unwrapped by the library"],
         kind: Kind::Defect,
         words: "missing attachments in forward",
-        shows: Shows::Always,
         reason: "its unwrap_forward looks for the attachments among the unknown headers, where its own parser never \
                  leaves them",
     },
