@@ -5,6 +5,7 @@ onto the library's own calls, and the library's answer onto the members that doc
 """
 
 import asyncio
+import base64
 import json
 import sys
 import warnings
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 
 warnings.simplefilter("ignore")
 
+import base58
 from didcomm.common.algorithms import AnonCryptAlg
 from didcomm.common.resolvers import ResolversConfig
 from didcomm.common.types import VerificationMaterial, VerificationMaterialFormat, VerificationMethodType
@@ -56,7 +58,7 @@ class Document:
                 "id": method["id"],
                 "type": JWK_METHOD,
                 "controller": method["controller"],
-                "publicKeyJwk": method["publicKeyJwk"],
+                "publicKeyJwk": method.get("publicKeyJwk") or jwk_of(method["publicKeyMultibase"]),
             }
         )
         object.__setattr__(described, "type", JWK_METHOD)
@@ -79,6 +81,17 @@ class Document:
 
     def get_didcomm_service(self, service_id):
         return next((service for service in self.service if service.id == service_id), None)
+
+
+def jwk_of(multibase):
+    """Reads a Multikey of curve 25519, which the library takes under older names only."""
+    raw = base58.b58decode(multibase[1:])
+    curve = {b"\xed\x01": "Ed25519", b"\xec\x01": "X25519"}[raw[:2]]
+    return {"kty": "OKP", "crv": curve, "x": base64url(raw[2:])}
+
+
+def base64url(raw):
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 class Documents(DIDResolver):
@@ -212,5 +225,6 @@ def answer(line):
         return {"rid": rid, "ok": False, "error": str(error) or repr(error), "code": type(error).__name__}
 
 
-for line in sys.stdin:
-    print(json.dumps(answer(line)), flush=True)
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(answer(line)), flush=True)

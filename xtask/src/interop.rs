@@ -2,7 +2,8 @@
 //!
 //! Every library has a driver that speaks one line protocol (docs/protocols/didcomm-lines.md), ours is `comity didcomm
 //! lines`, so that a run is a product of peers and cases. The drivers and the keys are in `tools/interop`. An outcome
-//! that is neither success nor listed in `quirks` fails the run. Needs Python 3, Node.js and the network the first time.
+//! that is neither success nor listed in `quirks` fails the run. Then one of the libraries uses a node of ours as its
+//! relay. Needs Python 3, Node.js and the network the first time.
 
 use std::{path::Path, process::Command};
 
@@ -22,6 +23,7 @@ mod exchange;
 mod install;
 mod peer;
 mod quirks;
+mod relay;
 mod table;
 
 /// What the command line chose.
@@ -33,9 +35,20 @@ struct Options {
     foreign: bool,
     /// Print JSON instead of a table.
     json: bool,
+    /// Leave out one of the two halves.
+    part: Part,
 }
 
-/// Installs, runs all exchanges and prints the table.
+/// Which half of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Both,
+    Messages,
+    Relay,
+}
+
+/// Installs, runs all exchanges and prints the table; then the relay.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<Passed> {
     let mut options = Options::default();
     for argument in arguments {
@@ -43,9 +56,24 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<Passed> {
             "--bless" => options.bless = true,
             "--foreign" => options.foreign = true,
             "--json" => options.json = true,
-            other => bail!("no such option: {other}; there are --bless, --foreign and --json"),
+            "--messages" => options.part = Part::Messages,
+            "--relay" => options.part = Part::Relay,
+            other => bail!(
+                "no such option: {other}; there are --bless, --foreign, --json, --messages and --relay"
+            ),
         }
     }
+    let messages = match options.part {
+        Part::Relay => Passed::Yes,
+        Part::Both | Part::Messages => exchange_messages(root, options)?,
+    };
+    if options.foreign || options.part == Part::Messages || messages == Passed::No {
+        return Ok(messages);
+    }
+    relay::run(root, options.json)
+}
+
+fn exchange_messages(root: &Path, options: Options) -> Result<Passed> {
     let cases = cases::all(&std::fs::read_to_string(root.join("tools/interop/keys.json"))?)?;
     let mut peers = start(root, options)?;
     let mut results = Vec::new();

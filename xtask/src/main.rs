@@ -46,7 +46,7 @@ Usage: cargo xtask COMMAND
   test      run everything a change has to pass: tidy, fmt, clippy, tests, doc tests, docs, cargo-deny
   generate  rewrite the generated references (docs/errors.md, docs/openapi.json)
   interop   exchange messages with other people's libraries, and have one of them use a node as relay
-            [--bless] [--foreign] [--json]
+            [--bless] [--foreign] [--json] [--messages | --relay]
   fuzz      run every fuzz target for a while, or those that are named
             [--seconds N] [TARGET ..]
 ";

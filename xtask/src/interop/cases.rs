@@ -262,6 +262,7 @@ impl World {
                 endpoint(HTTPS, &[&first_key, &second_key]),
                 vec![hop(&mediator, &second_key), hop(&second, BOB)],
             ),
+            ("a mediator's DID as endpoint", endpoint(MEDIATOR, &[]), vec![hop(&mediator, BOB)]),
             (
                 "a mediator's DID as endpoint, one routing key",
                 endpoint(MEDIATOR, &[&second_key]),
