@@ -19,6 +19,7 @@ use self::{
 };
 
 mod cases;
+mod corpus;
 mod exchange;
 mod install;
 mod peer;
@@ -82,10 +83,16 @@ fn exchange_messages(root: &Path, options: Options) -> Result<Passed> {
     }
     let libraries: Vec<_> = peers.iter().map(|peer| peer.library.clone()).collect();
     let findings = if options.foreign { Vec::new() } else { findings(&results, &cases) };
+    // Ours comes first, and is held to the corpus by its own tests.
+    let corpus = corpus::run(root, &mut peers)?;
     if options.json {
-        println!("{}", table::json(&results, &libraries, &findings));
+        let mut report = table::json(&results, &libraries, &findings);
+        if let Some(report) = report.as_object_mut() {
+            report.insert("corpus".to_owned(), corpus::json(&corpus));
+        }
+        println!("{report}");
     } else {
-        println!("{}", table::text(&results, &cases, &libraries));
+        println!("{}\n{}", table::text(&results, &cases, &libraries), corpus::text(&corpus));
     }
     for finding in &findings {
         eprintln!("{finding}");
@@ -95,7 +102,8 @@ fn exchange_messages(root: &Path, options: Options) -> Result<Passed> {
         return Ok(Passed::No);
     }
     if options.bless && !options.foreign {
-        table::bless(root, &results, &cases, &libraries)?;
+        let text = table::text(&results, &cases, &libraries);
+        table::bless(root, [("exchanges", &text), ("corpus", &corpus::text(&corpus))])?;
     }
     Ok(Passed::Yes)
 }

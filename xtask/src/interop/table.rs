@@ -59,15 +59,19 @@ pub(super) fn json(runs: &[Run], libraries: &[String], findings: &[String]) -> V
     json!({ "libraries": libraries, "runs": runs, "findings": findings })
 }
 
-/// Rewrites the table in the page between its two marks.
-pub(super) fn bless(root: &Path, runs: &[Run], cases: &[Case], libraries: &[String]) -> Result<()> {
+/// Rewrites the named tables in the page, each between its two marks.
+pub(super) fn bless(root: &Path, tables: [(&str, &String); 2]) -> Result<()> {
     let path = root.join("docs/interop.md");
-    let page = fs::read_to_string(&path).context("cannot read docs/interop.md")?;
-    let (before, rest) =
-        page.split_once(BEGIN).context("docs/interop.md has lost its first mark")?;
-    let (_, after) = rest.split_once(END).context("docs/interop.md has lost its second mark")?;
-    let table = text(runs, cases, libraries);
-    fs::write(&path, format!("{before}{BEGIN}\n{table}\n{END}{after}"))?;
+    let mut page = fs::read_to_string(&path).context("cannot read docs/interop.md")?;
+    for (name, table) in tables {
+        let begin = format!("<!-- {name}: written by cargo xtask interop --bless -->");
+        let end = format!("<!-- end of {name} -->");
+        let lost = || format!("docs/interop.md has lost a mark of {name}");
+        let (before, rest) = page.split_once(&begin).with_context(lost)?;
+        let (_, after) = rest.split_once(&end).with_context(lost)?;
+        page = format!("{before}{begin}\n{table}\n{end}{after}");
+    }
+    fs::write(&path, page)?;
     println!("docs/interop.md holds this run");
     Ok(())
 }
@@ -83,6 +87,3 @@ fn cell(run: &Run) -> String {
 fn count(runs: &[Run]) -> usize {
     runs.iter().filter(|run| run.outcome == Outcome::Understood).count()
 }
-
-const BEGIN: &str = "<!-- written by cargo xtask interop --bless -->";
-const END: &str = "<!-- end of the table -->";
