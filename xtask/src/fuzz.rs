@@ -131,6 +131,6 @@ const COUNTERS: [&str; 6] = [
     "-Clink-dead-code",
 ];
 
-/// Seconds for one input, megabytes for the process, bytes of an input, and less to read.
-const BOUNDS: [&str; 4] =
-    ["-timeout=5", "-rss_limit_mb=512", "-max_len=16384", "-print_final_stats=0"];
+/// Seconds for one input, megabytes for the process, bytes of an input, and figures instead of each new input.
+const BOUNDS: [&str; 5] =
+    ["-timeout=5", "-rss_limit_mb=512", "-max_len=16384", "-verbosity=0", "-print_final_stats=1"];
