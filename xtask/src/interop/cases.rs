@@ -190,8 +190,13 @@ impl World {
         } });
         let large = json!({ "body": { "content": "0123456789abcdef".repeat(8 * 1024) } });
         let empty = json!({ "body": {} });
+        // Passed on as it is: whether the signature is good is asked when the content is used.
+        let signed = json!({ "attachments": [{ "id": "a-1", "data": { "base64": "aGVsbG8", "hash": HASH, "jws": {
+            "protected": "eyJhbGciOiJFZERTQSJ9", "header": { "kid": "did:example:alice#sign-1" },
+            "signature": "AAAA" } } }] });
         let contents = [
             ("all headers", headers),
+            ("an attachment with a detached signature", signed),
             ("three attachments", attachments),
             ("difficult text and numbers", text),
             ("a body of 128 KiB", large),

@@ -10,16 +10,14 @@ use super::exchange::Outcome;
 pub(super) struct Quirk {
     /// Who differs.
     pub(super) peer: &'static str,
-    /// In what role.
-    pub(super) side: Side,
-    /// In exchanges with whom; empty: with everybody.
-    pub(super) with: &'static [&'static str],
+    /// In what roles.
+    pub(super) sides: &'static [Side],
     /// In which cases, by name; `*` stands for anything.
     pub(super) cases: &'static [&'static str],
     /// What the table calls it.
     pub(super) kind: Kind,
-    /// A part of the words that show it.
-    pub(super) words: &'static str,
+    /// Words that show it: one of them is in the outcome.
+    pub(super) words: &'static [&'static str],
     /// Why, in a sentence.
     pub(super) reason: &'static str,
 }
@@ -53,21 +51,22 @@ impl Kind {
 impl Quirk {
     /// Tells whether this is about an exchange.
     pub(super) fn is_about(&self, packer: &str, opener: &str, case: &str) -> bool {
-        let (peer, other) = match self.side {
-            Side::Opens => (opener, packer),
-            Side::Packs => (packer, opener),
-        };
-        let with = self.with.is_empty() || self.with.contains(&other);
-        peer == self.peer && with && self.cases.iter().any(|pattern| matches(pattern, case))
+        let in_role = self.sides.iter().any(|side| match side {
+            Side::Opens => opener == self.peer,
+            Side::Packs => packer == self.peer,
+        });
+        in_role && self.cases.iter().any(|pattern| matches(pattern, case))
     }
 
     /// Tells whether an outcome is what this excuses.
     pub(super) fn excuses(&self, outcome: &Outcome) -> bool {
-        match outcome {
-            Outcome::Understood => false,
-            Outcome::NotPacked(words) => self.side == Side::Packs && words.contains(self.words),
-            Outcome::NotOpened(words) | Outcome::Misunderstood(words) => words.contains(self.words),
-        }
+        let words = match outcome {
+            Outcome::Understood => return false,
+            Outcome::Misunderstood(words)
+            | Outcome::NotOpened(words)
+            | Outcome::NotPacked(words) => words,
+        };
+        self.words.iter().any(|part| words.contains(part))
     }
 }
 
@@ -87,99 +86,75 @@ fn matches(pattern: &str, name: &str) -> bool {
 pub(super) const QUIRKS: &[Quirk] = &[
     Quirk {
         peer: "Python",
-        side: Side::Packs,
-        with: &[],
+        sides: &[Side::Packs],
         cases: &[
             "forward, a mediator's DID as endpoint, hop by hop",
             "forward, a mediator's DID as endpoint, unwrapped*",
         ],
         kind: Kind::Defect,
-        words: "",
+        words: &["no secret", "unknown-recipient", "re_wrapped"],
         reason: "a mediator's DID as endpoint is a routing key by itself, but it wraps only where others are listed",
     },
     Quirk {
         peer: "WASM",
-        side: Side::Packs,
-        with: &[],
+        sides: BOTH,
         cases: &["*crypt*P-384*", "*crypt*P-521*"],
         kind: Kind::NotOffered,
-        words: "No ",
+        words: &["No key agreement keys", "No common keys", "Unsupported key type or curve"],
         reason: "it has X25519 and P-256 only, though P-384 is a MUST",
     },
     Quirk {
         peer: "WASM",
-        side: Side::Opens,
-        with: &[],
-        cases: &["*crypt*P-384*", "*crypt*P-521*"],
-        kind: Kind::NotOffered,
-        words: "Unsupported",
-        reason: "it has X25519 and P-256 only, though P-384 is a MUST",
+        sides: BOTH,
+        cases: &["an attachment with a detached signature*"],
+        kind: Kind::Defect,
+        words: &["AttachmentData", "not a valid JWE, JWS or JWM"],
+        reason: "it wants the `jws` of an attachment as text, where the specification has an object",
     },
     Quirk {
         peer: "Affinidi",
-        side: Side::Packs,
-        with: &[],
+        sides: BOTH,
         cases: &["*XC20P", "*A256GCM"],
         kind: Kind::NotOffered,
-        words: "",
-        reason: "it encrypts content with A256CBC-HS512 only",
+        words: &["encrypts with A256CBC-HS512 only", "IV must be 16 bytes", "anoncrypt+authcrypt"],
+        reason: "it has A256CBC-HS512 only, though A256GCM is recommended",
     },
     Quirk {
         peer: "Affinidi",
-        side: Side::Opens,
-        with: &[],
-        cases: &["*XC20P", "*A256GCM"],
-        kind: Kind::NotOffered,
-        words: "IV must be 16 bytes",
-        reason: "it decrypts content with A256CBC-HS512 only, though A256GCM is recommended",
-    },
-    Quirk {
-        peer: "Affinidi",
-        side: Side::Packs,
-        with: &[],
-        cases: &["anoncrypt+authcrypt*"],
-        kind: Kind::NotOffered,
-        words: "",
-        reason: "it has no call for two encrypted layers",
-    },
-    Quirk {
-        peer: "Affinidi",
-        side: Side::Opens,
-        with: &[],
+        sides: BOTH,
         cases: &["anoncrypt+authcrypt*A256CBC-HS512"],
         kind: Kind::NotOffered,
-        words: "missing field",
-        reason: "it looks for a message below an encrypted layer, or a signature, never for a second envelope",
+        words: &["anoncrypt+authcrypt", "missing field"],
+        reason: "below an encrypted layer it looks for a message or a signature, never for a second envelope",
     },
     Quirk {
         peer: "Affinidi",
-        side: Side::Packs,
-        with: &[],
+        sides: BOTH,
         cases: &["from_prior*"],
         kind: Kind::NotOffered,
-        words: "from_prior",
+        words: &["from_prior"],
         reason: "it neither signs nor checks from_prior and passes it on as an unknown header",
     },
     Quirk {
         peer: "Affinidi",
-        side: Side::Opens,
-        with: &[],
-        cases: &["from_prior*"],
-        kind: Kind::NotOffered,
-        words: "from_prior_kid",
-        reason: "it neither signs nor checks from_prior and passes it on as an unknown header",
+        sides: BOTH,
+        cases: &["an attachment with a detached signature*"],
+        kind: Kind::Defect,
+        words: &["expected a string"],
+        reason: "it wants the `jws` of an attachment as text, where the specification has an object",
     },
     Quirk {
         peer: "Affinidi",
-        side: Side::Opens,
-        with: &[],
+        sides: &[Side::Opens],
         cases: &["forward*unwrapped by the library"],
         kind: Kind::Defect,
-        words: "missing attachments in forward",
+        words: &["missing attachments in forward"],
         reason: "its unwrap_forward looks for the attachments among the unknown headers, where its own parser never \
                  leaves them",
     },
 ];
+
+const BOTH: &[Side] = &[Side::Opens, Side::Packs];
 
 #[cfg(test)]
 mod tests {
