@@ -153,3 +153,13 @@ fn attachments_decode_whatever_the_padding() {
     let message = parse(&full()).unwrap().with_attachment(json);
     assert_eq!(Message::parse(&message.to_json()).unwrap(), message);
 }
+
+/// Found by fuzzing: the last digits of a long decimal were read wrongly, and what was read changed when it was written
+/// and read again.
+#[test]
+fn a_long_decimal_is_read_as_the_nearest_number() {
+    let text = r#"{"id":"1","type":"https://a.example/b/1.0/c","body":{"n":1.33333333333333333333333333333335}}"#;
+    let message = Message::parse(text.as_bytes()).unwrap();
+    assert_eq!(message.body["n"].as_f64(), Some(4.0 / 3.0));
+    assert_eq!(Message::parse(&message.to_json()), Ok(message));
+}
