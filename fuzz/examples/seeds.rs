@@ -15,6 +15,7 @@ use comity_didcomm::{
 use comity_fuzz::targets::{
     TARGETS, Verdict,
     parties::{NOW, World},
+    webvh::published,
 };
 use serde_json::json;
 
@@ -49,6 +50,7 @@ fn seeds(target: &str) -> Seeds {
         "key" => keys(),
         "names" => names(),
         "plaintext" => plaintexts(),
+        "webvh_log" => logs(),
         other => panic!("{other} has no seeds"),
     }
 }
@@ -314,6 +316,20 @@ fn insides(target: &str) -> Seeds {
         ("accepted-own-authcrypt", nested(&own)),
         ("refused-spoofed-authcrypt", nested(&as_aria)),
         ("refused-lent-key", lent.into()),
+    ]
+}
+
+fn logs() -> Seeds {
+    let published = published();
+    let whole = format!("{}\0{}", published.log, published.witness_file);
+    let lines: Vec<_> = published.log.lines().collect();
+    vec![
+        ("accepted-whole", whole.into()),
+        ("accepted-beginning", lines[0].into()),
+        ("refused-unwitnessed", published.log.clone().into()),
+        ("refused-middle", lines[1].into()),
+        ("refused-other-order", format!("{}\n{}", lines[1], lines[0]).into()),
+        ("refused-empty-line", format!("{}\n\n", lines[0]).into()),
     ]
 }
 

@@ -6,6 +6,7 @@
 mod envelopes;
 pub mod parties;
 mod texts;
+pub mod webvh;
 
 /// Says whether an input was understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Verdict {
 pub type Target = (&'static str, fn(&[u8]) -> Verdict);
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("did_document", texts::did_document),
     ("did_url", texts::did_url),
     ("forward", texts::forward),
@@ -33,6 +34,7 @@ pub const TARGETS: [Target; 12] = [
     ("key", texts::key),
     ("names", texts::names),
     ("plaintext", texts::plaintext),
+    ("webvh_log", webvh::webvh_log),
 ];
 
 /// Runs a target by its name.
