@@ -12,6 +12,9 @@ import warnings
 from importlib.metadata import version
 from types import SimpleNamespace
 
+# Its first import switches its own warnings on, so ours to be quiet comes after it.
+import authlib.deprecate
+
 warnings.simplefilter("ignore")
 
 import base58
