@@ -74,7 +74,8 @@ fn unless_current(folder: &Path, source: &Path, make: impl FnOnce() -> Result<()
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    println!("{}", line(command));
+    // Standard output is the report.
+    eprintln!("{}", line(command));
     if !show(command)?.success() {
         bail!("{} failed", line(command));
     }
