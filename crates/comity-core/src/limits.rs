@@ -76,3 +76,31 @@ pub const QUERY_S_FIRST: u64 = 30;
 
 /// Longest pause between two receipt queries for one message, in seconds.
 pub const QUERY_S_MAX: u64 = 3600;
+
+/// How far a sender's clock may be ahead of ours, in seconds.
+pub const CLOCK_SKEW_S_MAX: u64 = 300;
+
+/// Questions in one message of Discover Features at most.
+pub const FEATURE_QUERIES_MAX: usize = 64;
+
+/// Features that are read from one answer at most.
+pub const DISCLOSURES_MAX: usize = 512;
+
+/// Changes of registered DIDs in one message at most.
+pub const RECIPIENT_UPDATES_MAX: usize = 100;
+
+/// Registered DIDs in one page of their list at most.
+pub const RECIPIENTS_LISTED_MAX: usize = 100;
+
+/// Routing DIDs that are read from one grant at most.
+pub const ROUTING_DIDS_MAX: usize = 8;
+
+/// Ids in one `messages-received` at most.
+pub const RECEIVED_IDS_MAX: usize = 1_024;
+
+/// How long the statement holds by which a DID lets somebody register it, in seconds.
+pub const MEDIATION_PROOF_AGE_S_MAX: u64 = 600;
+
+/// Largest such statement, in bytes of JSON. The DID stands in it three times, and may be a
+/// did:peer:4 of full length.
+pub const MEDIATION_PROOF_BYTES_MAX: usize = 24 * 1024;

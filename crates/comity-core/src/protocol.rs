@@ -1,6 +1,25 @@
-//! Names of the protocols that a home itself speaks. Ours live under
-//! `https://comity.dev/protocols/`, an identifier from which nothing is fetched; the others are
-//! didcomm.org's.
+//! Names of the protocols that a home or a relay itself speaks, and their messages as types. Ours
+//! live under `https://comity.dev/protocols/`, an identifier from which nothing is fetched; the
+//! others are didcomm.org's.
+//!
+//! Each file is one protocol with the same inner order: its type URIs, its messages as one enum,
+//! `parse` and `into_message`. Both halves of an exchange use the same types. Nothing here decides
+//! anything.
+
+pub mod basic_message;
+pub mod coordinate_mediation;
+pub mod discover_features;
+pub mod empty;
+pub mod mediation_proof;
+pub mod pickup;
+pub mod trust_ping;
+
+pub use basic_message::BASIC_MESSAGE;
+pub use empty::{EMPTY, EMPTY_EMPTY};
+
+use comity_didcomm::{Message, MessageType};
+use serde_json::{Map, Value};
+use thiserror::Error;
 
 /// Receipt 1.0 (`docs/protocols/receipt.md`): how far a message got.
 pub const RECEIPT: &str = "https://comity.dev/protocols/receipt/1.0";
@@ -9,7 +28,12 @@ pub const RECEIPT_RECEIPT: &str = "https://comity.dev/protocols/receipt/1.0/rece
 /// Message of [`RECEIPT`] that asks for them again.
 pub const RECEIPT_QUERY: &str = "https://comity.dev/protocols/receipt/1.0/query";
 
-/// Report Problem 2.0.
+/// Routing 2.0 (`comity_didcomm::routing`).
+pub const ROUTING: &str = "https://didcomm.org/routing/2.0";
+/// The only message of [`ROUTING`].
+pub const FORWARD: &str = "https://didcomm.org/routing/2.0/forward";
+
+/// Report Problem 2.0 (`comity_didcomm::problem`).
 pub const REPORT_PROBLEM: &str = "https://didcomm.org/report-problem/2.0";
 
 /// Whether a message type is one of [`REPORT_PROBLEM`].
@@ -18,14 +42,70 @@ pub fn is_report(type_: &str) -> bool {
     type_.strip_prefix(REPORT_PROBLEM).is_some_and(|name| name.starts_with('/'))
 }
 
-/// Empty 1.0: a message that exists for its headers, such as a bare `ack`.
-pub const EMPTY: &str = "https://didcomm.org/empty/1.0";
-/// The only message of [`EMPTY`].
-pub const EMPTY_EMPTY: &str = "https://didcomm.org/empty/1.0/empty";
-
-/// Basic Message 2.0, what `comity send` uses when no type is named.
-pub const BASIC_MESSAGE: &str = "https://didcomm.org/basicmessage/2.0/message";
+/// Whether a message type is [`FORWARD`].
+#[must_use]
+pub fn is_forward(type_: &MessageType) -> bool {
+    crate::record::message_type(FORWARD).matches(type_)
+}
 
 /// Header by which a sender asks for receipts: the DID of the home they go to
 /// (`docs/protocols/receipt.md`, section 2).
 pub const RECEIPT_TO: &str = "receipt_to";
+
+/// Why a message is not one of its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// It belongs to the protocol, but has not the form that the protocol prescribes.
+    #[error("the message has not the form that its protocol prescribes")]
+    Malformed,
+    /// It has more entries than are taken.
+    #[error("the message has more entries than are taken")]
+    TooMany,
+    /// It is a message of another protocol, or one that the protocol does not have.
+    #[error("the message is none of this protocol")]
+    Unknown,
+}
+
+/// Reads a text member of a body; absent is `None`, anything but text is malformed.
+fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, ProtocolError> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(ProtocolError::Malformed),
+    }
+}
+
+/// Reads a list member of a body with at most `max` entries.
+fn list<'a>(
+    body: &'a Map<String, Value>,
+    name: &str,
+    max: usize,
+) -> Result<&'a [Value], ProtocolError> {
+    match body.get(name) {
+        Some(Value::Array(items)) if max < items.len() => Err(ProtocolError::TooMany),
+        Some(Value::Array(items)) => Ok(items),
+        _ => Err(ProtocolError::Malformed),
+    }
+}
+
+/// Reads a member that has to be there and be a whole number.
+fn number(body: &Map<String, Value>, name: &str) -> Result<u64, ProtocolError> {
+    body.get(name).and_then(Value::as_u64).ok_or(ProtocolError::Malformed)
+}
+
+/// Makes an object out of members that are there.
+fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    members
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)))
+        .collect()
+}
+
+/// Finds the name of a message within one of these protocols, and which of them it is.
+fn name_in<'a, T: Copy>(message: &'a Message, known: &[(&str, T)]) -> Option<(T, &'a str)> {
+    let protocol = message.type_.protocol();
+    let (_, version) =
+        known.iter().find(|(uri, _)| uri.parse().is_ok_and(|known| protocol.matches(&known)))?;
+    Some((*version, message.type_.name()))
+}
