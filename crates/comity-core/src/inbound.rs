@@ -9,6 +9,10 @@
 //! envelope is opened that was not [`Accepted`], nothing is judged that was not [`Authenticated`],
 //! and the store's functions that keep a message take a [`Commit`], which only an authorized (or
 //! duly refused) message becomes.
+//!
+//! The same machine plays the relay's role: a forward to the home shows only its cover
+//! ([`Output::Route`]), and its payload becomes a [`Held`], which [`relay::admit`] alone makes. What
+//! is asked of the home itself becomes a [`Served`] request.
 
 mod accept;
 mod authenticate;
@@ -27,8 +31,11 @@ use std::sync::Arc;
 use comity_didcomm::{AgreementKey, Did, DidDocument, DidUrl};
 
 use crate::Context;
+use crate::limits::REWRAPS_MAX;
 use crate::refusal::Refusal;
-use crate::trust::{Facts, Question};
+use crate::relay::{self, Held, Route, RouteFacts, Served};
+use crate::trust::{Facts, Question, WayIn};
+use authenticate::Poll;
 
 /// What the machine asks for, or hands over.
 #[derive(Debug)]
@@ -40,23 +47,33 @@ pub enum Output {
     Deliver(Delivered),
     /// The end, and what to tell whoever brought the message.
     Done(Outcome),
+    /// Write this into its recipient's queue, durably. Answer with [`Input::Written`].
+    Hold(Arc<Held>),
     /// Look up what is known about this sender and recipient. Answer with [`Input::Facts`].
     Judge(Question),
     /// Which of these keys are ours? Answer with [`Input::Keys`].
     Keys(Vec<DidUrl>),
     /// Get this DID's document. Answer with [`Input::Document`] or [`Input::Unresolvable`].
     Resolve(Did),
+    /// Is whom this forward names registered here? Answer with [`Input::Routed`].
+    Route(Arc<Route>),
+    /// Do this for the sender, who asks the home itself. Answer with [`Input::Answered`].
+    Serve(Arc<Served>),
 }
 
 /// An answer to an [`Output`].
 #[non_exhaustive]
 pub enum Input {
+    /// What was asked of the home is done and durable, or why it is not now.
+    Answered(Result<(), Refusal>),
     /// The document that was asked for.
     Document(Arc<DidDocument>),
     /// What is known.
     Facts(Facts),
     /// The keys that are ours.
     Keys(Vec<(DidUrl, AgreementKey)>),
+    /// What is known of the recipient of a forward.
+    Routed(RouteFacts),
     /// There is no such document to be had.
     Unresolvable(Did),
     /// What became of the commit.
@@ -66,15 +83,19 @@ pub enum Input {
 /// The machine.
 pub struct Inbound {
     context: Context,
+    rewraps: usize,
     stage: Stage,
 }
 
 enum Stage {
+    Admit(Arc<Route>),
     Authenticate(Box<Accepted>),
     Authorize(Box<Authenticated>),
     Commit(Arc<Commit>),
     Deliver(Delivered, Outcome),
     Done(Outcome),
+    Hold(Arc<Held>),
+    Serve(Arc<Served>),
 }
 
 impl Inbound {
@@ -85,20 +106,27 @@ impl Inbound {
     /// A refusal of the transport plane.
     pub fn new(arrival: Arrival, context: Context) -> Result<Self, Refusal> {
         let accepted = accept::accept(arrival, context.now)?;
-        Ok(Self { context, stage: Stage::Authenticate(Box::new(accepted)) })
+        Ok(Self { context, rewraps: 0, stage: Stage::Authenticate(Box::new(accepted)) })
     }
 
     /// Says what is needed next.
     pub fn poll_output(&mut self) -> Output {
         loop {
             match &mut self.stage {
-                Stage::Authenticate(accepted) => match authenticate::poll(accepted) {
-                    Ok(authenticate::Poll::Needs(output)) => return output,
-                    Ok(authenticate::Poll::Ready(authenticated)) => {
-                        self.stage = Stage::Authorize(authenticated);
-                    }
-                    Err(refusal) => self.stage = Stage::Done(Outcome::TurnedAway(refusal)),
-                },
+                Stage::Admit(route) => return Output::Route(Arc::clone(route)),
+                Stage::Authenticate(accepted) => {
+                    let way_in = accepted.way_in;
+                    let next = match authenticate::poll(accepted, &self.context.home) {
+                        Ok(Poll::Needs(output)) => return output,
+                        Ok(Poll::Ready(authenticated)) => Ok(Stage::Authorize(authenticated)),
+                        Ok(Poll::Forward(route)) => Ok(Stage::Admit(Arc::from(route))),
+                        Ok(Poll::Request(served)) => Ok(Stage::Serve(Arc::from(served))),
+                        Ok(Poll::Rewrapped(payload)) => self.unwrapped(payload, way_in),
+                        Err(refusal) => Err(refusal),
+                    };
+                    self.stage =
+                        next.unwrap_or_else(|refusal| Stage::Done(Outcome::TurnedAway(refusal)));
+                }
                 Stage::Authorize(authenticated) => return Output::Judge(authenticated.question()),
                 Stage::Commit(commit) => return Output::Commit(Arc::clone(commit)),
                 Stage::Deliver(delivered, outcome) => {
@@ -107,6 +135,8 @@ impl Inbound {
                     return Output::Deliver(delivered);
                 }
                 Stage::Done(outcome) => return Output::Done(*outcome),
+                Stage::Hold(held) => return Output::Hold(Arc::clone(held)),
+                Stage::Serve(served) => return Output::Serve(Arc::clone(served)),
             }
         }
     }
@@ -133,6 +163,17 @@ impl Inbound {
                 let verdict = authorize::authorize(*authenticated, &facts, self.context.now);
                 Stage::Commit(Arc::new(commit::commit(verdict, &self.context)))
             }
+            (Stage::Admit(route), Input::Routed(facts)) => {
+                match relay::admit(&route, &facts, &self.context) {
+                    Ok(held) => Stage::Hold(Arc::new(held)),
+                    Err(refusal) => Stage::Done(Outcome::TurnedAway(refusal)),
+                }
+            }
+            (Stage::Hold(_), Input::Written(written)) => Stage::Done(deliver::hold(&written)),
+            (Stage::Serve(_), Input::Answered(Ok(()))) => Stage::Done(Outcome::Served),
+            (Stage::Serve(_), Input::Answered(Err(refusal))) => {
+                Stage::Done(Outcome::TurnedAway(refusal))
+            }
             (Stage::Commit(commit), Input::Written(written)) => {
                 match deliver::deliver(&commit, written) {
                     (Some(delivered), outcome) => Stage::Deliver(delivered, outcome),
@@ -141,6 +182,16 @@ impl Inbound {
             }
             (stage, _) => stage,
         };
+    }
+
+    /// Begins again with what a mediator had put a forward around.
+    fn unwrapped(&mut self, payload: Vec<u8>, way_in: WayIn) -> Result<Stage, Refusal> {
+        if REWRAPS_MAX <= self.rewraps {
+            return Err(Refusal::ForwardLoop);
+        }
+        self.rewraps += 1;
+        let accepted = accept::accept(Arrival::rewrapped(payload, way_in), self.context.now)?;
+        Ok(Stage::Authenticate(Box::new(accepted)))
     }
 }
 

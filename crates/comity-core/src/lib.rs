@@ -55,6 +55,7 @@ pub mod protocol;
 pub mod receipt;
 pub mod record;
 pub mod refusal;
+pub mod relay;
 pub mod trust;
 
 pub use context::Context;

@@ -104,3 +104,58 @@ pub const MEDIATION_PROOF_AGE_S_MAX: u64 = 600;
 /// Largest such statement, in bytes of JSON. The DID stands in it three times, and may be a
 /// did:peer:4 of full length.
 pub const MEDIATION_PROOF_BYTES_MAX: usize = 24 * 1024;
+
+/// DIDs that one registrant has messages taken for at most, unless the operator says otherwise.
+pub const RELAY_RECIPIENTS_MAX: u32 = 100;
+
+/// Messages that a relay holds for one recipient at most, unless the operator says otherwise.
+pub const RELAY_MESSAGES_MAX: u32 = 10_000;
+
+/// Bytes that a relay holds for one recipient at most (100 MiB), unless the operator says
+/// otherwise.
+pub const RELAY_BYTES_MAX: u64 = 100 * 1024 * 1024;
+
+/// How many times the bounds of one recipient a registrant has for all of them.
+pub const REGISTRANT_SHARE: u32 = 10;
+
+/// How long a relay holds a message, in seconds (7 days), unless the operator says otherwise.
+pub const RELAY_AGE_S_MAX: u64 = 7 * 24 * 3600;
+
+/// Registrants of one relay at most.
+pub const REGISTRANTS_MAX: i64 = 100_000;
+
+/// How long a grant that was never used is remembered, in seconds (one day).
+pub const UNUSED_GRANT_S: u64 = 24 * 3600;
+
+/// Largest message that a relay holds, in bytes: it has to fit into a delivery, encrypted once
+/// more.
+pub const HELD_BYTES_MAX: usize = 720 * 1024;
+
+/// Messages in one delivery at most.
+pub const DELIVERY_MESSAGES_MAX: usize = 100;
+
+/// Bytes of messages in one delivery, unless it has only one: base64url and encryption make them
+/// nearly twice as many.
+pub const DELIVERY_BYTES_MAX: u64 = 400 * 1024;
+
+/// Largest message that is attached to a delivery as base64; a larger one is attached as JSON.
+pub const DELIVERY_BASE64_BYTES_MAX: usize = 400 * 1024;
+
+/// Longest delay that a forward may ask for, in milliseconds.
+pub const DELAY_MS_MAX: u64 = 60_000;
+
+/// Keys of one recipient by which a forward may name it.
+pub const RECIPIENT_KEYS_MAX: usize = 8;
+
+/// How long a forward is remembered, in seconds (one day): so long its repeats are held once.
+pub const FORWARD_HISTORY_S: u64 = 24 * 3600;
+
+/// Forwards that are remembered at most; beyond, senders are told to come later.
+pub const FORWARDS_REMEMBERED_MAX: i64 = 2_000_000;
+
+/// Requests of one registrant that are remembered at most, so that a repeat changes nothing.
+pub const SERVED_REMEMBERED_MAX: i64 = 10_000;
+
+/// Rewrappings of a message that a home takes off: a mediator may put a forward to the recipient
+/// around what it passes on (Routing 2.0, "Rewrapping").
+pub const REWRAPS_MAX: usize = 2;

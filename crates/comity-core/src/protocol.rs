@@ -17,7 +17,7 @@ pub mod trust_ping;
 pub use basic_message::BASIC_MESSAGE;
 pub use empty::{EMPTY, EMPTY_EMPTY};
 
-use comity_didcomm::{Message, MessageType};
+use comity_didcomm::Message;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -28,10 +28,8 @@ pub const RECEIPT_RECEIPT: &str = "https://comity.dev/protocols/receipt/1.0/rece
 /// Message of [`RECEIPT`] that asks for them again.
 pub const RECEIPT_QUERY: &str = "https://comity.dev/protocols/receipt/1.0/query";
 
-/// Routing 2.0 (`comity_didcomm::routing`).
+/// Routing 2.0; its one message is [`comity_didcomm::routing::Forward`].
 pub const ROUTING: &str = "https://didcomm.org/routing/2.0";
-/// The only message of [`ROUTING`].
-pub const FORWARD: &str = "https://didcomm.org/routing/2.0/forward";
 
 /// Report Problem 2.0 (`comity_didcomm::problem`).
 pub const REPORT_PROBLEM: &str = "https://didcomm.org/report-problem/2.0";
@@ -40,12 +38,6 @@ pub const REPORT_PROBLEM: &str = "https://didcomm.org/report-problem/2.0";
 #[must_use]
 pub fn is_report(type_: &str) -> bool {
     type_.strip_prefix(REPORT_PROBLEM).is_some_and(|name| name.starts_with('/'))
-}
-
-/// Whether a message type is [`FORWARD`].
-#[must_use]
-pub fn is_forward(type_: &MessageType) -> bool {
-    crate::record::message_type(FORWARD).matches(type_)
 }
 
 /// Header by which a sender asks for receipts: the DID of the home they go to

@@ -100,6 +100,16 @@ refusals! {
         sender: "Try again after the time in Retry-After", operator: "See comity doctor: the disk may be full or the node overloaded";
     MailboxFull = "e.m.me.res.storage.quota", Transport 429, "The recipient's mailbox, or this sender's share of it, is full",
         sender: "Try again later; the recipient has to take messages first", operator: "See why the agent does not acknowledge: comity status";
+    NotRelay = "e.p.req.not-relay", Transport 404, "This node is not a relay",
+        sender: "Resolve the recipient's DID document again and use the mediator it names", operator: "To make it one: comity up --relay";
+    NotRegistered = "e.m.req.not-registered", Transport 404, "This relay does not take messages for the recipient of the forward",
+        sender: "Resolve the recipient's DID document again; it may have another mediator by now", operator: "Nothing: a relay takes messages only for those that are registered";
+    ForwardLoop = "e.m.xfer.loop", Transport 400, "The forward would come back to this relay",
+        sender: "Name in next the party that the relay is to hold the message for", operator: "Nothing";
+    TooManyPayloads = "e.m.msg.too-many-payloads", Transport 400, "The forward has more than one payload",
+        sender: "Send one forward for each message", operator: "Nothing";
+    QueueFull = "e.m.me.res.storage.queue", Transport 429, "The recipient's queue at this relay is full",
+        sender: "Try again later; the recipient has to pick messages up first", operator: "See comity status; the bounds are relay_messages_max and relay_bytes_max";
     IdReuse = "e.m.msg.id-reuse", Transport 409, "Another message with this id has come from this sender",
         sender: "Use a new id for each message", operator: "Nothing";
     Denied = "e.m.trust.denied", Message 202, "The recipient's operator has denied this sender",
@@ -116,6 +126,18 @@ refusals! {
         sender: "Try again in some days, or ask to be allowed beforehand", operator: "Decide: comity requests";
     HomeProtocol = "e.m.msg.unsupported", Message 202, "The recipient is a node, which speaks only its own protocols",
         sender: "Address an agent of the node", operator: "Nothing";
+    NotGranted = "e.m.trust.not-granted", Message 202, "This relay has not granted the sender mediation",
+        sender: "Ask first: mediate-request", operator: "See relay_register and relay_allow in docs/operating.md";
+    NotYourQueue = "e.m.trust.not-your-queue", Message 202, "The sender has not registered the DID whose queue it asks for",
+        sender: "Register the DID first: recipient-update", operator: "Nothing";
+    RecipientUnproven = "e.m.trust.recipient-unproven", Message 202, "It is not proven that the DID lets the sender register it",
+        sender: "Add a proof to the update (docs/protocols/mediation-proof.md), or register with the DID itself", operator: "To take registrations without proof: relay_recipients = \"any\"";
+    RecipientTaken = "e.m.trust.recipient-taken", Message 202, "Somebody else has registered the DID, with a proof that is not older",
+        sender: "Make a new proof, later than the registration", operator: "Nothing";
+    RecipientsFull = "e.m.me.res.storage.recipients", Message 202, "The sender has registered as many DIDs as this relay allows",
+        sender: "Remove DIDs that are not used any more", operator: "The bound is relay_recipients_max";
+    LiveNotSupported = "e.m.live-mode-not-supported", Message 202, "Connection does not support Live Delivery",
+        sender: "Use a WebSocket, and set return_route to all on it", operator: "Nothing";
     ByAgent = "e.m.refused", Message 202, "The recipient agent refused the message",
         sender: "See the reason in the report", operator: "See the agent's own log";
 }
@@ -124,7 +146,7 @@ impl Refusal {
     /// Whether the sender's home should try the same bytes again later.
     #[must_use]
     pub const fn is_temporary(self) -> bool {
-        matches!(self, Self::Busy | Self::DidUnavailable | Self::MailboxFull)
+        matches!(self, Self::Busy | Self::DidUnavailable | Self::MailboxFull | Self::QueueFull)
     }
 
     /// Returns the refusal as the report that its sender gets.

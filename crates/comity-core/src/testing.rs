@@ -132,6 +132,7 @@ pub(crate) fn drive_in(
                 continue;
             }
             Output::Done(outcome) => return Driven { outcome, commit, delivered },
+            Output::Hold(_) | Output::Route(_) | Output::Serve(_) => panic!("a relay's business"),
         };
         inbound.handle_input(input);
     }

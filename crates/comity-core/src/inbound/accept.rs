@@ -23,6 +23,11 @@ pub struct Arrival {
 }
 
 impl Arrival {
+    /// Describes what was inside a forward to its own recipient.
+    pub(super) fn rewrapped(envelope: Vec<u8>, way_in: WayIn) -> Self {
+        Self { envelope, media_type: ENCRYPTED.to_owned(), way_in }
+    }
+
     /// Describes an envelope that an agent of the same home sends.
     #[must_use]
     pub fn same_home(envelope: Vec<u8>) -> Self {

@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
+use comity_didcomm::routing::Forward;
 use comity_didcomm::{
     AgreementKey, Did, DidDocument, DidUrl, Input as OpenInput, OpenError, Opened,
-    Output as OpenOutput, Sender,
+    Output as OpenOutput, ReturnRoute, Sender,
 };
 
 use super::{Accepted, Output};
 use crate::limits::EXPIRES_S_MAX;
+use crate::record::digest_text;
 use crate::refusal::Refusal;
+use crate::relay::{self, Route, Served};
 use crate::trust::{Question, WayIn, subject};
 
 /// A message whose sender is proven and which is addressed to an identity of this home.
@@ -43,11 +46,17 @@ impl Authenticated {
 }
 
 pub(super) enum Poll {
+    /// A forward to the home: whether its payload is held is decided at the relay's door.
+    Forward(Box<Route>),
     Needs(Output),
     Ready(Box<Authenticated>),
+    /// A forward to the very recipient of its payload, which a mediator put around it.
+    Rewrapped(Vec<u8>),
+    /// A request to the home itself.
+    Request(Box<Served>),
 }
 
-pub(super) fn poll(accepted: &mut Accepted) -> Result<Poll, Refusal> {
+pub(super) fn poll(accepted: &mut Accepted, home: &Did) -> Result<Poll, Refusal> {
     let opened = match accepted.opening.poll_output().map_err(|error| refusal_of(&error))? {
         OpenOutput::Keys(kids) => return Ok(Poll::Needs(Output::Keys(kids))),
         OpenOutput::Resolve(did) => return Ok(Poll::Needs(Output::Resolve(did))),
@@ -60,9 +69,23 @@ pub(super) fn poll(accepted: &mut Accepted) -> Result<Poll, Refusal> {
     if created.is_some_and(|created| created.saturating_add(EXPIRES_S_MAX) < accepted.now) {
         return Err(Refusal::Expired);
     }
+    let recipient = opened.recipient_kid().ok_or(Refusal::Unencrypted)?.did().clone();
+    let is_home = recipient.same_subject(home);
+    if Forward::is_forward(&opened.message) {
+        // It has no sender, and needs none: what it asks for is decided by whom it is for.
+        let forward = Forward::from_message(&opened.message).map_err(relay::refusal_of)?;
+        let route = Route::new(forward)?;
+        return match route.next().did().same_subject(&recipient) {
+            true if !is_home => Ok(Poll::Rewrapped(route.into_payload())),
+            _ if is_home => Ok(Poll::Forward(Box::new(route))),
+            _ => Err(Refusal::NotRegistered),
+        };
+    }
     let sender = opened.sender().cloned().ok_or(Refusal::Unauthenticated)?;
     let document = opened.sender_document().cloned().ok_or(Refusal::Unauthenticated)?;
-    let recipient = opened.recipient_kid().ok_or(Refusal::Unencrypted)?.did().clone();
+    if is_home && relay::is_served(opened.message.type_.protocol()) {
+        return Ok(Poll::Request(Box::new(request(&opened, &sender, document))));
+    }
     Ok(Poll::Ready(Box::new(Authenticated {
         recipient: subject(&recipient),
         envelope: std::mem::take(&mut accepted.envelope),
@@ -71,6 +94,20 @@ pub(super) fn poll(accepted: &mut Accepted) -> Result<Poll, Refusal> {
         sender,
         document,
     })))
+}
+
+fn request(opened: &Opened, sender: &Sender, document: Arc<DidDocument>) -> Served {
+    let message = &opened.message;
+    Served {
+        request: relay::parse(message),
+        sender: sender.did().clone(),
+        document,
+        id: message.id.as_str().to_owned(),
+        thid: message.thread_id().to_owned(),
+        pthid: message.pthid.clone(),
+        return_route: message.return_route.unwrap_or(ReturnRoute::None),
+        digest: digest_text(opened.plaintext()),
+    }
 }
 
 pub(super) fn keys(accepted: &mut Accepted, keys: Vec<(DidUrl, AgreementKey)>) {

@@ -44,10 +44,14 @@ pub enum Outcome {
     Held,
     /// It told the home itself something.
     Noted,
+    /// It is in a queue of the relay, for its recipient to pick up.
+    Queued,
     /// It was refused; that is on record and the sender gets a report.
     Refused(Refusal),
     /// It had come before and gets the same answer.
     Repeated,
+    /// It asked the home itself something, and there is an answer, if one is due.
+    Served,
     /// It was turned away at the door: nothing was recorded.
     TurnedAway(Refusal),
 }
@@ -60,6 +64,15 @@ impl Outcome {
             Self::TurnedAway(refusal) => refusal.status(),
             _ => 202,
         }
+    }
+}
+
+/// Says how a forward ended.
+pub(super) fn hold(written: &Written) -> Outcome {
+    match written {
+        Written::New { .. } => Outcome::Queued,
+        Written::Repeat { .. } => Outcome::Repeated,
+        Written::Temporary(refusal) => Outcome::TurnedAway(*refusal),
     }
 }
 

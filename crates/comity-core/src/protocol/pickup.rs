@@ -9,7 +9,7 @@ use comity_didcomm::{Attachment, Did, ENCRYPTED_TYPE, Message, MessageId, UnixTi
 use serde_json::{Map, Value, json};
 
 use super::{ProtocolError, list, name_in, number, object, text};
-use crate::limits::RECEIVED_IDS_MAX;
+use crate::limits::{DELIVERY_BASE64_BYTES_MAX, RECEIVED_IDS_MAX};
 use crate::record::message_type;
 
 /// Version 3.0 of the protocol.
@@ -182,10 +182,7 @@ impl Pickup {
                 ("delivery-request", object([("recipient_did", to_json(recipient_did)), limit]))
             }
             Self::Delivery { recipient_did, messages } => {
-                attachments.extend(messages.into_iter().map(|one| {
-                    let media_type = Some(ENCRYPTED_TYPE.to_owned());
-                    Attachment::from_bytes(Some(one.id), media_type, &one.envelope)
-                }));
+                attachments.extend(messages.into_iter().map(attach));
                 ("delivery", object([("recipient_did", to_json(recipient_did))]))
             }
             Self::MessagesReceived { ids } => {
@@ -232,6 +229,17 @@ impl Status {
 fn recipient(body: &Map<String, Value>) -> Result<Option<Did>, ProtocolError> {
     let did = text(body, "recipient_did")?;
     did.map(|did| did.parse().map_err(|_| ProtocolError::Malformed)).transpose()
+}
+
+/// A message that would not fit into an envelope as base64 is attached as the JSON that it is.
+fn attach(waiting: Waiting) -> Attachment {
+    let media_type = Some(ENCRYPTED_TYPE.to_owned());
+    if DELIVERY_BASE64_BYTES_MAX < waiting.envelope.len()
+        && let Ok(json) = serde_json::from_slice(&waiting.envelope)
+    {
+        return Attachment::from_json(Some(waiting.id), media_type, json);
+    }
+    Attachment::from_bytes(Some(waiting.id), media_type, &waiting.envelope)
 }
 
 /// Mediators attach the envelope as base64url, or as the JSON that it is.

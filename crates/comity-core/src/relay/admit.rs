@@ -1,0 +1,171 @@
+//! The door: what becomes of a forward. Decided before anything is stored.
+
+use comity_didcomm::routing::{Forward, ForwardError, Next};
+use comity_didcomm::{Did, Layer, OpenPolicy, Opening, UnixTime};
+use serde::{Deserialize, Serialize};
+
+use super::{Quotas, RecipientRow};
+use crate::Context;
+use crate::limits::{DELAY_MS_MAX, HELD_BYTES_MAX};
+use crate::record::digest_text;
+use crate::refusal::Refusal;
+use crate::trust::subject;
+
+/// A forward that was read, and asks whether somebody takes its payload.
+#[derive(Clone, Debug)]
+pub struct Route {
+    next: Next,
+    payload: Vec<u8>,
+    expires: Option<UnixTime>,
+    delay_ms: i64,
+}
+
+/// What the shell found about a [`Route`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteFacts {
+    /// The bounds, if this node plays the role of a relay.
+    pub relay: Option<Quotas>,
+    /// The recipient that `next` names, by its DID or by one of its keys.
+    pub recipient: Option<RecipientRow>,
+}
+
+/// What is known of a message that a relay holds: its row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldRow {
+    /// Whom it is for.
+    pub recipient: Did,
+    /// Against whose quota it counts: who had the recipient registered when it came.
+    pub registrant: Did,
+    /// When it came.
+    pub received_at: UnixTime,
+    /// When it is given up.
+    pub expires: UnixTime,
+    /// Before when it is not to be delivered, as its sender asked.
+    pub not_before: UnixTime,
+    /// Size in bytes.
+    pub size_bytes: u64,
+}
+
+/// A message that a relay takes; made only by [`admit`].
+#[derive(Debug)]
+pub struct Held {
+    row: HeldRow,
+    envelope: Vec<u8>,
+    digest: String,
+    quotas: Quotas,
+}
+
+impl Route {
+    /// Reads a forward.
+    ///
+    /// # Errors
+    /// When it is not one that a relay of this kind serves.
+    pub fn new(forward: Forward) -> Result<Self, Refusal> {
+        let mut payloads = forward.payloads.into_iter();
+        let (Some(payload), None) = (payloads.next(), payloads.next()) else {
+            // One message in, one out: a forward does not multiply (threat T10).
+            return Err(Refusal::TooManyPayloads);
+        };
+        let (next, expires) = (forward.next, forward.expires_time);
+        Ok(Self { next, payload, expires, delay_ms: forward.delay_milli.unwrap_or(0) })
+    }
+
+    /// Returns to whom the payload goes.
+    #[must_use]
+    pub const fn next(&self) -> &Next {
+        &self.next
+    }
+
+    /// Returns the payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    pub(crate) fn into_payload(self) -> Vec<u8> {
+        self.payload
+    }
+}
+
+impl Held {
+    /// Returns its row.
+    #[must_use]
+    pub const fn row(&self) -> &HeldRow {
+        &self.row
+    }
+
+    /// Returns the message, encrypted for its recipient.
+    #[must_use]
+    pub fn envelope(&self) -> &[u8] {
+        &self.envelope
+    }
+
+    /// Returns SHA-256 of the message, base64url: by it, a repeat is known.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Returns the bounds it was admitted under.
+    #[must_use]
+    pub const fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+}
+
+/// Decides whether a payload is held, and for whom.
+///
+/// # Errors
+/// A refusal of the transport plane: a forward proves no sender.
+pub fn admit(route: &Route, facts: &RouteFacts, context: &Context) -> Result<Held, Refusal> {
+    let Some(quotas) = facts.relay else { return Err(Refusal::NotRelay) };
+    if route.next.did().same_subject(&context.home) {
+        return Err(Refusal::ForwardLoop);
+    }
+    let Some(recipient) = &facts.recipient else { return Err(Refusal::NotRegistered) };
+    if HELD_BYTES_MAX < route.payload.len() {
+        return Err(Refusal::TooLarge);
+    }
+    // What the recipient could not open is not worth its quota; what anybody could read is not for
+    // a relay to carry.
+    let opening = Opening::new(&route.payload, &OpenPolicy::default(), context.now)
+        .map_err(|error| Refusal::from_code(error.code()).unwrap_or(Refusal::Malformed))?;
+    if !matches!(opening.outline().layer, Some(Layer::Anoncrypt | Layer::Authcrypt)) {
+        return Err(Refusal::Unencrypted);
+    }
+    let latest = context.now.saturating_add(quotas.age_s_max);
+    let expires = route.expires.map_or(latest, |expires| expires.min(latest));
+    if expires <= context.now {
+        return Err(Refusal::Expired);
+    }
+    let row = HeldRow {
+        recipient: subject(&recipient.did),
+        registrant: subject(&recipient.registrant),
+        received_at: context.now,
+        expires,
+        not_before: context.now.saturating_add(delay_s(route.delay_ms, context.salt)),
+        size_bytes: route.payload.len() as u64,
+    };
+    let digest = digest_text(&route.payload);
+    Ok(Held { row, envelope: route.payload.clone(), digest, quotas })
+}
+
+/// How long the sender asks to wait, in whole seconds: at most a minute, since it is our memory
+/// that waits; a negative number asks for a random time up to that long.
+fn delay_s(delay_ms: i64, salt: [u8; 16]) -> u64 {
+    let longest = delay_ms.unsigned_abs().min(DELAY_MS_MAX);
+    let ms = match delay_ms < 0 {
+        true => u64::from_be_bytes(salt.first_chunk().copied().unwrap_or_default()) % (longest + 1),
+        false => longest,
+    };
+    ms.div_ceil(1000)
+}
+
+/// Maps why a forward is not one to what its sender is told.
+pub(crate) fn refusal_of(error: ForwardError) -> Refusal {
+    match error {
+        ForwardError::TooLarge => Refusal::TooLarge,
+        ForwardError::TooMany => Refusal::TooManyPayloads,
+        _ => Refusal::Malformed,
+    }
+}

@@ -1,0 +1,103 @@
+//! What the operator of a relay can choose.
+
+use comity_didcomm::Did;
+
+use crate::limits::{RELAY_AGE_S_MAX, RELAY_BYTES_MAX, RELAY_MESSAGES_MAX, RELAY_RECIPIENTS_MAX};
+
+/// Settings of the relay role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayPolicy {
+    /// Who may register.
+    pub register: Register,
+    /// Who may register in any case.
+    pub allow: Vec<Did>,
+    /// Which DIDs a registrant may have messages taken for.
+    pub recipients: Recipients,
+    /// How much.
+    pub quotas: Quotas,
+}
+
+/// Who may register with a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    /// Those that the operator lists.
+    AllowList,
+    /// These, and whoever holds an invitation of this relay.
+    Invitation,
+    /// Everybody.
+    Open,
+}
+
+/// Which DIDs a registrant may have messages taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipients {
+    /// Any that nobody has proven to speak for.
+    Any,
+    /// Its own, and those that it proves to speak for.
+    Proven,
+}
+
+/// How much a relay holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// DIDs of one registrant.
+    pub recipients_max: u32,
+    /// Messages of one recipient; of one registrant's recipients together ten times as many.
+    pub messages_max: u32,
+    /// Bytes of one recipient; of one registrant's recipients together ten times as many.
+    pub bytes_max: u64,
+    /// Age of a message in seconds.
+    pub age_s_max: u64,
+}
+
+impl Register {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::AllowList, Self::Invitation, Self::Open];
+
+    /// Returns the word in the settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AllowList => "allow-list",
+            Self::Invitation => "invitation",
+            Self::Open => "open",
+        }
+    }
+}
+
+impl Recipients {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Any, Self::Proven];
+
+    /// Returns the word in the settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Proven => "proven",
+        }
+    }
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            recipients_max: RELAY_RECIPIENTS_MAX,
+            messages_max: RELAY_MESSAGES_MAX,
+            bytes_max: RELAY_BYTES_MAX,
+            age_s_max: RELAY_AGE_S_MAX,
+        }
+    }
+}
+
+impl Default for RelayPolicy {
+    /// Invitations, proven recipients, the default quotas: safe on the open Internet.
+    fn default() -> Self {
+        Self {
+            register: Register::Invitation,
+            allow: Vec::new(),
+            recipients: Recipients::Proven,
+            quotas: Quotas::default(),
+        }
+    }
+}
