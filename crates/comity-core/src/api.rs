@@ -394,10 +394,29 @@ pub struct Status {
     pub store_bytes: u64,
     /// Connected agent sockets.
     pub sockets: usize,
+    /// What the relay does, if the node is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<RelayStatus>,
     /// Resident memory of the process in bytes; 0 where it cannot be read.
     pub rss_bytes: u64,
     /// CPU time of the process in microseconds; 0 where it cannot be read.
     pub cpu_us: u64,
+}
+
+/// Counts of a relay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RelayStatus {
+    /// Who may register: `open`, `invitation` or `allow-list`.
+    pub register: String,
+    /// Homes and agents that it has granted mediation.
+    pub registrants: u64,
+    /// Messages that wait to be picked up.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Registrants that are connected and get messages as they come.
+    pub live: usize,
 }
 
 /// One check of `comity doctor`.

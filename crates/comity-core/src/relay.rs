@@ -17,9 +17,9 @@ mod request;
 
 pub(crate) use admit::refusal_of;
 pub use admit::{Held, HeldRow, Route, RouteFacts, admit};
-pub use compose::{Answer, Features, compose, problem};
+pub use compose::{Answer, Features, compose, compose_live, pack};
 pub use pick_up::{DeliveryPlan, Figures, may_pick_up, plan_delivery};
-pub use policy::{Quotas, Recipients, Register, RelayPolicy};
+pub use policy::{Quotas, Recipients, Register, RelayPolicy, UnknownChoice};
 pub use recipients::{Change, RecipientFacts, RecipientRow, Verdict, change};
 pub use register::{Decision, Invitation, RegisterFacts, Registrant, register};
 pub use request::{Live, Request, Served};

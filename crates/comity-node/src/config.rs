@@ -1,12 +1,14 @@
 //! What an operator can set: nothing is required. A TOML file, above it the environment, above that
 //! flags.
 
+mod relay;
 mod source;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use comity_core::limits::MAILBOX_MESSAGES_MAX;
+use comity_core::relay::RelayPolicy;
 
 pub use source::{ConfigError, Overrides};
 
@@ -26,6 +28,8 @@ pub struct Config {
     pub dev: bool,
     /// Messages that one agent's mailbox holds at most; of one sender half as many.
     pub mailbox_messages_max: u32,
+    /// The relay role, if the node plays it.
+    pub relay: Option<RelayPolicy>,
     /// File with the key that seals the keystore; `keystore.key` in the data directory, made when
     /// missing, when absent.
     pub key_file: Option<PathBuf>,
@@ -54,6 +58,7 @@ impl Config {
             public_url: None,
             dev: false,
             mailbox_messages_max: MAILBOX_MESSAGES_MAX,
+            relay: None,
             key_file: None,
             passphrase: None,
         }

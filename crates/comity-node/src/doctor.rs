@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use comity_core::api::{CheckResult, Status};
-use comity_store::records::{mailbox, outbox};
+use comity_core::api::{CheckResult, RelayStatus, Status};
+use comity_store::records::{mailbox, outbox, relay};
 use comity_store::{Batch, StoreFault};
 
 use crate::home::Home;
@@ -38,6 +38,16 @@ pub(crate) async fn status(home: &Arc<Home>, started: Instant) -> Result<Status,
         status.outbox_messages += count(outbox::messages(store, &agent.did).await?);
     }
     status.outbox_messages += count(outbox::messages(store, &home.did).await?);
+    if let Some(policy) = &home.config.relay {
+        let held = relay::totals(store).await?;
+        status.relay = Some(RelayStatus {
+            register: policy.register.as_str().to_owned(),
+            registrants: count(relay::grants(store).await?),
+            messages: held.messages,
+            bytes: held.bytes,
+            live: home.relay.count(),
+        });
+    }
     Ok(status)
 }
 

@@ -12,7 +12,7 @@ use comity_core::refusal::Refusal;
 use comity_didcomm::{Did, MessageId, UnixTime};
 use comity_store::records::due::{self, Due, DueRow};
 use comity_store::records::notices::Debts;
-use comity_store::records::{MessageKey, ladder, mailbox, outbox};
+use comity_store::records::{MessageKey, ladder, mailbox, outbox, relay};
 use comity_store::{Batch, MailboxKey, Seq, StoreFault};
 
 use crate::home::{Committed, Home};
@@ -90,6 +90,8 @@ async fn handle(
                 return settled(home.commit_and_report(batch, debts, report.await).await);
             }
         }
+        Due::ExpireHeld(id) => batch = crate::relay::expire(home, batch, *id).await?,
+        Due::ForgetRelayed(row) => relay::forget(store, &mut batch, *row).await?,
         Due::ForgetReceived(message) => mailbox::forget(store, &mut batch, *message).await?,
         Due::ForgetSent(message) => outbox::forget(store, &mut batch, *message).await?,
     }

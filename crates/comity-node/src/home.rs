@@ -22,6 +22,7 @@ use crate::identities::Identities;
 use crate::keystore::Keystore;
 use crate::limits::OPENED_BYTES_MAX;
 use crate::notices::Notices;
+use crate::relay::Lives;
 use crate::transmit::Transmitter;
 
 /// A home: its identity, its memory, and its ways to others.
@@ -41,6 +42,7 @@ pub(crate) struct Home {
     pub(crate) mailboxes: Mailboxes,
     pub(crate) transmitter: Transmitter,
     pub(crate) notices: Notices,
+    pub(crate) relay: Lives,
     /// Digests of DID documents that are in the store.
     pub(crate) documents: Cache<String, ()>,
     /// Documents that are in the store as the last of their DIDs.

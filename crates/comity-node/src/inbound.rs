@@ -15,11 +15,22 @@ use comity_store::{Batch, StoreFault, Wake as _};
 use crate::home::Home;
 use crate::learn;
 use crate::outbound;
+use crate::relay::{self, Back, Done};
 
-/// Takes an envelope and says how it ended. Nothing is answered before it is durable.
+/// Takes an envelope that nothing can be answered to directly, and says how it ended. Nothing is
+/// answered before it is durable.
 pub(crate) async fn receive(home: &Arc<Home>, arrival: Arrival) -> Outcome {
+    receive_on(home, arrival, &Back::Nowhere).await.0
+}
+
+/// Takes an envelope and says how it ended, with the envelope that goes back the way it came.
+pub(crate) async fn receive_on(
+    home: &Arc<Home>,
+    arrival: Arrival,
+    back: &Back,
+) -> (Outcome, Option<Vec<u8>>) {
     let began = tokio::time::Instant::now();
-    let (outcome, fetched) = attempt(home, arrival.clone()).await;
+    let (outcome, answer, fetched) = attempt(home, arrival.clone(), back).await;
     // The sender may have changed its keys since its document was fetched: look once more.
     let doubtful = [Refusal::Crypto, Refusal::SenderMismatch];
     if let (Outcome::TurnedAway(refusal), Some(fetched)) = (outcome, fetched)
@@ -28,13 +39,14 @@ pub(crate) async fn receive(home: &Arc<Home>, arrival: Arrival) -> Outcome {
     {
         let fresh = home.resolver.resolve_fresh(&fetched.did).await;
         if fresh.is_ok_and(|fresh| fetched.at < fresh.fetched_at) {
-            return attempt(home, arrival).await.0;
+            let (outcome, answer, _) = attempt(home, arrival, back).await;
+            return (outcome, answer);
         }
         // It may be signed with a key that is newer than the document, which may be fetched again
         // only in a while. A refusal would be the last word on an honest message.
-        return Outcome::TurnedAway(Refusal::DidUnavailable);
+        return (Outcome::TurnedAway(Refusal::DidUnavailable), None);
     }
-    outcome
+    (outcome, answer)
 }
 
 /// Whose document was fetched for a message, and when.
@@ -43,11 +55,15 @@ struct Fetched {
     at: tokio::time::Instant,
 }
 
-async fn attempt(home: &Arc<Home>, arrival: Arrival) -> (Outcome, Option<Fetched>) {
-    let mut fetched = None;
+async fn attempt(
+    home: &Arc<Home>,
+    arrival: Arrival,
+    back: &Back,
+) -> (Outcome, Option<Vec<u8>>, Option<Fetched>) {
+    let (mut fetched, mut answer) = (None, None);
     let mut inbound = match Inbound::new(arrival, home.context()) {
         Ok(inbound) => inbound,
-        Err(refusal) => return (Outcome::TurnedAway(refusal), None),
+        Err(refusal) => return (Outcome::TurnedAway(refusal), None, None),
     };
     loop {
         let input = match inbound.poll_output() {
@@ -62,26 +78,42 @@ async fn attempt(home: &Arc<Home>, arrival: Arrival) -> (Outcome, Option<Fetched
                 Err(error) => {
                     tracing::debug!(%did, %error, "a sender's document was not had");
                     if error.is_transient() {
-                        return (Outcome::TurnedAway(Refusal::DidUnavailable), fetched);
+                        return (Outcome::TurnedAway(Refusal::DidUnavailable), None, fetched);
                     }
                     Input::Unresolvable(did)
                 }
             },
             Output::Judge(question) => match facts(home, &question).await {
                 Ok(facts) => Input::Facts(facts),
-                Err(fault) => return (unavailable(&fault), fetched),
+                Err(fault) => return (unavailable(&fault), None, fetched),
             },
             Output::Commit(commit) => match write(home, &commit).await {
                 Ok(written) => Input::Written(written),
-                Err(fault) => return (unavailable(&fault), fetched),
+                Err(fault) => return (unavailable(&fault), None, fetched),
             },
             Output::Deliver(delivered) => {
                 home.wake.wake(&mailbox_key(delivered.recipient()));
                 continue;
             }
-            Output::Done(outcome) => return (outcome, fetched),
+            Output::Route(route) => match relay::facts(home, &route).await {
+                Ok(facts) => Input::Routed(facts),
+                Err(fault) => return (unavailable(&fault), None, fetched),
+            },
+            Output::Hold(held) => match relay::hold(home, &held).await {
+                Ok(written) => Input::Written(written),
+                Err(fault) => return (unavailable(&fault), None, fetched),
+            },
+            Output::Serve(served) => match relay::serve(home, &served, back).await {
+                Ok(Done::Answered(envelope)) => {
+                    answer = envelope;
+                    Input::Answered(Ok(()))
+                }
+                Ok(Done::Refused(refusal)) => Input::Answered(Err(refusal)),
+                Err(fault) => return (unavailable(&fault), None, fetched),
+            },
+            Output::Done(outcome) => return (outcome, answer, fetched),
             // The machine asks for nothing else; a new question would have to be answered here.
-            _ => return (Outcome::TurnedAway(Refusal::Busy), fetched),
+            _ => return (Outcome::TurnedAway(Refusal::Busy), None, fetched),
         };
         inbound.handle_input(input);
     }

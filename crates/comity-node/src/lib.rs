@@ -52,6 +52,7 @@ mod notices;
 mod outbound;
 mod problem;
 mod public;
+mod relay;
 mod transmit;
 
 pub use config::{Config, ConfigError};

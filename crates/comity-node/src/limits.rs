@@ -122,3 +122,29 @@ pub const KEYS_TICK: Duration = Duration::from_secs(3600);
 
 /// How long others may use a did:webvh log of this node before they fetch it again, in seconds.
 pub const LOG_TTL_S: u32 = 300;
+
+/// How often a batch is built anew because the rows that it was built on have changed; then the
+/// asker is told to try again.
+pub const CONFLICTS_MAX: usize = 8;
+
+/// Held messages that one batch takes out.
+pub const TAKE_OUT_MAX: usize = 128;
+
+/// Public WebSockets at once; the listener bounds them by address too, as it does every connection.
+pub const PUBLIC_SOCKETS_MAX: usize = 4_096;
+
+/// Envelopes that wait to be written to one public WebSocket. When they are as many, nothing more
+/// is read from it, and what is held stays in its queue.
+pub const SOCKET_ANSWERS_MAX: usize = 8;
+
+/// How long a public WebSocket may take to accept what is written to it.
+pub const SOCKET_WRITE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// DIDs whose answers one public WebSocket carries.
+pub const SOCKET_DIDS_MAX: usize = 64;
+
+/// Held messages that are remembered for one live delivery; beyond, the queues are read again.
+pub const LIVE_AHEAD_MAX: usize = 1_024;
+
+/// Held messages that one live delivery carries at most.
+pub const LIVE_BATCH_MAX: usize = 32;

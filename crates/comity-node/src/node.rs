@@ -36,6 +36,7 @@ use crate::keystore::{KeySource, Keystore, KeystoreError};
 use crate::limits::{DESTINATIONS_MAX, DOCUMENTS_MAX, STOP_DEADLINE};
 use crate::local::{self, Local};
 use crate::notices::Notices;
+use crate::relay::Lives;
 use crate::transmit::Transmitter;
 use crate::{due, notices, public};
 
@@ -198,7 +199,12 @@ impl Node {
         // Loopback peers of the public listener are a reverse proxy, or a trial on one machine.
         let limits = ListenLimits { loopback: LoopbackPeers::Exempt, ..ListenLimits::default() };
         let listeners = vec![
-            spawn_listener(public_listener, public::router(Arc::clone(&home)), &limits, &stopping),
+            spawn_listener(
+                public_listener,
+                public::router(Arc::clone(&home), stopping.clone()),
+                &limits,
+                &stopping,
+            ),
             spawn_listener(local_listener, local::router(local), &limits, &stopping),
         ];
         let workers = vec![
@@ -262,6 +268,7 @@ async fn home(
         mailboxes: Mailboxes::default(),
         transmitter: Transmitter::default(),
         notices: Notices::default(),
+        relay: Lives::default(),
         documents: Cache::new(DOCUMENTS_MAX),
         last_documents: Cache::new(DOCUMENTS_MAX),
         opened: opened_cache(),

@@ -113,7 +113,7 @@ pub(crate) async fn prepare_notice(
         to,
         type_: message.type_,
         body: message.body,
-        attachments: Vec::new(),
+        attachments: message.attachments,
         thid: message.thid,
         pthid: message.pthid,
         ack: message.ack,

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,29 +14,36 @@ use comity_core::inbound::{Arrival, Outcome};
 use comity_core::limits::ENVELOPE_BYTES_MAX;
 use comity_core::refusal::Refusal;
 use comity_core::trust::WayIn;
-use comity_didcomm::DidDocument;
+use comity_didcomm::{DidDocument, ENCRYPTED_TYPE};
 use comity_net::{BodyError, Handle, JRD_MEDIA_TYPE, jrd, read_body};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::home::Home;
-use crate::inbound::receive;
-use crate::limits::{BODY_DEADLINE, ENVELOPES_ARRIVING_MAX, ENVELOPES_UNDER_WAY_MAX};
+use crate::inbound::receive_on;
+use crate::limits::{
+    BODY_DEADLINE, ENVELOPES_ARRIVING_MAX, ENVELOPES_UNDER_WAY_MAX, PUBLIC_SOCKETS_MAX,
+    SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES,
+};
 use crate::problem::{ApiCode, ApiError};
+use crate::relay::{self, Back};
 
 #[derive(Clone)]
 struct Public {
     home: Arc<Home>,
     arriving: Arc<Semaphore>,
     under_way: Arc<Semaphore>,
+    sockets: Arc<Semaphore>,
+    stopping: watch::Receiver<bool>,
 }
 
 /// Builds the routes of the public listener.
-pub(crate) fn router(home: Arc<Home>) -> Router {
+pub(crate) fn router(home: Arc<Home>, stopping: watch::Receiver<bool>) -> Router {
     let arriving = Arc::new(Semaphore::new(ENVELOPES_ARRIVING_MAX));
     let under_way = Arc::new(Semaphore::new(ENVELOPES_UNDER_WAY_MAX));
+    let sockets = Arc::new(Semaphore::new(PUBLIC_SOCKETS_MAX));
     Router::new()
-        .route("/didcomm", post(envelope))
+        .route("/didcomm", post(envelope).get(socket))
         .route("/.well-known/did.json", get(node_document))
         .route("/agents/{name}/did.json", get(agent_document))
         .route("/agents/{name}/did.jsonl", get(agent_log))
@@ -44,11 +53,11 @@ pub(crate) fn router(home: Arc<Home>) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::of(ApiCode::MethodNotAllowed, "Post envelopes to /didcomm; get the rest")
         })
-        .with_state(Public { home, arriving, under_way })
+        .with_state(Public { home, arriving, under_way, sockets, stopping })
 }
 
 /// Takes an envelope (DIDComm v2.1, "HTTPS"): the answer is 202 once it is durable, and has no
-/// body.
+/// body; or 200 with one envelope for a sender that asked for it (extension return_route).
 async fn envelope(State(public): State<Public>, request: Request) -> Response {
     let Ok(arriving) = public.arriving.try_acquire() else { return refused(Refusal::Busy) };
     let (parts, body) = request.into_parts();
@@ -69,16 +78,41 @@ async fn envelope(State(public): State<Public>, request: Request) -> Response {
     // A task of its own, so that a peer that hangs up does not stop what was begun.
     let home = Arc::clone(&public.home);
     let received = tokio::spawn(async move {
-        let outcome = receive(&home, arrival).await;
+        let received = receive_on(&home, arrival, &Back::Response).await;
         // The place is taken for as long as the work goes on, not the request.
         drop(place);
-        outcome
+        received
     });
     let received = received.await;
-    match received.unwrap_or(Outcome::TurnedAway(Refusal::Busy)) {
-        Outcome::TurnedAway(refusal) => refused(refusal),
-        _ => StatusCode::ACCEPTED.into_response(),
+    match received.unwrap_or((Outcome::TurnedAway(Refusal::Busy), None)) {
+        (Outcome::TurnedAway(refusal), _) => refused(refusal),
+        (_, None) => StatusCode::ACCEPTED.into_response(),
+        (_, Some(answer)) => ([(header::CONTENT_TYPE, ENCRYPTED_TYPE)], answer).into_response(),
     }
+}
+
+/// Opens a WebSocket (DIDComm v2.1, "WebSockets"): envelopes in, and answers to those who ask for
+/// them on it.
+async fn socket(
+    State(public): State<Public>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = upgrade else {
+        let hint = "Post envelopes here, or ask for a WebSocket";
+        return ApiError::of(ApiCode::MethodNotAllowed, hint).into_response();
+    };
+    let Ok(place) = Arc::clone(&public.sockets).try_acquire_owned() else {
+        return refused(Refusal::Busy);
+    };
+    upgrade
+        .read_buffer_size(SOCKET_READ_BUFFER_BYTES)
+        .write_buffer_size(SOCKET_WRITE_BUFFER_BYTES)
+        .max_message_size(ENVELOPE_BYTES_MAX)
+        .max_frame_size(ENVELOPE_BYTES_MAX)
+        .on_upgrade(move |socket| async move {
+            relay::socket(public.home, socket, public.under_way, public.stopping).await;
+            drop(place);
+        })
 }
 
 fn refused(refusal: Refusal) -> Response {

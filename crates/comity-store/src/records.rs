@@ -13,6 +13,7 @@ pub mod mailbox;
 pub mod notices;
 pub mod outbox;
 pub mod relations;
+pub mod relay;
 
 pub use keys::{MessageKey, PeerKey, mailbox_key, message_key};
 

@@ -1,9 +1,14 @@
 //! What the node answers, as messages. Each answer is in the thread of its question.
 
-use comity_didcomm::{Did, Message, MessageId, UnixTime};
+use comity_didcomm::{
+    ContentEncryption, Did, DidDocument, DidUrl, Message, MessageId, Protection, PublicKey,
+    SealError, UnixTime, seal,
+};
+use rand_core::CryptoRng;
 
 use super::Served;
 use crate::limits::ENVELOPE_BYTES_MAX;
+use crate::outbound::SenderKeys;
 use crate::protocol::coordinate_mediation::{
     self, COORDINATE_MEDIATION_2, COORDINATE_MEDIATION_3, Mediation,
 };
@@ -75,24 +80,64 @@ pub fn compose(
     home: &Did,
     now: UnixTime,
 ) -> Message {
-    let mut message = match answer {
+    let message = match answer {
         Answer::Disclose(features) => DiscoverFeatures::Disclose(features).into_message(id),
         Answer::Mediation(version, mediation) => mediation.into_message(version, id),
         Answer::Pickup(version, pickup) => pickup.into_message(version, id),
         Answer::PingResponse => TrustPing::Response.into_message(id),
-        Answer::Problem(refusal) => problem(refusal, served, id),
+        Answer::Problem(refusal) => {
+            // A report stands outside the thread that it is about.
+            let ack = vec![served.id().to_owned()];
+            let report = refusal.to_report().into_message(id, served.thid(), ack);
+            return addressed(report, home, served.sender(), now);
+        }
     };
-    if message.pthid.is_none() {
-        message.thid = Some(served.thid().to_owned());
-    }
-    message.from = Some(home.clone());
-    message.to = vec![served.sender().clone()];
-    message.created_time = Some(now);
-    message
+    addressed(message.with_thid(served.thid()), home, served.sender(), now)
 }
 
-/// Makes the report about a request that is not fulfilled (Report Problem 2.0).
+/// Makes a delivery that nothing asked for but the live mode.
 #[must_use]
-pub fn problem(refusal: Refusal, served: &Served, id: MessageId) -> Message {
-    refusal.to_report().into_message(id, served.thid(), vec![served.id().to_owned()])
+pub fn compose_live(
+    version: pickup::Version,
+    messages: Vec<pickup::Waiting>,
+    id: MessageId,
+    home: &Did,
+    to: &Did,
+    now: UnixTime,
+) -> Message {
+    let delivery = Pickup::Delivery { recipient_did: None, messages };
+    addressed(delivery.into_message(version, id), home, to, now)
+}
+
+fn addressed(message: Message, home: &Did, to: &Did, now: UnixTime) -> Message {
+    message.with_from(home.clone()).with_to([to.clone()]).with_times(Some(now), None)
+}
+
+/// Seals an answer for whoever asked. Authenticated encryption, since these protocols are to be
+/// repudiable; a signature where no key of the asker fits ours.
+///
+/// # Errors
+/// When the asker has no key to encrypt to, or the answer is too large for an envelope.
+pub fn pack(
+    message: &Message,
+    document: &DidDocument,
+    keys: &SenderKeys,
+    rng: &mut dyn CryptoRng,
+) -> Result<Vec<u8>, SealError> {
+    let all: Vec<(DidUrl, PublicKey)> =
+        document.agreement_keys().map(|(kid, key)| (kid.clone(), *key)).collect();
+    let kind = |key: &PublicKey| std::mem::discriminant(key);
+    let (kid, key) = &keys.agreement;
+    let ours = kind(&key.public());
+    let of_kind =
+        |wanted| -> Vec<_> { all.iter().filter(|(_, key)| kind(key) == wanted).cloned().collect() };
+    let fitting = of_kind(ours);
+    if !fitting.is_empty() {
+        return seal(message, Protection::Deniable { kid, key }, &fitting, rng)
+            .map(|sealed| sealed.envelope.into_bytes());
+    }
+    let first = all.first().map(|(_, key)| kind(key)).ok_or(SealError::Recipients)?;
+    let (kid, key) = &keys.signing;
+    let protection = Protection::Accountable { kid, key, enc: ContentEncryption::A256CbcHs512 };
+    seal(message, protection, &of_kind(first), rng).map(|sealed| sealed.envelope.into_bytes())
 }

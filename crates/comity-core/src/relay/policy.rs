@@ -1,6 +1,10 @@
 //! What the operator of a relay can choose.
 
+use std::str::FromStr;
+
 use comity_didcomm::Did;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::limits::{RELAY_AGE_S_MAX, RELAY_BYTES_MAX, RELAY_MESSAGES_MAX, RELAY_RECIPIENTS_MAX};
 
@@ -18,7 +22,8 @@ pub struct RelayPolicy {
 }
 
 /// Who may register with a relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Register {
     /// Those that the operator lists.
     AllowList,
@@ -29,7 +34,8 @@ pub enum Register {
 }
 
 /// Which DIDs a registrant may have messages taken for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Recipients {
     /// Any that nobody has proven to speak for.
     Any,
@@ -51,9 +57,6 @@ pub struct Quotas {
 }
 
 impl Register {
-    /// Every choice.
-    pub const ALL: [Self; 3] = [Self::AllowList, Self::Invitation, Self::Open];
-
     /// Returns the word in the settings.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -65,16 +68,32 @@ impl Register {
     }
 }
 
-impl Recipients {
-    /// Every choice.
-    pub const ALL: [Self; 2] = [Self::Any, Self::Proven];
+/// A word that is no choice of the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("there is no such choice")]
+pub struct UnknownChoice;
 
-    /// Returns the word in the settings.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Any => "any",
-            Self::Proven => "proven",
+impl FromStr for Register {
+    type Err = UnknownChoice;
+
+    fn from_str(word: &str) -> Result<Self, UnknownChoice> {
+        match word {
+            "allow-list" => Ok(Self::AllowList),
+            "invitation" => Ok(Self::Invitation),
+            "open" => Ok(Self::Open),
+            _ => Err(UnknownChoice),
+        }
+    }
+}
+
+impl FromStr for Recipients {
+    type Err = UnknownChoice;
+
+    fn from_str(word: &str) -> Result<Self, UnknownChoice> {
+        match word {
+            "any" => Ok(Self::Any),
+            "proven" => Ok(Self::Proven),
+            _ => Err(UnknownChoice),
         }
     }
 }

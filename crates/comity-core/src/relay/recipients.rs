@@ -32,6 +32,8 @@ pub struct RecipientFacts<'a> {
     pub row: Option<&'a RecipientRow>,
     /// The document of the DID, if it can be had.
     pub document: Option<&'a DidDocument>,
+    /// How many DIDs the sender has registered.
+    pub registered: u64,
 }
 
 /// What is done about an [`Update`].
@@ -90,6 +92,10 @@ pub fn change(
         (None, _) if policy.recipients == Recipients::Any => None,
         (None, _) => return refuse(Refusal::RecipientUnproven),
     };
+    let is_new = !facts.row.is_some_and(|row| row.registrant.same_subject(sender));
+    if is_new && u64::from(policy.quotas.recipients_max) <= facts.registered {
+        return refuse(Refusal::RecipientsFull);
+    }
     let keys = facts.document.map(keys).unwrap_or_default();
     let mut row = RecipientRow { did, registrant: subject(sender), proven_at, added_at: now, keys };
     match facts.row {

@@ -5,9 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use comity_core::relay::{Recipients, Register};
+use comity_didcomm::Did;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::relay::RelayLayer;
 use super::{Config, Passphrase};
 
 /// Why the settings cannot be used.
@@ -92,14 +95,55 @@ pub struct Overrides {
     pub key_file: Option<PathBuf>,
     /// As [`Config::mailbox_messages_max`].
     pub mailbox_messages_max: Option<u32>,
+    /// Whether the node is a relay.
+    pub relay: Option<bool>,
+    /// As [`Quotas::age_s_max`].
+    pub relay_age_s_max: Option<u64>,
+    /// As [`RelayPolicy::allow`].
+    ///
+    /// [`RelayPolicy::allow`]: comity_core::relay::RelayPolicy::allow
+    pub relay_allow: Option<Vec<Did>>,
+    /// As [`Quotas::bytes_max`].
+    pub relay_bytes_max: Option<u64>,
+    /// As [`Quotas::messages_max`].
+    pub relay_messages_max: Option<u32>,
+    /// As [`RelayPolicy::recipients`].
+    ///
+    /// [`RelayPolicy::recipients`]: comity_core::relay::RelayPolicy::recipients
+    pub relay_recipients: Option<Recipients>,
+    /// As [`Quotas::recipients_max`].
+    ///
+    /// [`Quotas::age_s_max`]: comity_core::relay::Quotas::age_s_max
+    /// [`Quotas::bytes_max`]: comity_core::relay::Quotas::bytes_max
+    /// [`Quotas::messages_max`]: comity_core::relay::Quotas::messages_max
+    /// [`Quotas::recipients_max`]: comity_core::relay::Quotas::recipients_max
+    pub relay_recipients_max: Option<u32>,
+    /// As [`RelayPolicy::register`]; `open` in development mode, otherwise `invitation`.
+    ///
+    /// [`RelayPolicy::register`]: comity_core::relay::RelayPolicy::register
+    pub relay_register: Option<Register>,
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 6] =
-    ["dev", "key_file", "listen", "local", "mailbox_messages_max", "public_url"];
+const FILE_KEYS: [&str; 14] = [
+    "dev",
+    "key_file",
+    "listen",
+    "local",
+    "mailbox_messages_max",
+    "public_url",
+    "relay",
+    "relay_age_s_max",
+    "relay_allow",
+    "relay_bytes_max",
+    "relay_messages_max",
+    "relay_recipients",
+    "relay_recipients_max",
+    "relay_register",
+];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 16] = [
     "COMITY_DATA",
     "COMITY_DEV",
     "COMITY_KEY_FILE",
@@ -108,6 +152,14 @@ const VARIABLES: [&str; 8] = [
     "COMITY_MAILBOX_MESSAGES_MAX",
     "COMITY_PASSPHRASE",
     "COMITY_PUBLIC_URL",
+    "COMITY_RELAY",
+    "COMITY_RELAY_AGE_S_MAX",
+    "COMITY_RELAY_ALLOW",
+    "COMITY_RELAY_BYTES_MAX",
+    "COMITY_RELAY_MESSAGES_MAX",
+    "COMITY_RELAY_RECIPIENTS",
+    "COMITY_RELAY_RECIPIENTS_MAX",
+    "COMITY_RELAY_REGISTER",
 ];
 
 /// Variables that mean something to other parts of Comity.
@@ -129,9 +181,12 @@ pub(super) fn load(
         None => Overrides::default(),
     };
     let mut config = Config { passphrase, ..Config::in_directory(data) };
+    let mut relay = RelayLayer::default();
     for layer in [from_file, from_environment, flags] {
+        relay = relay.under(&layer);
         layer.apply(&mut config);
     }
+    config.relay = relay.into_policy(config.dev);
     if let Some(url) = &mut config.public_url {
         *url = check_url(url, config.dev)?;
     }
@@ -185,6 +240,31 @@ fn read_environment(
             }
             "COMITY_PASSPHRASE" => passphrase = Some(Passphrase(zeroize::Zeroizing::new(value))),
             "COMITY_PUBLIC_URL" => settings.public_url = Some(value),
+            "COMITY_RELAY" => settings.relay = Some(parse(&name, &value, "true or false")?),
+            "COMITY_RELAY_AGE_S_MAX" => {
+                settings.relay_age_s_max = Some(parse(&name, &value, "a number of seconds")?);
+            }
+            "COMITY_RELAY_ALLOW" => {
+                let dids = value.split([',', ' ']).filter(|did| !did.is_empty());
+                let dids = dids.map(|did| parse(&name, did, "DIDs, with commas between them"));
+                settings.relay_allow = Some(dids.collect::<Result<_, _>>()?);
+            }
+            "COMITY_RELAY_BYTES_MAX" => {
+                settings.relay_bytes_max = Some(parse(&name, &value, "a number of bytes")?);
+            }
+            "COMITY_RELAY_MESSAGES_MAX" => {
+                settings.relay_messages_max = Some(parse(&name, &value, "a number")?);
+            }
+            "COMITY_RELAY_RECIPIENTS" => {
+                settings.relay_recipients = Some(parse(&name, &value, "proven or any")?);
+            }
+            "COMITY_RELAY_RECIPIENTS_MAX" => {
+                settings.relay_recipients_max = Some(parse(&name, &value, "a number")?);
+            }
+            "COMITY_RELAY_REGISTER" => {
+                let words = "open, invitation or allow-list";
+                settings.relay_register = Some(parse(&name, &value, words)?);
+            }
             other if !other.starts_with("COMITY_") || OTHER_VARIABLES.contains(&other) => {}
             unknown => {
                 return Err(ConfigError::UnknownKey {
@@ -287,6 +367,29 @@ mod tests {
         assert_eq!(config.listen.port(), 5);
         assert_eq!(config.local.port(), 4);
         assert!(config.dev);
+    }
+
+    #[test]
+    fn the_relay_is_off_unless_it_is_switched_on_and_safe_unless_in_development() {
+        let load_with = |toml: &str| {
+            let (_folder, flags) = in_folder(toml);
+            load(None, environment(&[]), flags).unwrap().relay
+        };
+        assert_eq!(load_with("relay_messages_max = 5"), None);
+        let relay = load_with("relay = true\nrelay_messages_max = 5").unwrap();
+        assert_eq!((relay.register, relay.quotas.messages_max), (Register::Invitation, 5));
+        assert_eq!(relay.recipients, Recipients::Proven);
+        assert_eq!(load_with("relay = true\ndev = true").unwrap().register, Register::Open);
+        let listed = "relay = true\ndev = true\nrelay_register = 'allow-list'\n\
+            relay_allow = ['did:web:a.example']";
+        let listed = load_with(listed).unwrap();
+        assert_eq!((listed.register, listed.allow.len()), (Register::AllowList, 1));
+        let flags = Overrides { data: Some(PathBuf::from("d")), ..Overrides::default() };
+        let wrong = environment(&[("COMITY_RELAY_REGISTER", "everybody")]);
+        assert_eq!(
+            load(None, wrong, flags).unwrap_err().hint(),
+            "Give open, invitation or allow-list"
+        );
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::identities::{Identities, Identity, PublishedLog};
 use crate::keystore::{Keys, Keystore};
 use crate::limits::{AGENTS_MAX, LOG_TTL_S};
 use crate::problem::{ApiCode, ApiError};
+use crate::relay;
 
 /// Adds an agent, and returns it with its token.
 pub(crate) async fn add_agent(
@@ -128,7 +129,7 @@ pub(super) async fn load_node(
         "" => None,
         url => Some(web_did(url, &[]).map_err(|_| StartError::BadIdentity)?),
     };
-    let (document, keys) = match agents::node(store).await? {
+    let (mut document, keys) = match agents::node(store).await? {
         Some(record) => {
             if let Some(given) = given.filter(|given| *given != record.did) {
                 return Err(StartError::Identity { stored: record.did, given });
@@ -154,6 +155,7 @@ pub(super) async fn load_node(
             (document, keys)
         }
     };
+    relay::add_socket_endpoint(&mut document, public_url);
     let did = document.id.clone();
     let node = Identity::new(String::new(), document, keys, String::new(), Recipient::Home);
     identities.insert(node.ok_or(StartError::BadIdentity)?);

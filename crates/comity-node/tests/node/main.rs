@@ -11,5 +11,7 @@ mod conservation;
 mod faults;
 mod foreign;
 mod receipts;
+mod relay;
+mod relay_socket;
 mod rotation;
 mod support;

@@ -170,14 +170,26 @@ impl Stand {
 
     /// Posts an envelope to the public listener; returns the status and the code of a problem.
     pub(crate) async fn post(&self, envelope: &[u8]) -> (StatusCode, Option<String>) {
+        let (status, body) = self.exchange(envelope).await;
+        (status, serde_json::from_slice::<Problem>(&body).ok().map(|problem| problem.code))
+    }
+
+    /// Posts an envelope to the public listener; returns the status and the body.
+    pub(crate) async fn exchange(&self, envelope: &[u8]) -> (StatusCode, Bytes) {
         let request = Request::post(format!("{}/didcomm", self.node.ready().url))
             .header(header::CONTENT_TYPE, "application/didcomm-encrypted+json")
             .body(Full::new(Bytes::copy_from_slice(envelope)))
             .unwrap();
         let answer = self.client.request(request).await.unwrap();
         let status = answer.status();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice::<Problem>(&body).ok().map(|problem| problem.code))
+        (status, answer.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    /// Gets the document of a DID as the node sees it.
+    pub(crate) async fn document(&self, did: &Did) -> DidDocument {
+        let path = format!("/admin/resolve?who={}", did.as_str().replace('%', "%25"));
+        let resolved: Value = self.admin(Method::GET, &path, Value::Null).await;
+        DidDocument::parse(resolved["document"].to_string().as_bytes(), did).unwrap()
     }
 }
 

@@ -4,6 +4,7 @@
 use comity_didcomm::{Did, UnixTime};
 
 use super::keys::{self, MessageKey};
+use super::relay::{HeldId, Relayed};
 use crate::batch::{Batch, Keyspace, Seq};
 use crate::store::{KeyRange, Store, StoreFault};
 use crate::wake::MailboxKey;
@@ -30,6 +31,10 @@ pub enum Due {
         /// Who asked.
         sender: Did,
     },
+    /// A message that the relay holds expires, if it is still there.
+    ExpireHeld(HeldId),
+    /// A row of the relay need not be kept any more.
+    ForgetRelayed(Relayed),
     /// A received message need not be remembered any more.
     ForgetReceived(MessageKey),
     /// A sent message need not be remembered any more.
@@ -40,9 +45,11 @@ pub enum Due {
 
 const CHECK_SENT: u8 = b'c';
 const EXPIRE_MESSAGE: u8 = b'e';
+const EXPIRE_HELD: u8 = b'h';
 const EXPIRE_REQUEST: u8 = b'q';
 const FORGET_RECEIVED: u8 = b'f';
 const FORGET_SENT: u8 = b'g';
+const FORGET_RELAYED: u8 = b'v';
 const REPORT_EXPIRED: u8 = b'r';
 
 impl Due {
@@ -62,6 +69,12 @@ impl Due {
         batch.put_stamped_key(Keyspace::Index, &prefix, message.0);
     }
 
+    /// Adds the expiry of the held message whose row is in the same batch.
+    pub(super) fn put_held_expiry(batch: &mut Batch, at: UnixTime, queue: MailboxKey) {
+        let prefix = keys::due(at, EXPIRE_HELD, &queue.0);
+        batch.put_stamped_key(Keyspace::Index, &prefix, Vec::new());
+    }
+
     fn key(&self, at: UnixTime) -> Vec<u8> {
         match self {
             Self::CheckSent(message) => keys::due(at, CHECK_SENT, &message.0),
@@ -72,6 +85,10 @@ impl Due {
                 let row = keys::request(recipient, sender);
                 keys::due(at, EXPIRE_REQUEST, &row)
             }
+            Self::ExpireHeld(held) => {
+                keys::due(at, EXPIRE_HELD, &[&held.queue.0[..], &held.seq.to_bytes()[..]].concat())
+            }
+            Self::ForgetRelayed(row) => keys::due(at, FORGET_RELAYED, &row.to_bytes()),
             Self::ForgetReceived(message) => keys::due(at, FORGET_RECEIVED, &message.0),
             Self::ForgetSent(message) => keys::due(at, FORGET_SENT, &message.0),
             Self::ReportExpired(message) => keys::due(at, REPORT_EXPIRED, &message.0),
@@ -100,6 +117,14 @@ impl Due {
             EXPIRE_REQUEST => {
                 let (recipient, sender) = super::decode(value)?;
                 Ok(Self::ExpireRequest { recipient, sender })
+            }
+            EXPIRE_HELD => {
+                let (queue, seq) = Seq::split_key(rest).ok_or_else(unreadable)?;
+                let queue = MailboxKey(queue.try_into().map_err(|_| unreadable())?);
+                Ok(Self::ExpireHeld(HeldId { queue, seq }))
+            }
+            FORGET_RELAYED => {
+                Relayed::from_bytes(rest).map(Self::ForgetRelayed).ok_or_else(unreadable)
             }
             FORGET_RECEIVED => Ok(Self::ForgetReceived(message()?)),
             FORGET_SENT => Ok(Self::ForgetSent(message()?)),

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | body | `m` seq | envelope of a received message |
 //! | body | `o` seq | envelope of an outgoing message |
+//! | body | `R` seq | envelope that the relay holds |
 //! | body | `v` seq | signed receipt message, kept as evidence |
 //! | index | `d` message | what is known of a received message, stamped: also tells a repeat |
 //! | index | `h` message rank | rung of a received message, stamped |
@@ -13,6 +14,7 @@
 //! | index | `p` message | row of a sent message in the outbox: destination, stamped |
 //! | index | `q` mailbox subject | a stranger's request, stamped |
 //! | index | `r` peer seq | receipts that are to be sent, stamped |
+//! | index | `R` ... | rows of the relay, see `relay.rs` |
 //! | index | `s` message | what is known of a sent message, stamped: also tells a repeat |
 //! | index | `t` message rank | rung of a sent message, stamped |
 //! | index | `w` agent thread-and-peer | that the agent wrote there: time |
@@ -25,6 +27,7 @@
 //! | meta | `k` did | sealed keys |
 //! | meta | `l` did | the last DID document that was had of somebody written to |
 //! | meta | `node` | the node's own identity |
+//! | meta | `R` ... | rows and counters of the relay, see `relay.rs` |
 
 use comity_core::receipt::State;
 use comity_core::record::{Received, key_hash};

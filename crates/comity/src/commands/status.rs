@@ -15,7 +15,7 @@ pub(crate) async fn run(_: Args, context: &Context) -> Result<(), CliError> {
 }
 
 fn describe(status: &Status) -> String {
-    let rows: [(&str, String); 13] = [
+    let mut rows = vec![
         ("node", status.did.clone()),
         ("url", status.url.clone()),
         ("version", status.version.clone()),
@@ -30,7 +30,16 @@ fn describe(status: &Status) -> String {
         ("memory", mebibytes(status.rss_bytes)),
         ("cpu", format!("{} ms", status.cpu_us / 1000)),
     ];
-    columns(&rows.map(|(name, value)| vec![name.to_owned(), value]))
+    if let Some(relay) = &status.relay {
+        let held = format!("{} messages, {}", relay.messages, mebibytes(relay.bytes));
+        let registered = format!(
+            "{} may have messages taken, {} connected (register: {})",
+            relay.registrants, relay.live, relay.register
+        );
+        rows.extend([("relay holds", held), ("relay serves", registered)]);
+    }
+    let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    columns(&rows)
 }
 
 fn mebibytes(bytes: u64) -> String {

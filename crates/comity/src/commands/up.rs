@@ -49,6 +49,10 @@ pub(crate) struct Args {
     /// Allow http and loopback addresses of other nodes; for one machine, never for a public address
     #[arg(long)]
     dev: bool,
+    /// Hold messages for agents and homes that cannot be reached: be a DIDComm mediator. Who may register is the
+    /// setting `relay_register`: whoever has an invitation, and with --dev everybody
+    #[arg(long)]
+    relay: bool,
     /// Configuration file; else $COMITY_CONFIG, else `comity.toml` in the data directory if it is there
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -68,6 +72,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         local: args.local,
         public_url: args.public_url,
         dev: args.dev.then_some(true),
+        relay: args.relay.then_some(true),
         data: Some(context.data.clone()),
         ..Overrides::default()
     };

@@ -1,0 +1,293 @@
+//! Live delivery: who is connected and wants messages as they come. In memory only: it is off after
+//! every reconnect, and what was not acknowledged is in its queue.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use comity_core::protocol::pickup::{Version, Waiting};
+use comity_core::relay::{HeldRow, compose_live, may_pick_up, pack, plan_delivery};
+use comity_core::trust::subject;
+use comity_didcomm::{Did, DidDocument, MessageId};
+use comity_store::records::relay::{self, HeldId, queue_key};
+use comity_store::{MailboxKey, Seq, StoreFault};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+use crate::home::Home;
+use crate::limits::{LIVE_AHEAD_MAX, LIVE_BATCH_MAX, SOCKET_DIDS_MAX};
+
+/// All live deliveries of the relay, by who wants them. The newest wins: two sockets of one DID
+/// would each get half.
+#[derive(Default)]
+pub(crate) struct Lives {
+    by: Mutex<HashMap<MailboxKey, Arc<Live>>>,
+    numbers: AtomicU64,
+    delayed: Mutex<JoinSet<()>>,
+}
+
+/// One connected peer's wish for messages as they come.
+struct Live {
+    session: u64,
+    arrived: Mutex<Arrived>,
+    more: Notify,
+}
+
+/// What came and is not delivered yet.
+#[derive(Default)]
+struct Arrived {
+    ids: VecDeque<HeldId>,
+    /// From where on to read the queues, when more came than is remembered.
+    lost_from: Option<Seq>,
+}
+
+/// A WebSocket on the public listener, as the relay sees it.
+pub(crate) struct Session {
+    number: u64,
+    /// Envelopes for the peer.
+    frames: mpsc::Sender<Vec<u8>>,
+    /// Who, proven, asked for answers on this socket.
+    routes: Mutex<HashSet<Did>>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Lives {
+    /// Names a new session.
+    pub(crate) fn session(&self, frames: mpsc::Sender<Vec<u8>>) -> Arc<Session> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (routes, tasks) = (Mutex::default(), Mutex::default());
+        Arc::new(Session { number, frames, routes, tasks })
+    }
+
+    /// Counts who has live delivery.
+    pub(crate) fn count(&self) -> usize {
+        self.by.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Tells whoever waits for it that a message came.
+    pub(crate) fn arrived(&self, home: &Arc<Home>, row: &HeldRow, id: HeldId) {
+        let key = queue_key(&row.registrant);
+        let Some(live) = self.live(key) else { return };
+        let wait_s = row.not_before.0.saturating_sub(home.now().0);
+        if wait_s == 0 {
+            live.push(id);
+            return;
+        }
+        let mut delayed = self.delayed.lock().unwrap_or_else(PoisonError::into_inner);
+        while delayed.try_join_next().is_some() {}
+        // Beyond the bound it is picked up like any other.
+        if delayed.len() < LIVE_AHEAD_MAX {
+            delayed.spawn(async move {
+                tokio::time::sleep(Duration::from_secs(wait_s)).await;
+                live.push(id);
+            });
+        }
+    }
+
+    fn live(&self, key: MailboxKey) -> Option<Arc<Live>> {
+        self.by.lock().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone)
+    }
+
+    fn is_on(&self, key: MailboxKey, session: u64) -> bool {
+        self.live(key).is_some_and(|live| live.session == session)
+    }
+}
+
+impl Live {
+    fn push(&self, id: HeldId) {
+        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = LIVE_AHEAD_MAX <= arrived.ids.len();
+        match arrived.lost_from {
+            Some(seq) => arrived.lost_from = Some(seq.min(id.seq)),
+            None if full => arrived.lost_from = Some(id.seq),
+            None => arrived.ids.push_back(id),
+        }
+        drop(arrived);
+        self.more.notify_one();
+    }
+
+    /// Takes what came, at most one delivery's worth, and where reading has to begin again.
+    fn take(&self) -> (Vec<HeldId>, Option<Seq>) {
+        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = arrived.ids.len().min(LIVE_BATCH_MAX);
+        let ids: Vec<HeldId> = arrived.ids.drain(..count).collect();
+        let lost_from = if ids.is_empty() { arrived.lost_from.take() } else { None };
+        (ids, lost_from)
+    }
+}
+
+impl Session {
+    /// Notes that somebody wants its answers here; says whether they go here.
+    pub(crate) fn route(&self, sender: &Did, wish: Wish) -> bool {
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = subject(sender);
+        if wish == Wish::Here && routes.len() < SOCKET_DIDS_MAX {
+            routes.insert(sender.clone());
+        }
+        routes.contains(&sender)
+    }
+
+    /// Whether somebody has live delivery here.
+    pub(crate) fn is_live(&self, home: &Home, sender: &Did) -> bool {
+        home.relay.is_on(queue_key(sender), self.number)
+    }
+
+    /// Begins live delivery of what comes from now on.
+    pub(crate) fn go_live(
+        self: &Arc<Self>,
+        home: &Arc<Home>,
+        sender: &Did,
+        document: &Arc<DidDocument>,
+        version: Version,
+    ) {
+        if self.is_live(home, sender) {
+            return;
+        }
+        let live =
+            Arc::new(Live { session: self.number, arrived: Mutex::default(), more: Notify::new() });
+        let key = queue_key(sender);
+        let mut by = home.relay.by.lock().unwrap_or_else(PoisonError::into_inner);
+        by.insert(key, Arc::clone(&live));
+        drop(by);
+        let (home, frames) = (Arc::clone(home), self.frames.clone());
+        let peer = Peer { did: sender.clone(), document: Arc::clone(document), version };
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            if let Err(fault) = run(&home, &peer, &live, &frames).await {
+                tracing::error!(%fault, "a queue cannot be read; live delivery ends");
+            }
+        });
+    }
+
+    /// Ends live delivery to somebody.
+    pub(crate) fn stop_live(&self, home: &Home, sender: &Did) {
+        let key = queue_key(sender);
+        let mut by = home.relay.by.lock().unwrap_or_else(PoisonError::into_inner);
+        if by.get(&key).is_some_and(|live| live.session == self.number)
+            && let Some(live) = by.remove(&key)
+        {
+            live.more.notify_one();
+        }
+    }
+
+    /// Ends everything that hangs on the session.
+    pub(crate) fn end(&self, home: &Home) {
+        let mut by = home.relay.by.lock().unwrap_or_else(PoisonError::into_inner);
+        by.retain(|_, live| live.session != self.number);
+        drop(by);
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+}
+
+/// Whether a message asks that answers come back on its socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// It does.
+    Here,
+    /// It says nothing of it.
+    Unsaid,
+}
+
+/// Who is delivered to.
+struct Peer {
+    did: Did,
+    document: Arc<DidDocument>,
+    version: Version,
+}
+
+/// Delivers what comes, until somebody else takes over or the socket ends.
+async fn run(
+    home: &Arc<Home>,
+    peer: &Peer,
+    live: &Live,
+    frames: &mpsc::Sender<Vec<u8>>,
+) -> Result<(), StoreFault> {
+    let key = queue_key(&peer.did);
+    while home.relay.is_on(key, live.session) {
+        let (ids, lost_from) = live.take();
+        if ids.is_empty() && lost_from.is_none() {
+            live.more.notified().await;
+            continue;
+        }
+        let mut rows = Vec::new();
+        for id in ids {
+            if let Some(row) = relay::row(home.store.as_ref(), id).await? {
+                rows.push((id, row));
+            }
+        }
+        if !rows.is_empty() && !deliver(home, peer, rows, frames).await? {
+            return Ok(());
+        }
+        if let Some(from) = lost_from
+            && !catch_up(home, peer, from, frames).await?
+        {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Delivers what came while more waited than is remembered.
+async fn catch_up(
+    home: &Arc<Home>,
+    peer: &Peer,
+    from: Seq,
+    frames: &mpsc::Sender<Vec<u8>>,
+) -> Result<bool, StoreFault> {
+    for did in super::queues(home, &peer.did).await? {
+        let mut after = Seq(from.0.saturating_sub(1));
+        loop {
+            let store = home.store.as_ref();
+            let rows = relay::oldest_first(store, queue_key(&did), after, LIVE_BATCH_MAX).await?;
+            let Some((last, _)) = rows.last() else { break };
+            after = last.seq;
+            if !deliver(home, peer, rows, frames).await? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Sends messages, as many to a delivery as fit; says whether the socket still takes any.
+async fn deliver(
+    home: &Arc<Home>,
+    peer: &Peer,
+    rows: Vec<(HeldId, HeldRow)>,
+    frames: &mpsc::Sender<Vec<u8>>,
+) -> Result<bool, StoreFault> {
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let mut plan = plan_delivery(LIVE_BATCH_MAX as u64);
+        let mut messages = Vec::new();
+        while let Some((id, row)) = rows.next_if(|(_, row)| plan.take(row.size_bytes)) {
+            // Who may have it can have changed since it came.
+            let store = home.store.as_ref();
+            let recipient = relay::recipient(store, &row.recipient).await?;
+            if may_pick_up(&peer.did, &row.recipient, recipient.as_ref()).is_err() {
+                continue;
+            }
+            if let Some(envelope) = relay::envelope(store, id).await? {
+                messages.push(Waiting { id: id.to_string(), envelope });
+            }
+        }
+        if messages.is_empty() {
+            continue;
+        }
+        let Some(envelope) = sealed(home, peer, messages) else { return Ok(false) };
+        if frames.send(envelope).await.is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn sealed(home: &Home, peer: &Peer, messages: Vec<Waiting>) -> Option<Vec<u8>> {
+    let id = MessageId::parse(&uuid::Uuid::now_v7().to_string()).ok()?;
+    let delivery = compose_live(peer.version, messages, id, &home.did, &peer.did, home.now());
+    let keys = home.identities.by_did(&home.did)?.sender_keys();
+    let sealed = pack(&delivery, &peer.document, &keys, &mut rand::rng());
+    sealed.inspect_err(|error| tracing::warn!(%error, "a delivery cannot be sealed")).ok()
+}

@@ -1,0 +1,529 @@
+//! The node as a standard mediator, over HTTP, for peers that know nothing of Comity: request to
+//! grant, recipients, forwards of third parties, status, delivery, received; and what is refused.
+
+use std::sync::Arc;
+
+use comity_core::protocol::coordinate_mediation::{
+    self, Action, Mediation, Paginate, Update, UpdateResult,
+};
+use comity_core::protocol::mediation_proof;
+use comity_core::protocol::pickup::{self, Pickup, Status, Waiting};
+use comity_core::relay::{Invitation, Register, RelayPolicy};
+use comity_didcomm::routing::{Forward, Next};
+use comity_didcomm::{
+    AgreementKey, ContentEncryption, Did, DidDocument, DidUrl, Message, MessageId, OpenPolicy,
+    Protection, PublicKey, ReturnRoute, SigningKey, UnixTime, did, open, resolve_self_contained,
+    seal,
+};
+use comity_store::records::relay;
+use comity_store::{Batch, FjallStore, MemoryStore, OpenError, Store};
+use rand::rng;
+use serde_json::json;
+
+use crate::support::{Foreigner, Stand};
+
+const V3: coordinate_mediation::Version = coordinate_mediation::Version::V3;
+const V2: coordinate_mediation::Version = coordinate_mediation::Version::V2;
+const BOTH: [pickup::Version; 2] = [pickup::Version::V3, pickup::Version::V4];
+
+/// A peer without an endpoint: it can only ask.
+pub(crate) struct Client {
+    pub(crate) did: Did,
+    pub(crate) document: DidDocument,
+    signing: SigningKey,
+    agreement: AgreementKey,
+}
+
+pub(crate) fn now() -> UnixTime {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    UnixTime(now.as_secs())
+}
+
+pub(crate) fn id() -> MessageId {
+    MessageId::parse(&uuid::Uuid::now_v7().to_string()).unwrap()
+}
+
+pub(crate) fn relay_did(stand: &Stand) -> Did {
+    stand.node.ready().did.parse().unwrap()
+}
+
+pub(crate) fn keys(document: &DidDocument) -> Vec<(DidUrl, PublicKey)> {
+    document.agreement_keys().map(|(kid, key)| (kid.clone(), *key)).collect()
+}
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        let (signing, agreement) =
+            (SigningKey::generate(&mut rng()), AgreementKey::generate(&mut rng()));
+        let did = did::peer::create_4(&[signing.public(), agreement.public()], &[]).unwrap().long;
+        let document = resolve_self_contained(&did).unwrap().unwrap();
+        Self { did, document, signing, agreement }
+    }
+
+    /// Seals a message to the relay, authenticated, with a way back.
+    pub(crate) async fn seal(&self, stand: &Stand, message: Message) -> Vec<u8> {
+        let mut message = message.with_from(self.did.clone()).with_to([relay_did(stand)]);
+        if message.return_route.is_none() {
+            message.return_route = Some(ReturnRoute::All);
+        }
+        message.created_time = Some(now());
+        let document = stand.document(&relay_did(stand)).await;
+        let kid = self.document.agreement_keys().next().unwrap().0;
+        let protection = Protection::Deniable { kid, key: &self.agreement };
+        seal(&message, protection, &keys(&document), &mut rng()).unwrap().envelope.into_bytes()
+    }
+
+    /// Opens what the relay answered, with every check.
+    pub(crate) async fn open(&self, stand: &Stand, envelope: &[u8]) -> Message {
+        let kid = self.document.agreement_keys().next().unwrap().0.clone();
+        let document = Arc::new(stand.document(&relay_did(stand)).await);
+        let keys = |asked: &DidUrl| (*asked == kid).then(|| self.agreement.clone());
+        let known = |did: &Did| (*did == document.id).then(|| Arc::clone(&document));
+        let opened = open(envelope, &OpenPolicy::default(), now(), &keys, &known).unwrap();
+        assert_eq!(opened.sender().unwrap().did(), &relay_did(stand));
+        opened.message
+    }
+
+    /// Asks the relay, and returns what came back in the response.
+    pub(crate) async fn ask(&self, stand: &Stand, message: Message) -> Option<Message> {
+        let id = message.id.as_str().to_owned();
+        let envelope = self.seal(stand, message).await;
+        let answer = self.post(stand, &envelope).await?;
+        let thread = answer.pthid.as_deref().unwrap_or_else(|| answer.thread_id());
+        assert_eq!(thread, id, "an answer is in its question's thread");
+        Some(answer)
+    }
+
+    async fn post(&self, stand: &Stand, envelope: &[u8]) -> Option<Message> {
+        let (status, body) = stand.exchange(envelope).await;
+        match status.as_u16() {
+            200 => Some(self.open(stand, &body).await),
+            202 => None,
+            other => panic!("{other}: {body:?}"),
+        }
+    }
+
+    pub(crate) async fn mediation(
+        &self,
+        stand: &Stand,
+        version: coordinate_mediation::Version,
+        question: Mediation,
+    ) -> Mediation {
+        let answer = self.ask(stand, question.into_message(version, id())).await.unwrap();
+        let (answered, mediation) = Mediation::parse(&answer).unwrap();
+        assert_eq!(answered, version);
+        mediation
+    }
+
+    pub(crate) async fn pickup(
+        &self,
+        stand: &Stand,
+        version: pickup::Version,
+        question: Pickup,
+    ) -> Pickup {
+        let answer = self.ask(stand, question.into_message(version, id())).await.unwrap();
+        let (answered, pickup) = Pickup::parse(&answer).unwrap();
+        assert_eq!(answered, version);
+        pickup
+    }
+
+    /// Registers itself.
+    pub(crate) async fn register(&self, stand: &Stand) {
+        let grant = self.mediation(stand, V3, Mediation::Request).await;
+        assert_eq!(grant, Mediation::Grant { routing_did: vec![relay_did(stand)] });
+        assert_eq!(self.update(stand, self.add(&self.did, None)).await, UpdateResult::Success);
+    }
+
+    pub(crate) fn add(&self, did: &Did, proof: Option<serde_json::Value>) -> Update {
+        Update { recipient_did: did.clone(), action: Action::Add, proof }
+    }
+
+    pub(crate) async fn update(&self, stand: &Stand, update: Update) -> UpdateResult {
+        let answer = self.mediation(stand, V3, Mediation::Update(vec![update])).await;
+        let Mediation::Updated(updated) = answer else { panic!("{answer:?}") };
+        updated[0].result
+    }
+
+    pub(crate) async fn status(&self, stand: &Stand) -> Status {
+        let question = Pickup::StatusRequest { recipient_did: None };
+        match self.pickup(stand, pickup::Version::V4, question).await {
+            Pickup::Status(status) => status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What waits for it, at most ten.
+    pub(crate) async fn fetch(&self, stand: &Stand) -> Vec<Waiting> {
+        let question = Pickup::DeliveryRequest { recipient_did: None, limit: 10 };
+        match self.pickup(stand, pickup::Version::V4, question).await {
+            Pickup::Delivery { messages, .. } => messages,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Says that messages have arrived; version 4.0 answers nothing.
+    pub(crate) async fn received(&self, stand: &Stand, ids: Vec<String>) {
+        let question = Pickup::MessagesReceived { ids };
+        let message = question.into_message(pickup::Version::V4, id());
+        assert_eq!(self.ask(stand, message).await, None);
+    }
+
+    /// The code of the report that comes back instead of an answer.
+    pub(crate) async fn problem(&self, stand: &Stand, message: Message) -> String {
+        let report = self.ask(stand, message).await.unwrap();
+        assert_eq!(report.type_.name(), "problem-report");
+        report.body["code"].as_str().unwrap().to_owned()
+    }
+
+    /// A letter of anybody's to this peer.
+    pub(crate) fn letter(&self, text: &str) -> Vec<u8> {
+        let type_ = "https://didcomm.org/basicmessage/2.0/message".parse().unwrap();
+        let message = Message::new(id(), type_).with_body_member("content", text);
+        let protection = Protection::Anonymous { enc: ContentEncryption::A256Gcm };
+        let sealed = seal(&message, protection, &keys(&self.document), &mut rng()).unwrap();
+        sealed.envelope.into_bytes()
+    }
+
+    /// Reads a letter that the relay delivered.
+    pub(crate) fn read(&self, letter: &Waiting) -> String {
+        let keys = |_: &DidUrl| Some(self.agreement.clone());
+        let opened = open(&letter.envelope, &OpenPolicy::default(), now(), &keys, &|_| None);
+        opened.unwrap().message.body["content"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A forward as any sender makes it.
+pub(crate) async fn forward(stand: &Stand, next: &str, letter: Vec<u8>) -> Vec<u8> {
+    let forward = Forward::new(Next::parse(next).unwrap(), letter);
+    let message = forward.into_message(id()).unwrap().with_to([relay_did(stand)]);
+    let document = stand.document(&relay_did(stand)).await;
+    let protection = Protection::Anonymous { enc: ContentEncryption::A256CbcHs512 };
+    seal(&message, protection, &keys(&document), &mut rng()).unwrap().envelope.into_bytes()
+}
+
+/// Posts a forward to a peer; returns status and code.
+pub(crate) async fn post(stand: &Stand, to: &Client, text: &str) -> (u16, Option<String>) {
+    let envelope = forward(stand, to.did.as_str(), to.letter(text)).await;
+    let (status, code) = stand.post(&envelope).await;
+    (status.as_u16(), code)
+}
+
+pub(crate) async fn relay_with(set: impl FnOnce(&mut RelayPolicy)) -> Stand {
+    let mut policy = RelayPolicy { register: Register::Open, ..RelayPolicy::default() };
+    set(&mut policy);
+    Stand::with(Arc::new(MemoryStore::new()), |config| config.relay = Some(policy)).await
+}
+
+pub(crate) async fn open_relay() -> Stand {
+    relay_with(|_| {}).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_waits_at_the_relay_until_its_recipient_says_that_it_has_it() {
+    let stand = open_relay().await;
+    let bruno = Client::new();
+    bruno.register(&stand).await;
+    // Three times over the same state (I6).
+    for round in 0..3 {
+        let text = format!("hello {round}");
+        assert_eq!(post(&stand, &bruno, &text).await, (202, None));
+        let status = bruno.status(&stand).await;
+        assert_eq!((status.message_count, status.live_delivery), (1, false));
+        assert!(status.oldest_received.is_some() && status.newest_received.is_some());
+        // Delivering takes nothing out, and the ids stay what they are (I7, I8).
+        let first = bruno.fetch(&stand).await;
+        assert_eq!(first.iter().map(|one| bruno.read(one)).collect::<Vec<_>>(), [text]);
+        assert_eq!(bruno.fetch(&stand).await, first);
+        for _twice in 0..2 {
+            bruno.received(&stand, vec![first[0].id.clone()]).await;
+            let status = bruno.status(&stand).await;
+            assert_eq!((status.message_count, status.total_bytes), (0, Some(0)));
+        }
+    }
+    let relay = stand.status().await.relay.unwrap();
+    assert_eq!((relay.registrants, relay.messages, relay.bytes), (1, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_versions_of_both_protocols_are_spoken() {
+    let stand = open_relay().await;
+    let bruno = Client::new();
+    let grant = Mediation::Grant { routing_did: vec![relay_did(&stand)] };
+    for version in [V2, V3] {
+        assert_eq!(bruno.mediation(&stand, version, Mediation::Request).await, grant);
+        let update = Mediation::Update(vec![bruno.add(&bruno.did, None)]);
+        let Mediation::Updated(updated) = bruno.mediation(&stand, version, update).await else {
+            panic!("an update is answered by its results")
+        };
+        let expected = if version == V2 { UpdateResult::Success } else { UpdateResult::NoChange };
+        assert_eq!(updated[0].result, expected);
+        let query = Mediation::Query { paginate: Some(Paginate { limit: 5, offset: 0 }) };
+        let Mediation::List { dids, pagination } = bruno.mediation(&stand, version, query).await
+        else {
+            panic!("a query is answered by a list")
+        };
+        assert!(dids[0].same_subject(&bruno.did));
+        assert_eq!(pagination.map(|page| (page.count, page.remaining)), Some((1, 0)));
+    }
+    for version in BOTH {
+        let request = || Pickup::DeliveryRequest { recipient_did: None, limit: 1 };
+        match (version, bruno.pickup(&stand, version, request()).await) {
+            (pickup::Version::V3, Pickup::Status(status)) => assert_eq!(status.message_count, 0),
+            (pickup::Version::V4, Pickup::Delivery { messages, .. }) => {
+                assert!(messages.is_empty())
+            }
+            (_, other) => panic!("an empty queue is not told by {other:?}"),
+        }
+        for text in ["one", "two"] {
+            assert_eq!(post(&stand, &bruno, text).await.0, 202);
+        }
+        let Pickup::Delivery { messages, .. } = bruno.pickup(&stand, version, request()).await
+        else {
+            panic!("what waits is delivered")
+        };
+        assert_eq!(messages.len(), 1, "the limit is kept");
+        let all = bruno.fetch(&stand).await.into_iter().map(|one| one.id).collect();
+        bruno.received(&stand, all).await;
+    }
+    let received = Pickup::MessagesReceived { ids: Vec::new() };
+    let answer = bruno.pickup(&stand, pickup::Version::V3, received).await;
+    assert!(matches!(answer, Pickup::Status(_)), "3.0 answers with a status");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forward_names_its_recipient_by_did_or_by_key() {
+    let stand = open_relay().await;
+    let bruno = Client::new();
+    bruno.register(&stand).await;
+    let (kid, key) = keys(&bruno.document).remove(0);
+    let short = did::peer::long_to_short(&bruno.did).unwrap();
+    let names = [
+        bruno.did.to_string(),
+        short.to_string(),
+        kid.to_string(),
+        did::key::create(&key).to_string(),
+    ];
+    for (count, next) in names.iter().enumerate() {
+        let envelope = forward(&stand, next, bruno.letter("hello")).await;
+        assert_eq!(stand.post(&envelope).await.0, 202, "{next}");
+        assert_eq!(bruno.status(&stand).await.message_count, count as u64 + 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_taken_for_somebody_who_is_not_registered() {
+    let stand = open_relay().await;
+    let (bruno, carol) = (Client::new(), Client::new());
+    let refused = |code: &str| (404, Some(code.to_owned()));
+    assert_eq!(post(&stand, &bruno, "hello").await, refused("e.m.req.not-registered"));
+    // A grant alone registers nobody.
+    bruno.mediation(&stand, V3, Mediation::Request).await;
+    assert_eq!(post(&stand, &bruno, "hello").await, refused("e.m.req.not-registered"));
+    bruno.register(&stand).await;
+    assert_eq!(post(&stand, &bruno, "hello").await.0, 202);
+    assert_eq!(post(&stand, &carol, "hello").await, refused("e.m.req.not-registered"));
+    let relay = relay_did(&stand);
+    let to_itself = forward(&stand, relay.as_str(), bruno.letter("hello")).await;
+    assert_eq!(stand.post(&to_itself).await.1.as_deref(), Some("e.m.xfer.loop"));
+    let update = Update { action: Action::Remove, ..bruno.add(&bruno.did, None) };
+    assert_eq!(bruno.update(&stand, update).await, UpdateResult::Success);
+    assert_eq!(post(&stand, &bruno, "hello").await, refused("e.m.req.not-registered"));
+    // What was taken before stays for whoever the DID belongs to.
+    assert_eq!(bruno.status(&stand).await.message_count, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_registers_its_agents_with_their_proof_and_nobody_elses() {
+    let stand = open_relay().await;
+    let (home, agent, mallory) = (Client::new(), Client::new(), Client::new());
+    for registrant in [&home, &mallory] {
+        registrant.mediation(&stand, V3, Mediation::Request).await;
+    }
+    let kid = agent.document.signing_keys().next().unwrap().0.clone();
+    let proof_for = |registrant: &Client| {
+        let relay = relay_did(&stand);
+        let by = (&kid, &agent.signing);
+        mediation_proof::make(id(), by, &agent.did, &registrant.did, &relay, now())
+    };
+    let refused = UpdateResult::ClientError;
+    assert_eq!(mallory.update(&stand, mallory.add(&agent.did, None)).await, refused);
+    let stolen = Some(proof_for(&home));
+    assert_eq!(mallory.update(&stand, mallory.add(&agent.did, stolen)).await, refused);
+    let proof = Some(proof_for(&home));
+    assert_eq!(home.update(&stand, home.add(&agent.did, proof)).await, UpdateResult::Success);
+    assert_eq!(post(&stand, &agent, "hello").await.0, 202);
+    // The home sees it, the agent itself does, and nobody else.
+    assert_eq!(home.status(&stand).await.message_count, 1);
+    assert_eq!(agent.status(&stand).await.message_count, 1);
+    let named = Pickup::StatusRequest { recipient_did: Some(agent.did.clone()) };
+    let ask = named.into_message(pickup::Version::V3, id());
+    assert_eq!(mallory.problem(&stand, ask).await, "e.m.trust.not-your-queue");
+    let ids = home.fetch(&stand).await.into_iter().map(|one| one.id).collect::<Vec<_>>();
+    mallory.received(&stand, ids.clone()).await;
+    assert_eq!(home.status(&stand).await.message_count, 1, "it is not Mallory's to forget");
+    home.received(&stand, ids).await;
+    assert_eq!(home.status(&stand).await.message_count, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_turns_forwards_away_until_there_is_room() {
+    let stand = relay_with(|policy| policy.quotas.messages_max = 2).await;
+    let (bruno, carol) = (Client::new(), Client::new());
+    bruno.register(&stand).await;
+    carol.register(&stand).await;
+    for text in ["one", "two"] {
+        assert_eq!(post(&stand, &bruno, text).await.0, 202);
+    }
+    let full = (429, Some("e.m.me.res.storage.queue".to_owned()));
+    assert_eq!(post(&stand, &bruno, "three").await, full);
+    assert_eq!(post(&stand, &carol, "one").await.0, 202, "one queue's load is not another's");
+    let first = bruno.fetch(&stand).await.remove(0);
+    bruno.received(&stand, vec![first.id]).await;
+    assert_eq!(post(&stand, &bruno, "three").await.0, 202);
+    assert_eq!(stand.status().await.relay.unwrap().messages, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_is_held_once_and_a_replay_changes_nothing() {
+    let stand = open_relay().await;
+    let bruno = Client::new();
+    bruno.mediation(&stand, V3, Mediation::Request).await;
+    let add = Mediation::Update(vec![bruno.add(&bruno.did, None)]).into_message(V3, id());
+    let add = bruno.seal(&stand, add).await;
+    let first = bruno.post(&stand, &add).await.unwrap();
+    let letter = bruno.letter("hello");
+    let envelope = forward(&stand, bruno.did.as_str(), letter.clone()).await;
+    for _again in 0..3 {
+        assert_eq!(stand.post(&envelope).await.0, 202);
+    }
+    // Another wrapping of the same letter is the same letter.
+    let rewrapped = forward(&stand, bruno.did.as_str(), letter).await;
+    assert_eq!(stand.post(&rewrapped).await.0, 202);
+    assert_eq!(bruno.status(&stand).await.message_count, 1);
+
+    let remove = Update { action: Action::Remove, ..bruno.add(&bruno.did, None) };
+    assert_eq!(bruno.update(&stand, remove).await, UpdateResult::Success);
+    let again = bruno.post(&stand, &add).await.unwrap();
+    assert_eq!(again.body, first.body, "the first answer");
+    assert_eq!(post(&stand, &bruno, "more").await.0, 404, "and nothing else");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_register_is_the_operators_choice() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let listed = Client::new();
+    let policy = RelayPolicy { allow: vec![listed.did.clone()], ..RelayPolicy::default() };
+    let set = |config: &mut comity_node::Config| config.relay = Some(policy);
+    let stand = Stand::with(Arc::clone(&store), set).await;
+    let grant = Mediation::Grant { routing_did: vec![relay_did(&stand)] };
+    assert_eq!(listed.mediation(&stand, V3, Mediation::Request).await, grant);
+    let (bruno, carol) = (Client::new(), Client::new());
+    assert_eq!(bruno.mediation(&stand, V3, Mediation::Request).await, Mediation::Deny);
+    let update = Mediation::Update(vec![bruno.add(&bruno.did, None)]).into_message(V3, id());
+    assert_eq!(bruno.problem(&stand, update).await, "e.m.trust.not-granted");
+
+    let mut batch = Batch::new();
+    let expires = now().saturating_add(60);
+    relay::invite(&mut batch, &Invitation { id: "i-1".to_owned(), expires, uses_left: 1 });
+    store.commit(batch).await.unwrap();
+    for (client, expected) in [(&bruno, &grant), (&bruno, &grant), (&carol, &Mediation::Deny)] {
+        let request = Mediation::Request.into_message(V3, id()).with_pthid("i-1");
+        let answer = client.ask(&stand, request).await.unwrap();
+        assert_eq!(&Mediation::parse(&answer).unwrap().1, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_no_relay_denies_and_holds_nothing() {
+    let stand = Stand::new().await;
+    let bruno = Client::new();
+    assert_eq!(bruno.mediation(&stand, V3, Mediation::Request).await, Mediation::Deny);
+    assert_eq!(post(&stand, &bruno, "hello").await, (404, Some("e.p.req.not-relay".to_owned())));
+    let status = Pickup::StatusRequest { recipient_did: None };
+    let status = status.into_message(pickup::Version::V3, id());
+    assert_eq!(bruno.problem(&stand, status).await, "e.p.req.not-relay");
+    assert!(stand.status().await.relay.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pings_and_queries_are_answered_where_they_were_asked_and_nowhere_else() {
+    let stand = open_relay().await;
+    let ping = || Message::new(id(), "https://didcomm.org/trust-ping/2.0/ping".parse().unwrap());
+    let client = Client::new();
+    let answer = client.ask(&stand, ping()).await.unwrap();
+    assert_eq!(answer.type_.to_string(), "https://didcomm.org/trust-ping/2.0/ping-response");
+    let quiet = ping().with_body_member("response_requested", false);
+    assert_eq!(client.ask(&stand, quiet).await, None);
+
+    let queries = json!([{ "feature-type": "protocol", "match": "https://didcomm.org/*pickup/*" },
+        { "feature-type": "constraint", "match": "*" }]);
+    let type_ = "https://didcomm.org/discover-features/2.0/queries".parse().unwrap();
+    let query = Message::new(id(), type_).with_body_member("queries", queries);
+    let disclosed = client.ask(&stand, query).await.unwrap();
+    let features = disclosed.body["disclosures"].as_array().unwrap();
+    assert_eq!(features.len(), 3, "{features:?}");
+    assert!(features.iter().any(|feature| feature["max_receive_bytes"] == json!("1048576")));
+
+    // A stranger's ping without a way back is not answered at the endpoint it names: we would be
+    // writing to whomever it likes.
+    let mut stranger = Foreigner::new().await;
+    let mut message = ping().with_to([relay_did(&stand)]);
+    message.from = Some(stranger.did.clone());
+    let envelope = stranger.seal(&stand, &message).await;
+    assert_eq!(stand.post(&envelope).await.0, 202);
+    // A request for mediation is answered there; that it comes first shows that no pong came.
+    let mut request = Mediation::Request.into_message(V3, id()).with_to([relay_did(&stand)]);
+    request.from = Some(stranger.did.clone());
+    assert_eq!(stand.post(&stranger.seal(&stand, &request).await).await.0, 202);
+    let grant = stranger.receive(&stand).await;
+    assert!(matches!(Mediation::parse(&grant), Ok((V3, Mediation::Grant { .. }))));
+    assert!(stranger.has_nothing());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let bruno = Client::new();
+    let policy = RelayPolicy { register: Register::Open, ..RelayPolicy::default() };
+    let mut listen = None;
+    // The node's identity is sealed with a key that is the operator's.
+    let key_file = folder.path().join("key");
+    std::fs::write(&key_file, "A".repeat(43)).unwrap();
+    std::fs::set_permissions(&key_file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
+    for round in 0..3 {
+        let store: Arc<dyn Store> = Arc::new(reopened(&folder.path().join("store")).await);
+        let stand = Stand::with(store, |config| {
+            config.relay = Some(policy.clone());
+            // The node is its address.
+            config.listen = listen.unwrap_or(config.listen);
+            config.key_file = Some(key_file.clone());
+        });
+        let stand = stand.await;
+        let port = stand.node.ready().url.rsplit_once(':').unwrap().1.parse().unwrap();
+        listen = Some(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+        bruno.register_or_known(&stand).await;
+        assert_eq!(bruno.status(&stand).await.message_count, round);
+        assert_eq!(post(&stand, &bruno, &format!("hello {round}")).await.0, 202);
+        stand.node.stop().await;
+    }
+}
+
+/// Opens a store as soon as its former node has let go of it.
+async fn reopened(path: &std::path::Path) -> FjallStore {
+    loop {
+        match FjallStore::open(path) {
+            Ok(store) => return store,
+            Err(OpenError::Locked) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl Client {
+    async fn register_or_known(&self, stand: &Stand) {
+        self.mediation(stand, V3, Mediation::Request).await;
+        let result = self.update(stand, self.add(&self.did, None)).await;
+        assert!(matches!(result, UpdateResult::Success | UpdateResult::NoChange));
+    }
+}

@@ -1,0 +1,277 @@
+//! Messages that the relay holds, a queue for each recipient.
+//!
+//! [`hold`] is the only way in, and takes a [`Held`], which only the relay's door makes. The ways
+//! out are [`take_out`] by the recipient's word or by expiry; each frees the quota once.
+
+use std::fmt;
+use std::str::FromStr;
+
+use comity_core::inbound::Written;
+use comity_core::limits::{FORWARD_HISTORY_S, FORWARDS_REMEMBERED_MAX, REGISTRANT_SHARE};
+use comity_core::record::key_hash;
+use comity_core::refusal::Refusal;
+use comity_core::relay::{Figures, Held, HeldRow};
+use comity_didcomm::{Did, UnixTime};
+use thiserror::Error;
+
+use super::super::keys::{body, did_hash, join};
+use super::super::{decode, encode};
+use super::Relayed;
+use crate::batch::{Batch, Keyspace, Seq, Stamp};
+use crate::records::due::Due;
+use crate::store::{CommitError, Conflict, KeyRange, Store, StoreFault};
+use crate::wake::MailboxKey;
+
+/// Names a held message: its queue and its place there. As text it is the id of the attachment that
+/// delivers it, opaque to the recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HeldId {
+    /// The queue.
+    pub queue: MailboxKey,
+    /// Its place.
+    pub seq: Seq,
+}
+
+/// Says that a text names no held message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the text is not the id of a held message")]
+pub struct HeldIdError;
+
+impl fmt::Display for HeldId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}{:016x}", u128::from_be_bytes(self.queue.0), self.seq.0)
+    }
+}
+
+impl FromStr for HeldId {
+    type Err = HeldIdError;
+
+    fn from_str(text: &str) -> Result<Self, HeldIdError> {
+        if text.len() != 48 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(HeldIdError);
+        }
+        let (queue, seq) = text.split_at(32);
+        let queue = u128::from_str_radix(queue, 16).map_err(|_| HeldIdError)?;
+        let seq = u64::from_str_radix(seq, 16).map_err(|_| HeldIdError)?;
+        Ok(Self { queue: MailboxKey(queue.to_be_bytes()), seq: Seq(seq) })
+    }
+}
+
+/// Where in its batch the operations of [`hold`] can conflict.
+#[derive(Clone, Copy, Debug)]
+pub struct Holding(usize);
+
+/// Returns the key of a recipient's queue.
+#[must_use]
+pub fn queue_key(recipient: &Did) -> MailboxKey {
+    MailboxKey(did_hash(recipient))
+}
+
+/// Adds everything about one held message to a batch.
+pub fn hold(batch: &mut Batch, held: &Held) -> Holding {
+    let (row, quotas) = (held.row(), held.quotas());
+    let queue = queue_key(&row.recipient);
+    let forward = key_hash(&[&queue.0, held.digest().as_bytes()]);
+    let first = batch.assert_absent(Keyspace::Index, &seen_key(&forward));
+    batch.put(Keyspace::Index, &seen_key(&forward), held.digest());
+    batch.add_bounded(&seen_counter(), 1, FORWARDS_REMEMBERED_MAX);
+    let forget = row.received_at.saturating_add(FORWARD_HISTORY_S).min(row.expires);
+    Due::ForgetRelayed(Relayed::Forward(forward)).put(batch, forget);
+
+    batch.put_stamped_key(Keyspace::Body, b"R", held.envelope());
+    batch.put_stamped_key(Keyspace::Index, &queue_prefix(queue), encode(row));
+    batch.put(Keyspace::Meta, &newest_key(queue), row.received_at.0.to_be_bytes());
+    Due::put_held_expiry(batch, row.expires, queue);
+
+    let (messages, bytes) = (i64::from(quotas.messages_max), signed(quotas.bytes_max));
+    let share = i64::from(REGISTRANT_SHARE);
+    let [one, all, total] = counters(row);
+    batch.add_bounded(&one.messages, 1, messages);
+    batch.add_bounded(&one.bytes, signed(row.size_bytes), bytes);
+    batch.add_bounded(&all.messages, 1, messages.saturating_mul(share));
+    batch.add_bounded(&all.bytes, signed(row.size_bytes), bytes.saturating_mul(share));
+    batch.add(&total.messages, 1);
+    batch.add(&total.bytes, signed(row.size_bytes));
+    Holding(first)
+}
+
+/// Tells what became of a batch that [`hold`] was part of.
+///
+/// # Errors
+///
+/// Fails if the store failed.
+pub fn holding(
+    held: &Held,
+    holding: Holding,
+    result: Result<Stamp, CommitError>,
+) -> Result<Written, StoreFault> {
+    match result {
+        Ok(stamp) => Ok(Written::New { seq: stamp.seq.0 }),
+        Err(CommitError::Conflict(Conflict::Assertion { index })) if index == holding.0 => {
+            // The digest is part of the key: the same row means the same bytes.
+            Ok(Written::Repeat { digest: held.digest().to_owned() })
+        }
+        Err(CommitError::Conflict(Conflict::Assertion { .. })) => {
+            Ok(Written::Temporary(Refusal::Busy))
+        }
+        Err(CommitError::Conflict(Conflict::Bound { .. })) => {
+            Ok(Written::Temporary(Refusal::QueueFull))
+        }
+        Err(CommitError::Fault(fault)) => Err(fault),
+    }
+}
+
+/// Reads the rows of a queue after a place, oldest first.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn oldest_first(
+    store: &dyn Store,
+    queue: MailboxKey,
+    after: Seq,
+    limit: usize,
+) -> Result<Vec<(HeldId, HeldRow)>, StoreFault> {
+    let range =
+        KeyRange::prefix_after(&queue_prefix(queue), &row_key(HeldId { queue, seq: after }));
+    let entries = store.read(Keyspace::Index, range, limit).await?;
+    entries
+        .iter()
+        .map(|entry| {
+            let (_, seq) = Seq::split_key(&entry.key)
+                .ok_or_else(|| StoreFault::Corrupt("a queue key is too short".to_owned()))?;
+            Ok((HeldId { queue, seq }, decode(&entry.value)?))
+        })
+        .collect()
+}
+
+/// Reads the row of a held message; nothing if it has left the queue.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn row(store: &dyn Store, id: HeldId) -> Result<Option<HeldRow>, StoreFault> {
+    let row = store.get(Keyspace::Index, &row_key(id)).await?;
+    row.map(|row| decode(&row)).transpose()
+}
+
+/// Reads a held message.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn envelope(store: &dyn Store, id: HeldId) -> Result<Option<Vec<u8>>, StoreFault> {
+    store.get(Keyspace::Body, &body(b'R', id.seq)).await
+}
+
+/// Takes a message out of its queue. The batch conflicts if it is not there any more.
+pub fn take_out(batch: &mut Batch, id: HeldId, row: &HeldRow) {
+    batch.assert_value(Keyspace::Index, &row_key(id), &encode(row));
+    batch.delete(Keyspace::Index, &row_key(id));
+    batch.delete(Keyspace::Body, &body(b'R', id.seq));
+    for counter in counters(row) {
+        batch.add(&counter.messages, -1);
+        batch.add(&counter.bytes, -signed(row.size_bytes));
+    }
+}
+
+/// Counts what waits for a recipient.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn figures(store: &dyn Store, recipient: &Did) -> Result<Figures, StoreFault> {
+    let queue = queue_key(recipient);
+    let counter = queue_counter(queue);
+    let messages = count(store.counter(&counter.messages).await?);
+    if messages == 0 {
+        return Ok(Figures::default());
+    }
+    let oldest = oldest_first(store, queue, Seq(0), 1).await?;
+    let newest = store.get(Keyspace::Meta, &newest_key(queue)).await?;
+    let newest = newest.and_then(|newest| newest.try_into().ok());
+    Ok(Figures {
+        messages,
+        bytes: count(store.counter(&counter.bytes).await?),
+        oldest: oldest.first().map(|(_, row)| row.received_at),
+        newest: newest.map(|bytes| UnixTime(u64::from_be_bytes(bytes))),
+    })
+}
+
+/// Counts all that the relay holds.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn totals(store: &dyn Store) -> Result<Figures, StoreFault> {
+    let counter = total_counter();
+    let messages = count(store.counter(&counter.messages).await?);
+    let bytes = count(store.counter(&counter.bytes).await?);
+    Ok(Figures { messages, bytes, oldest: None, newest: None })
+}
+
+pub(super) async fn forget(
+    store: &dyn Store,
+    batch: &mut Batch,
+    forward: [u8; 16],
+) -> Result<(), StoreFault> {
+    if let Some(row) = store.get(Keyspace::Index, &seen_key(&forward)).await? {
+        batch.assert_value(Keyspace::Index, &seen_key(&forward), &row);
+        batch.delete(Keyspace::Index, &seen_key(&forward));
+        batch.add(&seen_counter(), -1);
+    }
+    Ok(())
+}
+
+/// A pair of counters.
+struct Counter {
+    messages: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+/// The counters that a message is in: of its queue, of its registrant, of the relay.
+fn counters(row: &HeldRow) -> [Counter; 3] {
+    let registrant = did_hash(&row.registrant);
+    [queue_counter(queue_key(&row.recipient)), counter(b'o', &registrant), total_counter()]
+}
+
+fn queue_counter(queue: MailboxKey) -> Counter {
+    counter(b'q', &queue.0)
+}
+
+fn total_counter() -> Counter {
+    counter(b't', &[])
+}
+
+fn counter(whose: u8, hash: &[u8]) -> Counter {
+    let key = |what: &[u8]| join(b'c', &[b"R", &[whose], what, hash]);
+    Counter { messages: key(b"m"), bytes: key(b"b") }
+}
+
+fn seen_counter() -> Vec<u8> {
+    join(b'c', &[b"Rs"])
+}
+
+fn seen_key(forward: &[u8; 16]) -> Vec<u8> {
+    join(b'R', &[b"s", forward])
+}
+
+fn queue_prefix(queue: MailboxKey) -> Vec<u8> {
+    join(b'R', &[b"h", &queue.0])
+}
+
+fn row_key(id: HeldId) -> Vec<u8> {
+    join(b'R', &[b"h", &id.queue.0, &id.seq.to_bytes()])
+}
+
+fn newest_key(queue: MailboxKey) -> Vec<u8> {
+    join(b'R', &[b"n", &queue.0])
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

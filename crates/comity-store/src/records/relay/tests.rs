@@ -1,0 +1,264 @@
+//! The relay's rows, driven by its own door, over an engine in memory: counters equal rows whatever
+//! comes, repeats change nothing, and taking out twice is harmless (I2, I3, I7, I8).
+
+use std::sync::Arc;
+
+use comity_core::Context;
+use comity_core::inbound::Written;
+use comity_core::protocol::coordinate_mediation::{Action, Update};
+use comity_core::refusal::Refusal;
+use comity_core::relay::{
+    Figures, Held, HeldRow, RecipientFacts, Recipients, RelayPolicy, Route, RouteFacts, Verdict,
+    admit, change,
+};
+use comity_didcomm::routing::Forward;
+use comity_didcomm::{
+    AgreementKey, ContentEncryption, DidDocument, MessageId, Protection, UnixTime,
+    VerificationMethod, did, seal,
+};
+use proptest::prelude::prop;
+use proptest::strategy::Strategy as _;
+use proptest::test_runner::TestRunner;
+
+use super::*;
+use crate::batch::Seq;
+use crate::engine::memory::MemoryStore;
+use crate::store::CommitError;
+
+const NOW: UnixTime = UnixTime(1_800_000_000);
+
+struct Stand {
+    store: Arc<dyn Store>,
+    recipient: RecipientRow,
+    quotas: Quotas,
+}
+
+fn did(text: &str) -> Did {
+    text.parse().unwrap()
+}
+
+impl Stand {
+    fn new(quotas: Quotas) -> Self {
+        let recipient = RecipientRow {
+            did: did("did:web:bruno.example"),
+            registrant: did("did:web:home.example"),
+            proven_at: Some(NOW),
+            added_at: NOW,
+            keys: Vec::new(),
+        };
+        Self { store: Arc::new(MemoryStore::new()), recipient, quotas }
+    }
+
+    /// A message that the relay's door lets in.
+    fn held(&self, number: u64, expires_s: u64) -> Held {
+        let key = AgreementKey::generate(&mut rand::rng());
+        let to = did::key::create(&key.public());
+        let text = format!("m-{number}");
+        let type_ = "https://example.org/offer/1.0/make".parse().unwrap();
+        let message = comity_didcomm::Message::new(MessageId::parse(&text).unwrap(), type_);
+        let protection = Protection::Anonymous { enc: ContentEncryption::A256Gcm };
+        let recipients = [(to.url("k"), key.public())];
+        let sealed = seal(&message, protection, &recipients, &mut rand::rng()).unwrap();
+        let next = Next::Did(self.recipient.did.clone());
+        let mut forward = Forward::new(next, sealed.envelope.into_bytes());
+        forward.expires_time = Some(NOW.saturating_add(expires_s));
+        let facts =
+            RouteFacts { relay: Some(self.quotas), recipient: Some(self.recipient.clone()) };
+        let context = Context { home: did("did:web:relay.example"), now: NOW, salt: [0; 16] };
+        admit(&Route::new(forward).unwrap(), &facts, &context).unwrap()
+    }
+
+    async fn hold(&self, held: &Held) -> Written {
+        let mut batch = Batch::new();
+        let at = hold(&mut batch, held);
+        holding(held, at, self.store.commit(batch).await).unwrap()
+    }
+
+    async fn rows(&self) -> Vec<(HeldId, HeldRow)> {
+        let queue = queue_key(&self.recipient.did);
+        oldest_first(self.store.as_ref(), queue, Seq(0), usize::MAX).await.unwrap()
+    }
+
+    async fn take_out(&self, id: HeldId, row: &HeldRow) -> bool {
+        let mut batch = Batch::new();
+        take_out(&mut batch, id, row);
+        self.store.commit(batch).await.is_ok()
+    }
+
+    /// I2: every counter equals what the rows say.
+    async fn check(&self) {
+        let rows = self.rows().await;
+        let bytes: u64 = rows.iter().map(|(_, row)| row.size_bytes).sum();
+        let expected = (rows.len() as u64, bytes);
+        let store = self.store.as_ref();
+        let of = |figures: Figures| (figures.messages, figures.bytes);
+        assert_eq!(of(figures(store, &self.recipient.did).await.unwrap()), expected);
+        assert_eq!(of(totals(store).await.unwrap()), expected);
+        let bodies = store.read(Keyspace::Body, KeyRange::prefix(b"R"), usize::MAX).await.unwrap();
+        assert_eq!(bodies.len(), rows.len());
+    }
+}
+
+#[tokio::test]
+async fn a_held_message_stays_until_it_is_taken_out_and_only_once() {
+    let stand = Stand::new(Quotas::default());
+    // Three times over the same state (I6).
+    for round in 0..3 {
+        let held = stand.held(round, 600);
+        assert!(matches!(stand.hold(&held).await, Written::New { .. }));
+        for _again in 0..2 {
+            assert!(matches!(stand.hold(&held).await, Written::Repeat { .. }));
+        }
+        stand.check().await;
+        let rows = stand.rows().await;
+        let [(id, row)] = rows.as_slice() else { panic!("one message waits") };
+        let body = envelope(stand.store.as_ref(), *id).await.unwrap().unwrap();
+        assert_eq!(body, held.envelope());
+        assert_eq!(id.to_string().parse(), Ok(*id));
+        assert!(stand.take_out(*id, row).await);
+        assert!(!stand.take_out(*id, row).await, "twice changes nothing");
+        stand.check().await;
+        assert!(matches!(stand.hold(&held).await, Written::Repeat { .. }), "it came before");
+        assert!(stand.rows().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_takes_nothing_until_there_is_room() {
+    let small = Quotas { messages_max: 2, ..Quotas::default() };
+    let few_bytes = Quotas { bytes_max: 1, ..Quotas::default() };
+    let full = Written::Temporary(Refusal::QueueFull);
+    let stand = Stand::new(small);
+    let third = stand.held(3, 600);
+    for number in 0..2 {
+        assert!(matches!(stand.hold(&stand.held(number, 600)).await, Written::New { .. }));
+    }
+    assert_eq!(stand.hold(&third).await, full);
+    let rows = stand.rows().await;
+    assert!(stand.take_out(rows[0].0, &rows[0].1).await);
+    assert!(matches!(stand.hold(&third).await, Written::New { .. }));
+    stand.check().await;
+    let stand = Stand::new(few_bytes);
+    assert_eq!(stand.hold(&stand.held(1, 600)).await, full);
+    stand.check().await;
+}
+
+#[test]
+fn counters_equal_rows_after_any_interleaving() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let steps = prop::collection::vec(0_u8..4, 1..40);
+    let quotas = Quotas { messages_max: 6, ..Quotas::default() };
+    let config = proptest::test_runner::Config {
+        cases: 24,
+        failure_persistence: None,
+        ..Default::default()
+    };
+    TestRunner::new(config)
+        .run(&steps.no_shrink(), |steps| {
+            runtime.block_on(async {
+                let stand = Stand::new(quotas);
+                let mut sent: Vec<Held> = Vec::new();
+                for (number, step) in steps.into_iter().enumerate() {
+                    let rows = stand.rows().await;
+                    match step {
+                        0 | 1 => {
+                            sent.push(stand.held(number as u64, 600));
+                            drop(stand.hold(sent.last().unwrap()).await);
+                        }
+                        2 => {
+                            if let Some(held) = sent.first() {
+                                drop(stand.hold(held).await);
+                            }
+                        }
+                        _ => {
+                            if let Some((id, row)) = rows.get(number % rows.len().max(1)) {
+                                for _twice in 0..2 {
+                                    stand.take_out(*id, row).await;
+                                }
+                            }
+                        }
+                    }
+                    stand.check().await;
+                }
+            });
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_invitation_serves_as_often_as_it_says() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut batch = Batch::new();
+    let one = Invitation { id: "i-1".to_owned(), expires: NOW.saturating_add(60), uses_left: 1 };
+    invite(&mut batch, &one);
+    store.commit(batch).await.unwrap();
+    let grant_by = |name: &str| {
+        let invitation = Some(one.id.clone());
+        let registrant = Registrant { did: did(name), granted_at: NOW, invitation };
+        let mut batch = Batch::new();
+        grant(&mut batch, &registrant, Some(&one));
+        store.commit(batch)
+    };
+    grant_by("did:web:a.example").await.unwrap();
+    let again = grant_by("did:web:b.example").await;
+    assert!(matches!(again, Err(CommitError::Conflict(_))), "it is used up");
+    let left = invitation(store.as_ref(), "I-1").await.unwrap().unwrap();
+    assert_eq!(left.uses_left, 0);
+    assert_eq!(grants(store.as_ref()).await.unwrap(), 1);
+    // A grant that nobody uses goes; one with recipients stays.
+    let mut batch = Batch::new();
+    let hash = did_hash(&did("did:web:a.example"));
+    forget(store.as_ref(), &mut batch, Relayed::Grant(hash)).await.unwrap();
+    store.commit(batch).await.unwrap();
+    assert_eq!(grants(store.as_ref()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_recipient_is_found_by_its_did_and_its_keys_and_moves_whole() {
+    let stand = Stand::new(Quotas::default());
+    let store = stand.store.as_ref();
+    let (bruno, home) = (stand.recipient.did.clone(), stand.recipient.registrant.clone());
+    let key = AgreementKey::generate(&mut rand::rng()).public();
+    let mut document = DidDocument::new(bruno.clone());
+    let id = document.add_key(VerificationMethod::new(bruno.url("key-1"), key));
+    document.key_agreement.push(id);
+
+    let policy = RelayPolicy { recipients: Recipients::Any, ..RelayPolicy::default() };
+    let relay = did("did:web:relay.example");
+    let update = async |sender: &Did, action: Action| {
+        let row = recipient(store, &bruno).await.unwrap();
+        let update = Update { recipient_did: bruno.clone(), action, proof: None };
+        let facts = RecipientFacts { row: row.as_ref(), document: Some(&document), registered: 0 };
+        let verdict = change(sender, &update, &policy, &facts, &relay, NOW);
+        let Verdict::Change(change) = verdict else { panic!("{verdict:?}") };
+        let mut outcomes = Vec::new();
+        for _again in 0..2 {
+            let mut batch = Batch::new();
+            apply(store, &mut batch, &change, &stand.quotas).await.unwrap();
+            outcomes.push(store.commit(batch).await.is_ok());
+        }
+        assert_eq!(outcomes, [true, false], "it has changed since it was read");
+    };
+    let names = [
+        Next::Did(bruno.clone()),
+        Next::Key(bruno.url("key-1")),
+        Next::Did(did::key::create(&key)),
+    ];
+    update(&home, Action::Add).await;
+    for next in &names {
+        let row = find(store, next).await.unwrap().unwrap();
+        assert_eq!((row.did, row.registrant), (bruno.clone(), home.clone()), "{next}");
+    }
+    // Nobody had proven anything, so the DID itself may take over.
+    update(&bruno, Action::Add).await;
+    assert_eq!(recipients_of(store, &home, 9).await.unwrap(), (Vec::new(), 0));
+    let owned = recipients_of(store, &bruno, 9).await.unwrap();
+    assert_eq!(owned, (vec![bruno.clone()], 1));
+    update(&bruno, Action::Remove).await;
+    for next in &names {
+        assert_eq!(find(store, next).await.unwrap(), None, "{next}");
+    }
+    let left = store.read(Keyspace::Meta, KeyRange::prefix(b"R"), 99).await.unwrap();
+    assert!(left.is_empty(), "nothing of it is left");
+}
