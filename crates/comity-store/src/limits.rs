@@ -65,3 +65,6 @@ pub const DISK_RESERVE_BYTES: u64 = 128 << 20;
 /// How long after a commit the next one gathers batches. Without it, a disk that syncs in 0.2 ms commits a busy node's batches nearly
 /// one by one, each with a sync of several blocks.
 pub const GROUP_GATHER: Duration = Duration::from_millis(2);
+
+/// Rows of a relay's queue that are read to count it.
+pub const FIGURES_ROWS_MAX: usize = 128;

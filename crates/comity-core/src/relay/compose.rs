@@ -1,8 +1,8 @@
 //! What the node answers, as messages. Each answer is in the thread of its question.
 
 use comity_didcomm::{
-    ContentEncryption, Did, DidDocument, DidUrl, Message, MessageId, Protection, PublicKey,
-    SealError, UnixTime, seal,
+    ContentEncryption, Curve, Did, DidDocument, Message, MessageId, Protection, SealError,
+    UnixTime, seal,
 };
 use rand_core::CryptoRng;
 
@@ -124,20 +124,14 @@ pub fn pack(
     keys: &SenderKeys,
     rng: &mut dyn CryptoRng,
 ) -> Result<Vec<u8>, SealError> {
-    let all: Vec<(DidUrl, PublicKey)> =
-        document.agreement_keys().map(|(kid, key)| (kid.clone(), *key)).collect();
-    let kind = |key: &PublicKey| std::mem::discriminant(key);
     let (kid, key) = &keys.agreement;
-    let ours = kind(&key.public());
-    let of_kind =
-        |wanted| -> Vec<_> { all.iter().filter(|(_, key)| kind(key) == wanted).cloned().collect() };
-    let fitting = of_kind(ours);
+    let fitting = document.choose_recipients(&[key.public().curve()]);
     if !fitting.is_empty() {
         return seal(message, Protection::Deniable { kid, key }, &fitting, rng)
             .map(|sealed| sealed.envelope.into_bytes());
     }
-    let first = all.first().map(|(_, key)| kind(key)).ok_or(SealError::Recipients)?;
+    let recipients = document.choose_recipients(&Curve::AGREEMENT);
     let (kid, key) = &keys.signing;
     let protection = Protection::Accountable { kid, key, enc: ContentEncryption::A256CbcHs512 };
-    seal(message, protection, &of_kind(first), rng).map(|sealed| sealed.envelope.into_bytes())
+    seal(message, protection, &recipients, rng).map(|sealed| sealed.envelope.into_bytes())
 }

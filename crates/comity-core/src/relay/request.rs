@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use comity_didcomm::{Did, DidDocument, Message, ProtocolId, ReturnRoute};
 
+use crate::protocol::ProtocolError;
 use crate::protocol::coordinate_mediation::{
     self, COORDINATE_MEDIATION_2, COORDINATE_MEDIATION_3, Mediation, Paginate, Update,
 };
@@ -125,7 +126,10 @@ pub(crate) fn is_served(protocol: &ProtocolId) -> bool {
 
 /// Makes out what a message asks.
 pub(crate) fn parse(message: &Message) -> Result<Request, Refusal> {
-    let malformed = |_| Refusal::Malformed;
+    let malformed = |error| match error {
+        ProtocolError::Unknown => Refusal::HomeProtocol,
+        ProtocolError::Malformed | ProtocolError::TooMany => Refusal::Malformed,
+    };
     let protocol = message.type_.protocol();
     let is = |uri: &str| uri.parse().is_ok_and(|known| protocol.matches(&known));
     if is(TRUST_PING) {

@@ -65,9 +65,16 @@ impl Lives {
         self.by.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Tells whoever waits for it that a message came.
-    pub(crate) fn arrived(&self, home: &Arc<Home>, row: &HeldRow, id: HeldId) {
-        let key = queue_key(&row.registrant);
+    /// Tells whoever waits for it that a message came: its registrant, or the DID itself.
+    pub(crate) fn arrived(&self, home: &Home, row: &HeldRow, id: HeldId) {
+        let registrant = queue_key(&row.registrant);
+        self.tell(home, registrant, row, id);
+        if registrant != id.queue {
+            self.tell(home, id.queue, row, id);
+        }
+    }
+
+    fn tell(&self, home: &Home, key: MailboxKey, row: &HeldRow, id: HeldId) {
         let Some(live) = self.live(key) else { return };
         let wait_s = row.not_before.0.saturating_sub(home.now().0);
         if wait_s == 0 {

@@ -45,15 +45,17 @@ pub(super) async fn mediate(
         };
         let mut batch = Batch::new();
         // A repeat of the request finds the grant; the row is for one that comes when it is gone.
-        relay::remember(&mut batch, served, Vec::new(), home.now());
+        let first = relay::remember(&mut batch, served, Vec::new(), home.now());
         relay::grant(&mut batch, &registrant, invitation.as_ref());
         match store.commit(batch).await {
             Ok(_) => {
                 tracing::info!(registrant = %registrant.did, "mediation was granted");
                 return Ok(grant);
             }
-            Err(CommitError::Conflict(Conflict::Assertion { index: 0 })) => {
-                return Ok(Answer::Mediation(version, Mediation::Deny));
+            Err(CommitError::Conflict(Conflict::Assertion { index })) if index == first => {
+                // The same request in this moment, or one whose grant is gone by now.
+                let known = granted(home, served.sender()).await?.is_some();
+                return Ok(if known { grant } else { Answer::Mediation(version, Mediation::Deny) });
             }
             Err(CommitError::Conflict(Conflict::Assertion { .. })) => {}
             Err(CommitError::Conflict(Conflict::Bound { .. })) => {

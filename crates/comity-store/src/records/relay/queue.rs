@@ -18,6 +18,7 @@ use super::super::keys::{body, did_hash, join};
 use super::super::{decode, encode};
 use super::Relayed;
 use crate::batch::{Batch, Keyspace, Seq, Stamp};
+use crate::limits::FIGURES_ROWS_MAX;
 use crate::records::due::Due;
 use crate::store::{CommitError, Conflict, KeyRange, Store, StoreFault};
 use crate::wake::MailboxKey;
@@ -187,15 +188,20 @@ pub async fn figures(store: &dyn Store, recipient: &Did) -> Result<Figures, Stor
     if messages == 0 {
         return Ok(Figures::default());
     }
-    let oldest = oldest_first(store, queue, Seq(0), 1).await?;
-    let newest = store.get(Keyspace::Meta, &newest_key(queue)).await?;
-    let newest = newest.and_then(|newest| newest.try_into().ok());
-    Ok(Figures {
-        messages,
-        bytes: count(store.counter(&counter.bytes).await?),
-        oldest: oldest.first().map(|(_, row)| row.received_at),
-        newest: newest.map(|bytes| UnixTime(u64::from_be_bytes(bytes))),
-    })
+    let rows = oldest_first(store, queue, Seq(0), FIGURES_ROWS_MAX).await?;
+    // In a longer queue, the newest may have left it since; the time that is told is then later
+    // than the truth.
+    let newest = match rows.len() < FIGURES_ROWS_MAX {
+        true => rows.last().map(|(_, row)| row.received_at),
+        false => {
+            let newest = store.get(Keyspace::Meta, &newest_key(queue)).await?;
+            let newest = newest.and_then(|newest| newest.try_into().ok());
+            newest.map(|bytes| UnixTime(u64::from_be_bytes(bytes)))
+        }
+    };
+    let oldest = rows.first().map(|(_, row)| row.received_at);
+    let bytes = count(store.counter(&counter.bytes).await?);
+    Ok(Figures { messages, bytes, oldest, newest })
 }
 
 /// Counts all that the relay holds.
