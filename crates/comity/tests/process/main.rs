@@ -19,5 +19,6 @@ mod didcomm;
 mod kill;
 mod public_surface;
 mod quickstart;
+mod relay;
 mod rotation;
 mod support;
