@@ -298,3 +298,36 @@ fn sealed(home: &Home, peer: &Peer, messages: Vec<Waiting>) -> Option<Vec<u8>> {
     let sealed = pack(&delivery, &peer.document, &keys, &mut rand::rng());
     sealed.inspect_err(|error| tracing::warn!(%error, "a delivery cannot be sealed")).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(seq: usize) -> HeldId {
+        HeldId { queue: MailboxKey([1; 16]), seq: Seq(seq as u64) }
+    }
+
+    #[test]
+    fn more_than_is_remembered_is_read_again_from_where_it_was_lost() {
+        let live = Live { session: 0, arrived: Mutex::default(), more: Notify::new() };
+        let lost = 5;
+        for seq in 1..=LIVE_AHEAD_MAX + lost {
+            live.push(id(seq));
+        }
+        let mut taken = Vec::new();
+        loop {
+            let (ids, lost_from) = live.take();
+            assert!(ids.len() <= LIVE_BATCH_MAX);
+            taken.extend(ids);
+            if let Some(from) = lost_from {
+                // Nothing between what was taken and where reading begins again.
+                assert_eq!(taken.len(), LIVE_AHEAD_MAX);
+                assert_eq!(from, id(LIVE_AHEAD_MAX + 1).seq);
+                break;
+            }
+        }
+        assert_eq!(live.take(), (Vec::new(), None));
+        live.push(id(LIVE_AHEAD_MAX + lost + 1));
+        assert_eq!(live.take().0.len(), 1);
+    }
+}

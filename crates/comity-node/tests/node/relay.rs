@@ -16,7 +16,9 @@ use comity_didcomm::{
     seal,
 };
 use comity_store::records::relay;
-use comity_store::{Batch, FjallStore, MemoryStore, OpenError, Store};
+use comity_store::{
+    Batch, FaultyStore, FjallStore, MemoryStore, Moment, OpenError, Store, StoreFault,
+};
 use rand::rng;
 use serde_json::json;
 
@@ -194,7 +196,10 @@ impl Client {
 
 /// A forward as any sender makes it.
 pub(crate) async fn forward(stand: &Stand, next: &str, letter: Vec<u8>) -> Vec<u8> {
-    let forward = Forward::new(Next::parse(next).unwrap(), letter);
+    sealed(stand, Forward::new(Next::parse(next).unwrap(), letter)).await
+}
+
+async fn sealed(stand: &Stand, forward: Forward) -> Vec<u8> {
     let message = forward.into_message(id()).unwrap().with_to([relay_did(stand)]);
     let document = stand.document(&relay_did(stand)).await;
     let protection = Protection::Anonymous { enc: ContentEncryption::A256CbcHs512 };
@@ -506,6 +511,70 @@ async fn what_is_held_is_there_after_a_restart() {
         assert_eq!(bruno.status(&stand).await.message_count, round);
         assert_eq!(post(&stand, &bruno, &format!("hello {round}")).await.0, 202);
         stand.node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_message_leaves_its_queue_and_frees_the_quota() {
+    let stand = relay_with(|policy| policy.quotas.messages_max = 1).await;
+    let bruno = Client::new();
+    bruno.register(&stand).await;
+    let mut short = Forward::new(Next::Did(bruno.did.clone()), bruno.letter("short"));
+    short.expires_time = Some(now().saturating_add(1));
+    let envelope = sealed(&stand, short).await;
+    // It is taken, or has expired on the way.
+    assert!([202, 400].contains(&stand.post(&envelope).await.0.as_u16()));
+    let gone = async { while 0 < bruno.status(&stand).await.message_count {} };
+    tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.unwrap();
+    assert_eq!(post(&stand, &bruno, "next").await.0, 202);
+    let relay = stand.status().await.relay.unwrap();
+    assert_eq!(relay.messages, 1);
+    assert_eq!(bruno.read(&bruno.fetch(&stand).await[0]), "next");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delayed_message_waits_and_a_large_one_is_delivered_whole() {
+    let stand = open_relay().await;
+    let (bruno, carol) = (Client::new(), Client::new());
+    bruno.register(&stand).await;
+    carol.register(&stand).await;
+    let mut late = Forward::new(Next::Did(bruno.did.clone()), bruno.letter("late"));
+    late.delay_milli = Some(60_000);
+    assert_eq!(stand.post(&sealed(&stand, late).await).await.0, 202);
+    assert_eq!(bruno.status(&stand).await.message_count, 1);
+    assert!(bruno.fetch(&stand).await.is_empty());
+
+    // As large as an agent may write, signed and sealed; then small ones behind it.
+    let large = "x".repeat(500 * 1024);
+    assert_eq!(post(&stand, &carol, &large).await, (202, None));
+    assert_eq!(post(&stand, &carol, "small").await, (202, None));
+    let first = carol.fetch(&stand).await;
+    assert_eq!(first.len(), 1, "it fills a delivery by itself");
+    assert_eq!(carol.read(&first[0]).len(), large.len());
+    carol.received(&stand, vec![first[0].id.clone()]).await;
+    assert_eq!(carol.read(&carol.fetch(&stand).await[0]), "small");
+    let too_large = "x".repeat(560 * 1024);
+    let (status, code) = post(&stand, &carol, &too_large).await;
+    let code = code.unwrap();
+    assert_eq!((status, code.as_str()), (413, "e.m.me.res.storage.message_too_big"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_takes_nothing_and_the_repeat_is_held_once() {
+    let faulty = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let policy = RelayPolicy { register: Register::Open, ..RelayPolicy::default() };
+    let store: Arc<dyn Store> = Arc::clone(&faulty) as Arc<dyn Store>;
+    let stand = Stand::with(store, |config| config.relay = Some(policy)).await;
+    let bruno = Client::new();
+    bruno.register(&stand).await;
+    for moment in [Moment::BeforeCommit, Moment::AfterCommit] {
+        let envelope = forward(&stand, bruno.did.as_str(), bruno.letter("hello")).await;
+        faulty.fail_next(StoreFault::Full, moment);
+        assert_eq!(stand.post(&envelope).await.0, 503);
+        assert_eq!(stand.post(&envelope).await.0, 202, "it is safe to try again");
+        let waiting = bruno.fetch(&stand).await;
+        assert_eq!(waiting.len(), 1, "whether or not the first try was written");
+        bruno.received(&stand, vec![waiting[0].id.clone()]).await;
     }
 }
 

@@ -33,7 +33,7 @@ fn describe(status: &Status) -> String {
     if let Some(relay) = &status.relay {
         let held = format!("{} messages, {}", relay.messages, mebibytes(relay.bytes));
         let registered = format!(
-            "{} may have messages taken, {} connected (register: {})",
+            "{} registrants, {} connected (register: {})",
             relay.registrants, relay.live, relay.register
         );
         rows.extend([("relay holds", held), ("relay serves", registered)]);
