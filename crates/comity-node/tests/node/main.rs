@@ -12,6 +12,7 @@ mod faults;
 mod foreign;
 mod receipts;
 mod relay;
+mod relay_client;
 mod relay_socket;
 mod rotation;
 mod support;

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::relay::{Client, forward, id, open_relay, post};
+use crate::relay_client::{Client, forward, id, open_relay, post};
 use crate::support::Stand;
 
 struct Socket<'a> {
