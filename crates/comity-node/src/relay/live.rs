@@ -265,7 +265,9 @@ async fn deliver(
     rows: Vec<(HeldId, HeldRow)>,
     frames: &mpsc::Sender<Vec<u8>>,
 ) -> Result<bool, StoreFault> {
-    let mut rows = rows.into_iter().peekable();
+    let now = home.now();
+    let is_due = |row: &HeldRow| now < row.expires && row.not_before <= now;
+    let mut rows = rows.into_iter().filter(|(_, row)| is_due(row)).peekable();
     while rows.peek().is_some() {
         let mut plan = plan_delivery(LIVE_BATCH_MAX as u64);
         let mut messages = Vec::new();
