@@ -97,30 +97,20 @@ pub struct Overrides {
     pub mailbox_messages_max: Option<u32>,
     /// Whether the node is a relay.
     pub relay: Option<bool>,
-    /// As [`Quotas::age_s_max`].
+    /// As [`Quotas::age_s_max`](comity_core::relay::Quotas::age_s_max).
     pub relay_age_s_max: Option<u64>,
-    /// As [`RelayPolicy::allow`].
-    ///
-    /// [`RelayPolicy::allow`]: comity_core::relay::RelayPolicy::allow
+    /// As [`RelayPolicy::allow`](comity_core::relay::RelayPolicy::allow).
     pub relay_allow: Option<Vec<Did>>,
-    /// As [`Quotas::bytes_max`].
+    /// As [`Quotas::bytes_max`](comity_core::relay::Quotas::bytes_max).
     pub relay_bytes_max: Option<u64>,
-    /// As [`Quotas::messages_max`].
+    /// As [`Quotas::messages_max`](comity_core::relay::Quotas::messages_max).
     pub relay_messages_max: Option<u32>,
-    /// As [`RelayPolicy::recipients`].
-    ///
-    /// [`RelayPolicy::recipients`]: comity_core::relay::RelayPolicy::recipients
+    /// As [`RelayPolicy::recipients`](comity_core::relay::RelayPolicy::recipients).
     pub relay_recipients: Option<Recipients>,
-    /// As [`Quotas::recipients_max`].
-    ///
-    /// [`Quotas::age_s_max`]: comity_core::relay::Quotas::age_s_max
-    /// [`Quotas::bytes_max`]: comity_core::relay::Quotas::bytes_max
-    /// [`Quotas::messages_max`]: comity_core::relay::Quotas::messages_max
-    /// [`Quotas::recipients_max`]: comity_core::relay::Quotas::recipients_max
+    /// As [`Quotas::recipients_max`](comity_core::relay::Quotas::recipients_max).
     pub relay_recipients_max: Option<u32>,
-    /// As [`RelayPolicy::register`]; `open` in development mode, otherwise `invitation`.
-    ///
-    /// [`RelayPolicy::register`]: comity_core::relay::RelayPolicy::register
+    /// As [`RelayPolicy::register`](comity_core::relay::RelayPolicy::register); `open` in
+    /// development mode, otherwise `invitation`.
     pub relay_register: Option<Register>,
 }
 
