@@ -29,7 +29,7 @@
 //!
 //! | threat | stopped by |
 //! |---|---|
-//! | T22 requests forged through us (SSRF) | `address.rs`, `connect.rs`, `client.rs`, `fetch.rs` |
+//! | T22 requests forged through us (SSRF) | `address.rs`, `connect.rs`, `client.rs`, `fetch.rs`, `transport/websocket.rs` |
 //! | T23 a document of somebody else | `resolve.rs`: `id` equals the DID |
 //! | T24 cache poisoning, staleness, stampede | `resolve.rs` |
 //! | T33 slow, silent and many connections | `transport/listen.rs`, `body.rs` |
@@ -76,6 +76,7 @@ pub use crate::{
         MediaType,
         http::{Answer, DeliverError, Delivered, Deliverer, Unreachable},
         listen::{Accept, Drained, ListenCounters, ListenFigures, PeerAddr, serve},
+        websocket::{PeerSocket, SocketDialer, SocketError},
     },
     webfinger::{
         Handle, JRD_MEDIA_TYPE, ParseHandleError, REL_DID, ResolveHandleError, jrd, resolve_handle,

@@ -60,6 +60,28 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 /// The longest problem code taken from a peer's refusal.
 pub const PROBLEM_CODE_BYTES_MAX: usize = 128;
 
+/// The largest message that is taken from, or sent on, a WebSocket session: one envelope.
+pub const SOCKET_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The read buffer of a WebSocket session; the library's default of 128 KiB would be most of an
+/// idle session's memory (ADR 0013).
+pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// What may wait to be written on a WebSocket session, in bytes.
+pub const SOCKET_WRITE_BUFFER_BYTES_MAX: usize = 2 * SOCKET_MESSAGE_BYTES_MAX;
+
+/// The time a WebSocket handshake may take, connection and TLS included.
+pub const SOCKET_OPEN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The time the peer may take none of the bytes that are sent on a WebSocket session.
+pub const SOCKET_SEND_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a WebSocket session may be silent before the peer is asked whether it is there.
+pub const SOCKET_PING_AFTER: Duration = Duration::from_secs(25);
+
+/// How long a WebSocket session may be silent in all before it counts as broken.
+pub const SOCKET_SILENCE_MAX: Duration = Duration::from_secs(40);
+
 /// How long a resolved document is used before it is fetched again (threat T24).
 pub const DOCUMENT_TTL: Duration = Duration::from_secs(300);
 

@@ -1,5 +1,5 @@
-//! How envelopes travel between nodes: over HTTP, out by `http` and in by `listen` (DIDComm v2.1,
-//! Transports). What an envelope says, and whose it is, is no business of this module.
+//! How envelopes travel between nodes: over HTTP, out by `http` and in by `listen`, and on sessions
+//! that we open by `websocket` (DIDComm v2.1, Transports). What an envelope says, and whose it is, is no business of this module.
 
 use ::http::HeaderMap;
 
@@ -7,6 +7,7 @@ use crate::client;
 
 pub(crate) mod http;
 pub(crate) mod listen;
+pub(crate) mod websocket;
 
 /// The media types of DIDComm envelopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

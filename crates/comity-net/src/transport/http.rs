@@ -252,12 +252,15 @@ async fn problem_code(response: Response<Incoming>) -> Option<String> {
         return None;
     }
     let Problem { code } = serde_json::from_slice(&body).ok()?;
+    is_problem_code(&code).then_some(code)
+}
+
+/// Tells whether a peer's words have the form of a problem code, so that they can be logged.
+pub(super) fn is_problem_code(code: &str) -> bool {
     let in_alphabet = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_')
     };
-    let well_formed =
-        !code.is_empty() && code.len() <= PROBLEM_CODE_BYTES_MAX && code.bytes().all(in_alphabet);
-    well_formed.then_some(code)
+    !code.is_empty() && code.len() <= PROBLEM_CODE_BYTES_MAX && code.bytes().all(in_alphabet)
 }
 
 #[cfg(test)]
