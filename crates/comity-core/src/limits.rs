@@ -8,6 +8,10 @@ pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
 /// within [`ENVELOPE_BYTES_MAX`].
 pub const BODY_BYTES_MAX: usize = 384 * 1024;
 
+/// Largest envelope that is sent through a mediator, in bytes, before it is wrapped: its mediator
+/// has to hand it over inside another one, which must not exceed [`ENVELOPE_BYTES_MAX`] either.
+pub const RELAYED_ENVELOPE_BYTES_MAX: usize = 560 * 1024;
+
 /// Largest envelope of a stranger's request, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
@@ -62,6 +66,12 @@ pub const QUERY_IDS_MAX: usize = 256;
 
 /// Length of a refusal's or problem report's free text at most, in characters.
 pub const REASON_CHARS_MAX: usize = 500;
+
+/// Mediators whose documents are asked for to address one message at most.
+pub const MEDIATORS_ASKED_MAX: usize = 8;
+
+/// Endpoints of one recipient that one transmission tries at most.
+pub const ENDPOINTS_TRIED_MAX: usize = 3;
 
 /// First pause before a failed transmission is tried again, in milliseconds; it doubles up to
 /// [`RETRY_MS_MAX`].

@@ -26,6 +26,7 @@ use rand_core::CryptoRng;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use self::address::{Addressing, Progress};
 use crate::Context;
 use crate::record::OutgoingKind;
 
@@ -77,14 +78,15 @@ pub enum Output {
     Done(Result<Arc<Queued>, Unsendable>),
     /// Give the sender's keys and whether the recipient lives here. Answer with [`Input::Keys`].
     Keys(Did),
-    /// Get this DID's document. Answer with [`Input::Document`] or [`Input::Unresolvable`].
+    /// Get this DID's document: the recipient's, then those of the mediators on the way. Answer
+    /// with [`Input::Document`] or [`Input::Unresolvable`].
     Resolve(Did),
 }
 
 /// An answer to an [`Output`].
 #[non_exhaustive]
 pub enum Input {
-    /// The recipient's document, and where it lives.
+    /// The document that was asked for, and where its subject lives.
     Document(Arc<DidDocument>, Residence),
     /// The sender's keys.
     Keys(SenderKeys),
@@ -94,7 +96,7 @@ pub enum Input {
     Unresolvable,
 }
 
-/// Where a recipient lives.
+/// Where somebody lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Residence {
     /// With a peer.
@@ -119,8 +121,9 @@ pub enum Unsendable {
     /// The sender has no key of the needed kind.
     #[error("the sender has no key for this kind of message")]
     NoSenderKey,
-    /// The recipient's document has no endpoint that this home can post to.
-    #[error("the recipient's DID document names no DIDComm endpoint that can be reached directly")]
+    /// The recipient's document has no endpoint that this home can post to, directly or through
+    /// mediators.
+    #[error("the recipient's DID document names no DIDComm endpoint that can be used")]
     NoEndpoint,
     /// The recipient's document has no key of a supported kind.
     #[error("the recipient's DID document has no key that this message can be encrypted to")]
@@ -131,11 +134,16 @@ pub enum Unsendable {
     /// The type belongs to the home.
     #[error("messages of this protocol are sent by the home, not by agents")]
     ReservedType,
+    /// The sealed message exceeds
+    /// [`RELAYED_ENVELOPE_BYTES_MAX`](crate::limits::RELAYED_ENVELOPE_BYTES_MAX), or its wrapping
+    /// what a mediator takes.
+    #[error("the message is too large to go through the recipient's mediator")]
+    TooLargeForMediator,
     /// The home cannot store at this moment.
     #[error("the home cannot store the message at this moment")]
     Unavailable,
-    /// The recipient's document cannot be had.
-    #[error("the recipient's DID document cannot be resolved")]
+    /// The document of the recipient, or of a mediator on the way, cannot be had.
+    #[error("the DID document of the recipient, or of its mediator, cannot be resolved")]
     Unresolvable,
 }
 
@@ -150,6 +158,7 @@ impl Unsendable {
         Self::NoSenderKey,
         Self::OutboxFull,
         Self::ReservedType,
+        Self::TooLargeForMediator,
         Self::Unavailable,
         Self::Unresolvable,
     ];
@@ -166,6 +175,7 @@ impl Unsendable {
             Self::NoSenderKey => "send.no-sender-key",
             Self::OutboxFull => "send.outbox-full",
             Self::ReservedType => "send.reserved-type",
+            Self::TooLargeForMediator => "send.too-large-for-mediator",
             Self::Unavailable => "send.unavailable",
             Self::Unresolvable => "send.unresolvable",
         }
@@ -175,7 +185,7 @@ impl Unsendable {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::BodyTooLarge => 413,
+            Self::BodyTooLarge | Self::TooLargeForMediator => 413,
             Self::Deadline | Self::ReservedType => 400,
             Self::IdReuse => 409,
             Self::NoEndpoint | Self::NoRecipientKey | Self::NoSenderKey | Self::Unresolvable => 422,
@@ -194,12 +204,15 @@ impl Unsendable {
                 "Use a new id for each message, the same id only to repeat the same message"
             }
             Self::NoEndpoint => {
-                "Ask the recipient's operator for a document with an http(s) DIDCommMessaging endpoint; routing through mediators is not supported yet"
+                "Ask the recipient's operator for a document with a DIDCommMessaging endpoint: an http(s) URL, or the DID of a mediator that has one"
             }
             Self::NoRecipientKey => "Ask the recipient's operator for an X25519 keyAgreement key",
             Self::NoSenderKey => "Send it the accountable way, or add the agent anew",
             Self::OutboxFull => "Wait until the peers have taken what is queued: comity status",
             Self::ReservedType => "Use a type of your own protocol",
+            Self::TooLargeForMediator => {
+                "Send a link to large content instead; bodies of 288 KiB always fit"
+            }
             Self::Unavailable => "Try again; see comity doctor: the disk may be full",
             Self::Unresolvable => {
                 "Check the DID or handle with comity did resolve; http and loopback addresses need --dev"
@@ -215,7 +228,7 @@ pub struct Outbound {
 }
 
 enum Stage {
-    Address(Box<Submission>),
+    Address(Box<Addressing>),
     Pack(Box<Authorized>),
     Queue(Arc<Queued>),
     Done(Result<Arc<Queued>, Unsendable>),
@@ -225,13 +238,13 @@ impl Outbound {
     /// Starts with what is to be said.
     #[must_use]
     pub fn new(submission: Submission, context: Context) -> Self {
-        Self { context, stage: Stage::Address(Box::new(submission)) }
+        Self { context, stage: Stage::Address(Box::new(Addressing::new(submission))) }
     }
 
     /// Says what is needed next.
     pub fn poll_output(&mut self) -> Output {
         match &self.stage {
-            Stage::Address(submission) => Output::Resolve(submission.to.clone()),
+            Stage::Address(addressing) => Output::Resolve(addressing.asks.clone()),
             Stage::Pack(authorized) => Output::Keys(authorized.submission().from.clone()),
             Stage::Queue(queued) => Output::Commit(Arc::clone(queued)),
             Stage::Done(result) => Output::Done(result.clone()),
@@ -243,15 +256,12 @@ impl Outbound {
     pub fn handle_input(&mut self, input: Input, rng: &mut dyn CryptoRng) {
         let stage = std::mem::replace(&mut self.stage, Stage::Done(Err(Unsendable::Unavailable)));
         self.stage = match (stage, input) {
-            (Stage::Address(submission), Input::Document(document, residence)) => {
-                address::address(*submission, &document, residence)
-                    .and_then(|addressed| authorize::authorize(addressed, &self.context))
-                    .map_or_else(
-                        |reason| Stage::Done(Err(reason)),
-                        |authorized| Stage::Pack(Box::new(authorized)),
-                    )
+            (Stage::Address(addressing), Input::Document(document, residence)) => {
+                self.addressed(addressing.answer(Some((document, residence))))
             }
-            (Stage::Address(_), Input::Unresolvable) => Stage::Done(Err(Unsendable::Unresolvable)),
+            (Stage::Address(addressing), Input::Unresolvable) => {
+                self.addressed(addressing.answer(None))
+            }
             (Stage::Pack(authorized), Input::Keys(keys)) => {
                 match pack::pack(*authorized, &keys, &self.context, rng) {
                     Ok(packed) => Stage::Queue(Arc::new(queue::queue(packed, &self.context))),
@@ -263,6 +273,15 @@ impl Outbound {
             }
             (stage, _) => stage,
         };
+    }
+
+    fn addressed(&self, progress: Result<Progress, Unsendable>) -> Stage {
+        let authorized = progress.and_then(|progress| match progress {
+            Progress::Asks(addressing) => Ok(Stage::Address(Box::new(addressing))),
+            Progress::Addressed(addressed) => authorize::authorize(addressed, &self.context)
+                .map(|authorized| Stage::Pack(Box::new(authorized))),
+        });
+        authorized.unwrap_or_else(|reason| Stage::Done(Err(reason)))
     }
 }
 

@@ -68,6 +68,9 @@ pub struct Sent {
     /// message was packed.
     #[serde(default)]
     pub recipient_homes: Vec<Did>,
+    /// The mediator that keeps it for the recipient, if it goes through one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Did>,
     /// Its type.
     #[serde(rename = "type")]
     pub type_: String,
@@ -94,6 +97,9 @@ pub struct Outgoing {
     pub recipient: Did,
     /// Where to post it; `None`: the recipient lives in this home.
     pub uri: Option<String>,
+    /// Further addresses that lead the same way, for when nobody answers there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// When it expires.
     pub expires: UnixTime,
     /// What it is to this home.

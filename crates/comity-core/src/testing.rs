@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use comity_didcomm::{
-    AgreementKey, Did, DidDocument, Endpoint, Message, MessageId, Protection, Service, SigningKey,
-    UnixTime, VerificationMethod, seal,
+    AgreementKey, Did, DidDocument, DidUrl, Endpoint, Message, MessageId, OpenError, OpenPolicy,
+    Opened, Protection, Service, SigningKey, UnixTime, VerificationMethod, open, seal,
 };
 
 use crate::Context;
@@ -38,6 +38,24 @@ impl Party {
         let endpoint = Endpoint::new("https://home.example/didcomm");
         document.service.push(Service::didcomm(&did.url("didcomm"), &endpoint));
         Self { did, document: Arc::new(document), signing, agreement }
+    }
+
+    /// Returns the same party at other endpoints.
+    pub(crate) fn at(&self, endpoints: &[Endpoint]) -> Self {
+        self.changed(&|document| {
+            let service = |(number, endpoint)| {
+                Service::didcomm(&document.id.url(&format!("didcomm-{number}")), endpoint)
+            };
+            document.service = endpoints.iter().enumerate().map(service).collect();
+        })
+    }
+
+    /// Opens an envelope that is for this party, and perhaps from that one.
+    pub(crate) fn open(&self, envelope: &[u8], from: &Self) -> Result<Opened, OpenError> {
+        let kid = self.did.url("key-2");
+        let ours = |asked: &DidUrl| (*asked == kid).then(|| self.agreement.clone());
+        let document = |did: &Did| (*did == from.did).then(|| Arc::clone(&from.document));
+        open(envelope, &OpenPolicy::default(), NOW, &ours, &document)
     }
 
     /// Returns the same party with a changed document.

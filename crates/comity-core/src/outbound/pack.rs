@@ -1,13 +1,18 @@
-//! Step 3: the letter is written, signed and sealed.
+//! Step 3: the letter is written, signed and sealed, and once and for all wrapped for the mediators
+//! on its way: what is tried again later are the same bytes.
 
+use comity_didcomm::routing::{Route, wrap};
 use comity_didcomm::{
-    AgreementKey, ContentEncryption, DidUrl, Message, Protection, SigningKey, seal,
+    AgreementKey, ContentEncryption, DidUrl, Message, Protection, SealError, SigningKey, UnixTime,
+    seal,
 };
 use rand_core::CryptoRng;
 use serde_json::Value;
 
+use super::address::Way;
 use super::{Accountability, Addressed, Authorized, Unsendable};
 use crate::Context;
+use crate::limits::RELAYED_ENVELOPE_BYTES_MAX;
 use crate::protocol::RECEIPT_TO;
 use crate::record::{OutgoingKind, digest_text};
 
@@ -68,11 +73,34 @@ pub(super) fn pack(
     };
     let sealed =
         seal(&message, protection, recipients, rng).map_err(|_| Unsendable::NoSenderKey)?;
+    let envelope = match &authorized.addressed.way {
+        Way::Out { route, .. } if !route.hops.is_empty() => {
+            wrap_for(route, sealed.envelope, authorized.expires, rng)?
+        }
+        _ => sealed.envelope,
+    };
     Ok(Packed {
         thid: message.thread_id().to_owned(),
-        envelope: sealed.envelope.into_bytes(),
+        envelope: envelope.into_bytes(),
         plaintext: sealed.plaintext,
         request_digest,
         authorized,
     })
+}
+
+fn wrap_for(
+    route: &Route,
+    envelope: String,
+    expires: UnixTime,
+    rng: &mut dyn CryptoRng,
+) -> Result<String, Unsendable> {
+    if RELAYED_ENVELOPE_BYTES_MAX < envelope.len() {
+        return Err(Unsendable::TooLargeForMediator);
+    }
+    // Its mediators may forget it when it has expired.
+    match wrap(envelope, route, Some(expires), rng) {
+        Ok(wrapped) => Ok(wrapped.envelope),
+        Err(SealError::TooLarge) => Err(Unsendable::TooLargeForMediator),
+        Err(_) => Err(Unsendable::NoEndpoint),
+    }
 }

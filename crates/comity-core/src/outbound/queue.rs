@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::address::Way;
 use super::{Packed, Unsendable};
 use crate::Context;
 use crate::log::salted_digest;
@@ -81,11 +82,19 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
         digest: digest_text(&salted_digest(&context.salt, &plaintext)),
         at: context.now,
     };
+    let (uri, also, via) = match addressed.way {
+        Way::Here => (None, Vec::new(), None),
+        Way::Out { route, also } => {
+            let via = route.hops.last().map(|hop| hop.name.did().clone());
+            (Some(route.uri), also, via)
+        }
+    };
     let outgoing = Outgoing {
         id: id.clone(),
         sender: submission.from.clone(),
         recipient: submission.to.clone(),
-        uri: addressed.uri,
+        uri,
+        also,
         expires,
         kind: submission.kind,
     };
@@ -95,6 +104,7 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
         sender: submission.from,
         recipient: submission.to,
         recipient_homes: addressed.homes,
+        via,
         type_: submission.type_.to_string(),
         digest: digest_text(&plaintext),
         request_digest,

@@ -9,7 +9,8 @@ use crate::record::Outgoing;
 /// How one transmission went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// The peer has it, durably: its answer was 2xx.
+    /// The peer has it, durably: its answer was 2xx. A mediator says by it that it will pass the
+    /// message on; that the recipient's home has it, only a receipt says.
     Accepted,
     /// The peer does not want it; the code it gave, if any.
     Refused {
@@ -110,6 +111,7 @@ mod tests {
             sender: "did:web:a.example:agents:aria".parse().unwrap(),
             recipient: "did:web:b.example:agents:bruno".parse().unwrap(),
             uri: Some("https://b.example/didcomm".to_owned()),
+            also: Vec::new(),
             expires: UnixTime(1_000),
             kind: OutgoingKind::Message,
         }

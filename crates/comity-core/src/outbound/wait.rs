@@ -65,6 +65,7 @@ mod tests {
             sender: "did:web:a.example".parse().unwrap(),
             recipient: "did:web:b.example".parse().unwrap(),
             recipient_homes: Vec::new(),
+            via: None,
             type_: "https://example.org/proposal/1.0/offer".to_owned(),
             digest: String::new(),
             request_digest: String::new(),

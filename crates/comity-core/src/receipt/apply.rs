@@ -125,6 +125,7 @@ mod tests {
             sender: did("did:web:a.example:agents:aria"),
             recipient: did("did:web:b.example:agents:bruno"),
             recipient_homes: vec![did("did:web:b.example")],
+            via: None,
             type_: "https://example.org/proposal/1.0/offer".to_owned(),
             digest: "digest".to_owned(),
             request_digest: "request".to_owned(),
