@@ -141,6 +141,10 @@ pub struct Trace {
     pub to: String,
     /// Thread.
     pub thid: String,
+    /// DID of the mediator that keeps it until the recipient's home fetches it. `queued` says
+    /// nothing on whether it is there yet; `accepted` comes from the recipient's home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
     /// What is known, in the order of the ladder.
     pub states: Vec<TraceState>,
 }

@@ -57,6 +57,7 @@ pub mod record;
 pub mod refusal;
 pub mod relay;
 pub mod trust;
+pub mod via;
 
 pub use context::Context;
 

@@ -169,3 +169,32 @@ pub const SERVED_REMEMBERED_MAX: i64 = 10_000;
 /// Rewrappings of a message that a home takes off: a mediator may put a forward to the recipient
 /// around what it passes on (Routing 2.0, "Rewrapping").
 pub const REWRAPS_MAX: usize = 2;
+
+/// How often a session with a relay is told that time has passed, in seconds.
+pub const VIA_TICK_S: u64 = 5;
+
+/// Ticks after which a home asks its relay what waits, in case something was lost (one minute).
+pub const VIA_LOOK_TICKS: u32 = 12;
+
+/// Ticks between two attempts to take in what could not be, at most (one minute).
+pub const VIA_RETRY_TICKS_MAX: u32 = 12;
+
+/// Messages that a home asks its relay for at once.
+pub const VIA_BATCH: usize = 32;
+
+/// Envelopes from a relay that are in hand at most; the relay keeps the others.
+pub const VIA_HELD_MAX: usize = 128;
+
+/// Envelopes that could not be taken in and are waited for; beyond, the oldest is given up.
+pub const VIA_PUT_OFF_MAX: usize = 64;
+
+/// How often a relay may have more to deliver and show only what could not be taken in, before the
+/// oldest of that is given up.
+pub const VIA_BLOCKED_MAX: u32 = 3;
+
+/// Envelopes that are taken in before the relay is told.
+pub const VIA_ACKNOWLEDGED_MAX: usize = 64;
+
+/// Identities that are registered with one message. Each brings a proof of up to
+/// [`MEDIATION_PROOF_BYTES_MAX`].
+pub const VIA_UPDATES_MAX: usize = 16;

@@ -37,6 +37,8 @@ pub struct Question {
 pub enum WayIn {
     /// Posted to the public listener.
     Direct,
+    /// Kept by the relay that this home is behind, and fetched from there.
+    Relay,
     /// Sent by an agent of the same home.
     SameHome,
 }

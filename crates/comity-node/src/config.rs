@@ -24,6 +24,9 @@ pub struct Config {
     /// URL under which peers reach the public listener, without a path. In development mode
     /// `http://localhost:PORT` when absent.
     pub public_url: Option<String>,
+    /// The relay that keeps this home's messages, for a home that peers cannot reach: a DID, the
+    /// URL of a node, or an invitation. There is no public listener then.
+    pub via: Option<String>,
     /// Development mode: plain http and loopback addresses are allowed for peers.
     pub dev: bool,
     /// Messages that one agent's mailbox holds at most; of one sender half as many.
@@ -56,6 +59,7 @@ impl Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7700)),
             local: SocketAddr::from((Ipv4Addr::LOCALHOST, 7701)),
             public_url: None,
+            via: None,
             dev: false,
             mailbox_messages_max: MAILBOX_MESSAGES_MAX,
             relay: None,

@@ -11,6 +11,7 @@ use comity_store::records::{mailbox, outbox, relay};
 use comity_store::{Batch, StoreFault};
 
 use crate::home::Home;
+use crate::via::{Link, Via};
 
 /// Counts what the node holds and does.
 pub(crate) async fn status(home: &Arc<Home>, started: Instant) -> Result<Status, StoreFault> {
@@ -18,7 +19,10 @@ pub(crate) async fn status(home: &Arc<Home>, started: Instant) -> Result<Status,
     let head = store.tree_head().await?;
     let mut status = Status {
         did: home.did.to_string(),
-        url: home.public_url.clone(),
+        url: home
+            .via
+            .as_ref()
+            .map_or_else(|| home.public_url.clone(), |via| via.parties.routing.to_string()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: started.elapsed().as_secs(),
         agents: home.identities.count(),
@@ -68,6 +72,9 @@ async fn store(home: &Home) -> CheckResult {
 }
 
 async fn reachable(home: &Home) -> CheckResult {
+    if let Some(via) = &home.via {
+        return relay(via);
+    }
     if home.public_url.is_empty() {
         let hint = "Start with --public-url https://NAME behind a TLS proxy, or with --dev to try it on one machine";
         let detail = "peers cannot reach this node: it has no public URL".to_owned();
@@ -81,6 +88,23 @@ async fn reachable(home: &Home) -> CheckResult {
             check("public url", false, format!("{}: {error}", home.public_url), hint)
         }
     }
+}
+
+fn relay(via: &Via) -> CheckResult {
+    let state = via.state();
+    let relay = &via.parties.relay;
+    let detail = match state.link {
+        Link::Down => format!("no session with {relay}"),
+        Link::Live => format!("{relay} delivers what comes"),
+        Link::Open => format!("what waits at {relay} is being fetched"),
+    };
+    let ok = state.link != Link::Down && state.trouble.is_none();
+    let detail = match state.trouble {
+        Some(trouble) => format!("{detail}: {trouble}"),
+        None => detail,
+    };
+    let hint = "See that the relay runs and is reached from here; meanwhile it keeps the messages";
+    check("relay", ok, detail, hint)
 }
 
 fn keys(home: &Home) -> CheckResult {

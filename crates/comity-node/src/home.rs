@@ -6,7 +6,7 @@ use comity_core::Context;
 use comity_core::inbound::Commit;
 use comity_core::outbound::Queued;
 use comity_didcomm::{Did, DidDocument, UnixTime};
-use comity_net::{Deliverer, Fetcher, Resolver};
+use comity_net::{Deliverer, Fetcher, Resolver, SocketDialer};
 use comity_store::records::MessageKey;
 use comity_store::records::mailbox::Capacity;
 use comity_store::records::notices::Debts;
@@ -24,6 +24,7 @@ use crate::limits::OPENED_BYTES_MAX;
 use crate::notices::Notices;
 use crate::relay::Lives;
 use crate::transmit::Transmitter;
+use crate::via::Via;
 
 /// A home: its identity, its memory, and its ways to others.
 pub(crate) struct Home {
@@ -39,6 +40,9 @@ pub(crate) struct Home {
     pub(crate) resolver: Resolver,
     pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) deliverer: Deliverer,
+    pub(crate) dialer: SocketDialer,
+    /// The relay that keeps this home's messages, if peers reach it through one.
+    pub(crate) via: Option<Arc<Via>>,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) transmitter: Transmitter,
     pub(crate) notices: Notices,
@@ -118,6 +122,12 @@ impl Home {
         self.commit(batch, debts, None).await
     }
 
+    /// Returns what stands as the endpoint in the documents of this home's identities: its own
+    /// address, or the DID of its relay; nothing when peers cannot reach it.
+    pub(crate) fn endpoint(&self) -> Option<String> {
+        endpoint(&self.public_url, self.via.as_deref())
+    }
+
     /// Returns how many messages an agent's mailbox holds.
     pub(crate) const fn capacity(&self) -> Capacity {
         Capacity { messages_max: self.config.mailbox_messages_max }
@@ -126,6 +136,15 @@ impl Home {
     /// Returns what a message's path has to know of this home.
     pub(crate) fn context(&self) -> Context {
         Context { home: self.did.clone(), now: self.now(), salt: rand::random() }
+    }
+}
+
+/// Returns an identity's endpoint, by where its home is reached.
+pub(crate) fn endpoint(public_url: &str, via: Option<&Via>) -> Option<String> {
+    match via {
+        Some(via) => Some(via.parties.routing.to_string()),
+        None if public_url.is_empty() => None,
+        None => Some(format!("{public_url}/didcomm")),
     }
 }
 

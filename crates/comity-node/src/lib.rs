@@ -54,8 +54,10 @@ mod problem;
 mod public;
 mod relay;
 mod transmit;
+mod via;
 
 pub use config::{Config, ConfigError};
 pub use keystore::KeystoreError;
 pub use local::openapi;
 pub use node::{Node, Ready, StartError};
+pub use via::ViaError;

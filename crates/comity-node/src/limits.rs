@@ -39,6 +39,22 @@ pub const LONG_POLL_MAX: Duration = Duration::from_secs(60);
 /// How often somebody who waits looks again, in case a hint was lost.
 pub const SLOW_POLL: Duration = Duration::from_secs(5);
 
+/// First pause before a home opens a session with its relay again; it doubles up to
+/// [`RECONNECT_MAX`].
+pub const RECONNECT_FIRST: Duration = Duration::from_millis(250);
+
+/// Longest pause between two sessions with a relay.
+pub const RECONNECT_MAX: Duration = Duration::from_secs(30);
+
+/// How long adding an agent waits for the relay to take messages for it.
+pub const REGISTER_WAIT: Duration = Duration::from_secs(5);
+
+/// Envelopes from a relay that are being taken in at once.
+pub const TAKES_MAX: usize = 32;
+
+/// How long an envelope from a relay holds up those that were delivered after it.
+pub const TAKE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How often the node pings an agent's WebSocket. An agent that answers none of two is gone.
 pub const PING_EVERY: Duration = Duration::from_secs(30);
 

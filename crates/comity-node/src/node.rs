@@ -3,7 +3,7 @@
 mod data_dir;
 mod identity;
 
-pub(crate) use identity::{Reason, add_agent, rotate};
+pub(crate) use identity::{Reason, add_agent, peer_document, rotate, web_did};
 
 use std::fs::{self, File};
 use std::io;
@@ -15,7 +15,7 @@ use comity_core::record::digest_text;
 use comity_didcomm::Did;
 use comity_net::{
     AddressPolicy, Deliverer, Fetcher, ListenCounters, ListenLimits, LoopbackPeers, PeerConnector,
-    Resolver, SafeConnector, Trust, serve,
+    Resolver, SafeConnector, SocketDialer, Trust, serve,
 };
 use comity_store::records::outbox;
 use comity_store::{FjallStore, LocalWake, Store, StoreFault};
@@ -27,10 +27,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::deliver::Mailboxes;
-use crate::home::{Home, opened_cache};
+use crate::home::{Home, endpoint, opened_cache};
 use crate::identities::Identities;
 use crate::keystore::{KeySource, Keystore, KeystoreError};
 use crate::limits::{DESTINATIONS_MAX, DOCUMENTS_MAX, STOP_DEADLINE};
@@ -38,7 +38,8 @@ use crate::local::{self, Local};
 use crate::notices::Notices;
 use crate::relay::Lives;
 use crate::transmit::Transmitter;
-use crate::{due, notices, public};
+use crate::via::ViaError;
+use crate::{due, notices, public, via};
 
 /// Why a node does not start.
 #[derive(Debug, Error)]
@@ -80,6 +81,9 @@ pub enum StartError {
         /// The DID by the public URL.
         given: Did,
     },
+    /// The node cannot be a home behind the relay that it is told to.
+    #[error(transparent)]
+    Via(#[from] ViaError),
     /// An identity cannot be made or read.
     #[error("an identity of this node is not valid")]
     BadIdentity,
@@ -105,6 +109,7 @@ impl StartError {
             Self::Identity { .. } => {
                 "Use the former --public-url, or start anew in another directory: a DID cannot move"
             }
+            Self::Via(error) => error.hint(),
             Self::BadIdentity => "Restore the data directory from a copy",
         }
         .to_owned()
@@ -123,7 +128,7 @@ pub struct Ready {
     /// Its DID.
     pub did: String,
     /// URL of the public listener as peers see it; of the listener itself when peers cannot reach
-    /// it.
+    /// it; the DID of the relay for a home behind one.
     pub url: String,
     /// URL of the local listener.
     pub local: String,
@@ -165,18 +170,25 @@ impl Node {
     async fn run(config: Config, store: Arc<dyn Store>, lock: File) -> Result<Self, StartError> {
         let started = std::time::Instant::now();
         let admin_token = data_dir::admin_token(&config.data)?;
-        let (public_listener, listen_address) = listen(config.listen).await?;
+        // Peers write to the relay of a home that has one, and to nothing here.
+        let public_listener = match via::is_wanted(&config, store.as_ref()).await? {
+            true => None,
+            false => Some(listen(config.listen).await?),
+        };
         let (local_listener, local_address) = listen(config.local).await?;
-        let public_url = match &config.public_url {
-            Some(url) => url.clone(),
-            None if config.dev => format!("http://localhost:{}", listen_address.port()),
-            None => String::new(),
+        let public_url = match (&config.public_url, &public_listener) {
+            (Some(url), _) => url.clone(),
+            (None, Some((_, address))) if config.dev => {
+                format!("http://localhost:{}", address.port())
+            }
+            _ => String::new(),
         };
         let home = home(config, public_url, store).await?;
         let data = home.config.data.clone();
-        let url = match home.public_url.as_str() {
-            "" => format!("http://{listen_address}"),
-            url => url.to_owned(),
+        let url = match (&home.via, &public_listener) {
+            (Some(via), _) => via.parties.routing.to_string(),
+            (None, Some((_, address))) if home.public_url.is_empty() => format!("http://{address}"),
+            _ => home.public_url.clone(),
         };
         let ready = Ready {
             did: home.did.to_string(),
@@ -198,20 +210,20 @@ impl Node {
         };
         // Loopback peers of the public listener are a reverse proxy, or a trial on one machine.
         let limits = ListenLimits { loopback: LoopbackPeers::Exempt, ..ListenLimits::default() };
-        let listeners = vec![
-            spawn_listener(
-                public_listener,
-                public::router(Arc::clone(&home), stopping.clone()),
-                &limits,
-                &stopping,
-            ),
-            spawn_listener(local_listener, local::router(local), &limits, &stopping),
-        ];
-        let workers = vec![
+        let mut listeners =
+            vec![spawn_listener(local_listener, local::router(local), &limits, &stopping)];
+        if let Some((listener, _)) = public_listener {
+            let router = public::router(Arc::clone(&home), stopping.clone());
+            listeners.push(spawn_listener(listener, router, &limits, &stopping));
+        }
+        let mut workers = vec![
             tokio::spawn(notices::run(Arc::clone(&home))),
             tokio::spawn(due::run(Arc::clone(&home))),
             tokio::spawn(identity::tidy(Arc::clone(&home))),
         ];
+        if let Some(via) = &home.via {
+            workers.push(tokio::spawn(via::run(Arc::clone(&home), Arc::clone(via))));
+        }
         home.transmitter.resume(&home, &waiting);
         Ok(Self { ready, data, stop, listeners, workers, home, _lock: lock })
     }
@@ -249,11 +261,18 @@ async fn home(
     let policy = if config.dev { AddressPolicy::Development } else { AddressPolicy::Public };
     let keystore = Keystore::open(&key_source(&config))?;
     let identities = Arc::new(Identities::default());
-    let did = identity::load_node(store.as_ref(), &keystore, &identities, &public_url).await?;
-    identity::load_agents(store.as_ref(), &keystore, &identities).await?;
     let connector = PeerConnector::new(SafeConnector::new(policy), Trust::Native);
     let fetcher = Arc::new(Fetcher::new(connector.clone()));
     let local = Arc::clone(&identities);
+    let resolver = Resolver::new(Arc::clone(&fetcher), local);
+    let deliverer = Deliverer::new(connector.clone());
+    let relay = config.via.as_deref();
+    let keys = (store.as_ref(), &keystore);
+    let via = via::enrol(relay, keys, (&resolver, &deliverer), SystemClock.now()).await?;
+    let endpoint = endpoint(&public_url, via.as_ref());
+    let endpoint = endpoint.as_deref();
+    let did = identity::load_node(keys, &identities, &public_url, endpoint).await?;
+    identity::load_agents(store.as_ref(), &keystore, &identities).await?;
     Ok(Arc::new(Home {
         public_url,
         did,
@@ -261,10 +280,12 @@ async fn home(
         store,
         wake: LocalWake::new(),
         keystore,
-        resolver: Resolver::new(Arc::clone(&fetcher), local),
+        resolver,
         identities,
         fetcher,
-        deliverer: Deliverer::new(connector),
+        deliverer,
+        dialer: SocketDialer::new(connector),
+        via: via.map(Arc::new),
         mailboxes: Mailboxes::default(),
         transmitter: Transmitter::default(),
         notices: Notices::default(),

@@ -11,7 +11,8 @@ use comity_core::outbound::{
 use comity_core::protocol::BASIC_MESSAGE;
 use comity_core::receipt::State;
 use comity_core::record::OutgoingKind;
-use comity_didcomm::{Attachment, Did, DidDocument, Message, MessageId, MessageType};
+use comity_didcomm::invitation::Invited;
+use comity_didcomm::{Attachment, Did, DidDocument, Message, MessageId, MessageType, UnixTime};
 use comity_net::{Handle, Source};
 use comity_store::Batch;
 use comity_store::records::{MessageKey, documents, ladder, outbox};
@@ -60,13 +61,59 @@ enum Novelty {
     Repeated,
 }
 
-/// Resolves a DID or a handle to a DID.
+/// Somebody who can be written to.
+pub(crate) struct Who {
+    pub(crate) did: Did,
+    /// Id of the invitation that names them; the answer to it says so.
+    invitation: Option<MessageId>,
+}
+
+/// Resolves a DID, a handle or an invitation to a DID.
 pub(crate) async fn resolve_who(home: &Home, who: &str) -> Result<Did, SendError> {
+    Ok(find_who(home, who).await?.did)
+}
+
+async fn find_who(home: &Home, who: &str) -> Result<Who, SendError> {
+    if is_invitation(who) {
+        return invited(who, home.now());
+    }
+    let did = resolve_name(home, who).await?;
+    Ok(Who { did, invitation: None })
+}
+
+/// Whether a text is a link with an invitation in it: nothing else has a query.
+fn is_invitation(who: &str) -> bool {
+    who.contains("_oob=") || who.contains("_oobid=")
+}
+
+/// Whether a text has to be looked up to know whom it means.
+fn is_handle(who: &str) -> bool {
+    !who.starts_with("did:") && !is_invitation(who)
+}
+
+/// Reads an invitation. It proves nothing: only what its sender answers does.
+fn invited(link: &str, now: UnixTime) -> Result<Who, SendError> {
+    let invalid = |reason| SendError::Invalid { member: "to", reason };
+    match Invited::from_url(link) {
+        Ok(Invited::Here(invitation)) if invitation.is_expired(now) => {
+            Err(invalid("the invitation has expired"))
+        }
+        Ok(Invited::Here(invitation)) => {
+            Ok(Who { did: invitation.from, invitation: Some(invitation.id) })
+        }
+        Ok(_) => Err(invalid("a shortened invitation has to be opened first")),
+        Err(_) => Err(invalid("the link holds no valid invitation")),
+    }
+}
+
+async fn resolve_name(home: &Home, who: &str) -> Result<Did, SendError> {
     if who.starts_with("did:") {
         return who.parse().map_err(|_| SendError::Invalid { member: "to", reason: "not a DID" });
     }
-    let handle = Handle::parse(who)
-        .map_err(|_| SendError::Invalid { member: "to", reason: "neither a DID nor name@host" })?;
+    let handle = Handle::parse(who).map_err(|_| SendError::Invalid {
+        member: "to",
+        reason: "neither a DID, nor name@host, nor an invitation",
+    })?;
     comity_net::resolve_handle(&home.fetcher, &handle)
         .await
         .map_err(|error| SendError::Handle(error.to_string()))
@@ -226,18 +273,19 @@ async fn submission(
     // A wish that is repeated goes where it went, also when the handle cannot be looked up now.
     let known = outbox::sent(home.store.as_ref(), MessageKey::sent(from, id.as_str())).await;
     let to = match known.map_err(|_fault| Unsendable::Unavailable)? {
-        Some(sent) if !request.to.starts_with("did:") => sent.recipient,
-        _ => resolve_who(home, &request.to).await?,
+        Some(sent) if is_handle(&request.to) => Who { did: sent.recipient, invitation: None },
+        _ => find_who(home, &request.to).await?,
     };
+    let pthid = request.pthid.or_else(|| to.invitation.map(|id| id.as_str().to_owned()));
     Ok(Submission {
         id,
         from: from.clone(),
-        to,
+        to: to.did,
         type_,
         body: request.body,
         attachments,
         thid: request.thid,
-        pthid: request.pthid,
+        pthid,
         ack: Vec::new(),
         expires_in_s: request.expires_in_s,
         accountability: match request.deniable {

@@ -16,7 +16,7 @@ use comity_core::record::{Outgoing, OutgoingKind, Sent, key_hash};
 use comity_core::refusal::Refusal;
 use comity_didcomm::Did;
 use comity_didcomm::problem::{ProblemCode, ProblemReport};
-use comity_net::{DeliverError, MediaType};
+use comity_net::{DeliverError, MediaType, Unreachable};
 use comity_store::records::notices::Debts;
 use comity_store::records::outbox::{self, Destination};
 use comity_store::records::{MessageKey, ladder};
@@ -271,20 +271,35 @@ async fn attempt(home: &Arc<Home>, seq: Seq, outgoing: &Outgoing) -> Attempt {
             _ => Attempt::Accepted,
         };
     };
-    match home.deliverer.post(uri, Bytes::from(envelope), MediaType::Encrypted).await {
-        Ok(_) => Attempt::Accepted,
-        Err(DeliverError::Refused { code, .. }) => Attempt::Refused { code },
+    let envelope = Bytes::from(envelope);
+    // The addresses lead to the same peer: whatever it answers at one of them is its answer.
+    let mut without_answer = Attempt::Refused { code: Some(CANNOT_USE_ENDPOINT.to_owned()) };
+    for uri in std::iter::once(uri).chain(&outgoing.also) {
+        match post(home, uri, envelope.clone()).await {
+            Ok(attempt) => return attempt,
+            Err(reason) if reason.is_lasting() => {
+                tracing::info!(%reason, "an endpoint cannot be used");
+            }
+            Err(reason) => {
+                tracing::debug!(%reason, "a peer was not reached");
+                without_answer = Attempt::Unreachable;
+            }
+        }
+    }
+    without_answer
+}
+
+/// Posts to one address, and returns the peer's answer if there is one.
+async fn post(home: &Home, uri: &str, envelope: Bytes) -> Result<Attempt, Unreachable> {
+    match home.deliverer.post(uri, envelope, MediaType::Encrypted).await {
+        Ok(_) => Ok(Attempt::Accepted),
+        Err(DeliverError::Refused { code, .. }) => Ok(Attempt::Refused { code }),
         Err(DeliverError::RetryLater { after, .. }) => {
-            Attempt::RetryLater { after_s: after.map(|after| after.as_secs()) }
+            Ok(Attempt::RetryLater { after_s: after.map(|after| after.as_secs()) })
         }
-        Err(DeliverError::Unreachable(reason)) if reason.is_lasting() => {
-            tracing::info!(%reason, "an endpoint cannot be used");
-            Attempt::Refused { code: Some(CANNOT_USE_ENDPOINT.to_owned()) }
-        }
-        Err(error) => {
-            tracing::debug!(%error, "a peer was not reached");
-            Attempt::Unreachable
-        }
+        Err(DeliverError::Unreachable(reason)) => Err(reason),
+        // Whatever else it may be, it is no answer.
+        Err(_) => Err(Unreachable::Broken),
     }
 }
 

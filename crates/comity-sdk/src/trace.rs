@@ -155,6 +155,7 @@ mod tests {
             from: String::new(),
             to: String::new(),
             thid: "1".to_owned(),
+            via: None,
             states: vec![TraceState {
                 state: state.to_string(),
                 at: String::new(),

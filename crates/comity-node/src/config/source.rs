@@ -89,6 +89,8 @@ pub struct Overrides {
     pub local: Option<SocketAddr>,
     /// As [`Config::public_url`].
     pub public_url: Option<String>,
+    /// As [`Config::via`].
+    pub via: Option<String>,
     /// As [`Config::dev`].
     pub dev: Option<bool>,
     /// As [`Config::key_file`].
@@ -115,7 +117,7 @@ pub struct Overrides {
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 14] = [
+const FILE_KEYS: [&str; 15] = [
     "dev",
     "key_file",
     "listen",
@@ -130,10 +132,11 @@ const FILE_KEYS: [&str; 14] = [
     "relay_recipients",
     "relay_recipients_max",
     "relay_register",
+    "via",
 ];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 17] = [
     "COMITY_DATA",
     "COMITY_DEV",
     "COMITY_KEY_FILE",
@@ -150,6 +153,7 @@ const VARIABLES: [&str; 16] = [
     "COMITY_RELAY_RECIPIENTS",
     "COMITY_RELAY_RECIPIENTS_MAX",
     "COMITY_RELAY_REGISTER",
+    "COMITY_VIA",
 ];
 
 /// Variables that mean something to other parts of Comity.
@@ -180,6 +184,11 @@ pub(super) fn load(
     if let Some(url) = &mut config.public_url {
         *url = check_url(url, config.dev)?;
     }
+    if let (Some(via), Some(_)) = (&config.via, &config.public_url) {
+        let (setting, value) = ("via".to_owned(), via.clone());
+        let expected = "either via or public_url: a home is reached through a relay or directly";
+        return Err(ConfigError::BadValue { setting, value, expected });
+    }
     Ok(config)
 }
 
@@ -191,6 +200,7 @@ impl Overrides {
             self.mailbox_messages_max.unwrap_or(config.mailbox_messages_max);
         config.dev = self.dev.unwrap_or(config.dev);
         config.public_url = self.public_url.or_else(|| config.public_url.take());
+        config.via = self.via.or_else(|| config.via.take());
         config.key_file = self.key_file.or_else(|| config.key_file.take());
     }
 }
@@ -255,6 +265,7 @@ fn read_environment(
                 let words = "open, invitation or allow-list";
                 settings.relay_register = Some(parse(&name, &value, words)?);
             }
+            "COMITY_VIA" => settings.via = Some(value),
             other if !other.starts_with("COMITY_") || OTHER_VARIABLES.contains(&other) => {}
             unknown => {
                 return Err(ConfigError::UnknownKey {

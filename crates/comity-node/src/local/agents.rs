@@ -181,6 +181,7 @@ fn describe(ladder: Ladder) -> Trace {
         from: ladder.sender.to_string(),
         to: ladder.recipient.to_string(),
         thid: ladder.thid,
+        via: ladder.via.map(|via| via.to_string()),
         states: ladder.rungs.into_iter().map(trace_state).collect(),
     }
 }

@@ -46,7 +46,12 @@ pub(crate) async fn add_agent(
         let hint = "Run another node for more";
         return Err(ApiError::of(ApiCode::TooManyAgents, hint));
     }
-    if request.did != DidMethod::Peer && home.public_url.is_empty() {
+    // A home behind a relay has no address of its own, so that nothing could be looked up there.
+    let method = match request.did {
+        DidMethod::Web if home.via.is_some() => DidMethod::Peer,
+        method => method,
+    };
+    if method != DidMethod::Peer && home.public_url.is_empty() {
         let hint = "Start the node with --public-url or --dev, or add the agent with --did peer";
         return Err(ApiError::of(ApiCode::NoPublicUrl, hint));
     }
@@ -54,7 +59,7 @@ pub(crate) async fn add_agent(
         |_| ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log");
     let mut keys = Keys::generate();
     let mut log = None;
-    let document = match request.did {
+    let document = match method {
         DidMethod::Web => {
             let did = web_did(&home.public_url, &["agents", name]).map_err(bad)?;
             document_for(did, &keys, &home.public_url, Some(&home.did))
@@ -64,7 +69,10 @@ pub(crate) async fn add_agent(
             log = Some(line);
             document
         }
-        DidMethod::Peer => peer_document(&keys, &home.public_url, Some(&home.did)).map_err(bad)?,
+        DidMethod::Peer => {
+            let endpoint = home.endpoint();
+            peer_document(&keys, endpoint.as_deref(), Some(&home.did)).map_err(bad)?
+        }
     };
     let token = random_token();
     let record = AgentRecord {
@@ -92,7 +100,11 @@ pub(crate) async fn add_agent(
     let identity = agent_identity(record, document, keys, log).ok_or_else(|| {
         ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log")
     })?;
-    Ok((home.identities.insert(identity), token))
+    let identity = home.identities.insert(identity);
+    if let Some(via) = &home.via {
+        via.register(&identity.did).await;
+    }
+    Ok((identity, token))
 }
 
 /// Joins an agent's parts; nothing if they do not fit together.
@@ -120,10 +132,10 @@ fn agent_identity(
 
 /// Reads the node's own identity, or makes it at the first start.
 pub(super) async fn load_node(
-    store: &dyn Store,
-    keystore: &Keystore,
+    (store, keystore): (&dyn Store, &Keystore),
     identities: &Identities,
     public_url: &str,
+    endpoint: Option<&str>,
 ) -> Result<Did, StartError> {
     let given = match public_url {
         "" => None,
@@ -142,7 +154,7 @@ pub(super) async fn load_node(
             let document = match given {
                 Some(did) => document_for(did, &keys, public_url, None),
                 None => {
-                    peer_document(&keys, public_url, None).map_err(|_| StartError::BadIdentity)?
+                    peer_document(&keys, endpoint, None).map_err(|_| StartError::BadIdentity)?
                 }
             };
             let record = NodeRecord { did: document.id.clone(), document: document.to_json() };
@@ -237,9 +249,9 @@ fn webvh_document(
 
 /// Makes a did:peer:4 and returns its document: what [`document_for`] says, with relative ids and
 /// without `id`.
-fn peer_document(
+pub(crate) fn peer_document(
     keys: &Keys,
-    public_url: &str,
+    endpoint: Option<&str>,
     controller: Option<&Did>,
 ) -> Result<DidDocument, DidError> {
     let method = |id: &str, key: PublicKey| json!({ "id": id, "type": "Multikey", "publicKeyMultibase": key.to_multibase() });
@@ -253,8 +265,8 @@ fn peer_document(
     input.insert("verificationMethod".to_owned(), json!(methods));
     input.insert("authentication".to_owned(), json!(["#key-1"]));
     input.insert("keyAgreement".to_owned(), json!(["#key-2"]));
-    if !public_url.is_empty() {
-        let endpoint = json!({ "uri": format!("{public_url}/didcomm"), "accept": ["didcomm/v2"] });
+    if let Some(uri) = endpoint {
+        let endpoint = json!({ "uri": uri, "accept": ["didcomm/v2"] });
         let service =
             json!({ "id": "#didcomm", "type": Service::DIDCOMM, "serviceEndpoint": endpoint });
         input.insert("service".to_owned(), json!([service]));
@@ -263,7 +275,8 @@ fn peer_document(
     resolve_self_contained(&peer.long)?.ok_or(DidError::Method)
 }
 
-fn web_did(public_url: &str, path: &[&str]) -> Result<Did, DidError> {
+/// Returns the did:web of a node, or of somebody at it, by the node's URL.
+pub(crate) fn web_did(public_url: &str, path: &[&str]) -> Result<Did, DidError> {
     let (host, port) = authority(public_url)?;
     did::web::did_for(host, port, path)
 }

@@ -81,6 +81,7 @@ impl Home {
             from: ARIA.to_owned(),
             to: to.to_owned(),
             thid: id.to_owned(),
+            via: None,
             states,
         };
         self.script.lock().unwrap().traces.insert(id.to_owned(), trace);

@@ -131,6 +131,6 @@ fn log_key(did: &Did) -> Vec<u8> {
     keys::join(b'j', &[&keys::did_hash(did)])
 }
 
-fn put_keys(batch: &mut Batch, did: &Did, sealed_keys: &[u8]) {
+pub(super) fn put_keys(batch: &mut Batch, did: &Did, sealed_keys: &[u8]) {
     batch.put(Keyspace::Meta, &keys::join(b'k', &[&keys::did_hash(did)]), sealed_keys);
 }

@@ -28,6 +28,7 @@
 //! | meta | `l` did | the last DID document that was had of somebody written to |
 //! | meta | `node` | the node's own identity |
 //! | meta | `R` ... | rows and counters of the relay, see `relay.rs` |
+//! | meta | `via` | the relay that the home is behind |
 
 use comity_core::receipt::State;
 use comity_core::record::{Received, key_hash};

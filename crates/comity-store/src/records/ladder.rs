@@ -21,6 +21,8 @@ pub struct Ladder {
     pub recipient: Did,
     /// SHA-256 of its plaintext, base64url.
     pub digest: String,
+    /// The mediator that keeps it for the recipient, if one does.
+    pub via: Option<Did>,
     /// The rungs.
     pub rungs: Vec<Rung>,
 }
@@ -76,6 +78,7 @@ pub async fn received(
         sender: received.sender,
         recipient: received.recipient,
         digest: received.digest,
+        via: None,
         rungs,
     }))
 }
@@ -94,6 +97,7 @@ pub async fn sent(store: &dyn Store, message: MessageKey) -> Result<Option<Ladde
         sender: sent.sender,
         recipient: sent.recipient,
         digest: sent.digest,
+        via: sent.via,
         rungs,
     }))
 }

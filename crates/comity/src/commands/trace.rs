@@ -45,10 +45,19 @@ fn describe(output: &Output, trace: &Trace) -> String {
     let mut text = format!("{}\n", output.paint(Style::Bold, &escape(&trace.id)));
     // Writing to a String cannot fail.
     let _ = writeln!(text, "  from {}\n  to   {}", escape(&trace.from), escape(&trace.to));
+    if let Some(via) = &trace.via {
+        let _ = writeln!(text, "  via  {}{}", escape(via), describe_wait(trace));
+    }
     for rung in &trace.states {
         let _ = writeln!(text, "  {}", describe_rung(output, rung));
     }
     text.trim_end().to_owned()
+}
+
+/// Says what a mediator in between means, as long as the recipient's home has said nothing.
+fn describe_wait(trace: &Trace) -> &'static str {
+    let is_queued = trace.states.iter().all(|rung| rung.state == State::Queued.as_str());
+    if is_queued { "  keeps it until the recipient's node fetches it" } else { "" }
 }
 
 fn describe_rung(output: &Output, rung: &TraceState) -> String {

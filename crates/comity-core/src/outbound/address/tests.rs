@@ -124,7 +124,7 @@ fn routing_keys_are_wrapped_for_from_the_last_to_the_first() {
     assert_eq!(queued.sent().via.as_ref(), Some(&inner.did), "the last one keeps it");
     let outer = unwrap(queued.envelope(), &relay);
     assert_eq!(outer.next, Next::Key(inner.did.url("key-2")));
-    assert_eq!(unwrap(&outer.payloads[0], &inner).next, Next::Did(bruno.did.clone()));
+    assert_eq!(unwrap(&outer.payloads[0], &inner).next, Next::Did(bruno.did));
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn matrix() -> Vec<(&'static str, Facts, Decision, Decision)> {
 #[test]
 fn every_relation_gets_its_decision_on_every_way_in() {
     for (name, facts, for_proposal, for_receipt) in matrix() {
-        for way_in in [WayIn::Direct, WayIn::SameHome] {
+        for way_in in [WayIn::Direct, WayIn::Relay, WayIn::SameHome] {
             for (piuri, expected) in [(PROPOSAL, for_proposal), (RECEIPT, for_receipt)] {
                 let ruling = decide(&question(piuri, way_in), &facts, NOW);
                 assert_eq!(ruling.decision, expected, "{name}, {piuri}, {way_in:?}");

@@ -1,0 +1,194 @@
+//! One connection to the relay, from its opening to its end.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_core::limits::VIA_TICK_S;
+use comity_core::protocol::mediation_proof;
+use comity_core::protocol::pickup::Waiting;
+use comity_core::trust::subject;
+use comity_core::via::{Input, Output, Session};
+use comity_didcomm::{Did, DidDocument, Message, MessageId, OpenError, OpenPolicy, Opening};
+use comity_net::{PeerSocket, ResolveError, SocketError};
+use serde_json::Value;
+use thiserror::Error;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::enrol::{open_from, seal_for};
+use super::takes::Takes;
+use super::{Link, Via};
+use crate::home::Home;
+
+/// Why a session ended, or was none.
+#[derive(Debug, Error)]
+pub(super) enum End {
+    #[error("its document names no WebSocket address")]
+    NoSocket,
+    #[error("what it says cannot be opened: {0}")]
+    NotUnderstood(OpenError),
+    #[error("its document cannot be had: {0}")]
+    Resolve(#[from] ResolveError),
+    #[error("nothing can be sealed for it")]
+    Seal,
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+}
+
+/// Opens a session and serves it until it ends, which every session does.
+pub(super) async fn run(home: &Arc<Home>, via: &Arc<Via>) -> End {
+    match serve(home, via).await {
+        Err(End::NotUnderstood(reason)) => {
+            // Perhaps it has other keys now.
+            via.remember(None);
+            let fresh = home.resolver.resolve_fresh(&via.parties.relay).await;
+            if let Ok(fresh) = fresh {
+                via.remember(Some(Arc::clone(&fresh.document)));
+            }
+            End::NotUnderstood(reason)
+        }
+        Err(end) => end,
+    }
+}
+
+struct Serving<'a> {
+    home: &'a Arc<Home>,
+    via: &'a Arc<Via>,
+    relay: Arc<DidDocument>,
+    socket: PeerSocket,
+    session: Session,
+    takes: Takes,
+    /// Identities that the session knows of, as subjects.
+    known: HashSet<Did>,
+}
+
+async fn serve(home: &Arc<Home>, via: &Arc<Via>) -> Result<Infallible, End> {
+    let relay = match via.remembered() {
+        Some(relay) => relay,
+        None => Arc::clone(&home.resolver.resolve(&via.parties.relay).await?.document),
+    };
+    via.remember(Some(Arc::clone(&relay)));
+    let is_socket = |uri: &str| uri.starts_with("wss://") || uri.starts_with("ws://");
+    let endpoint = relay.didcomm_endpoints().into_iter().find(|endpoint| is_socket(&endpoint.uri));
+    let socket = home.dialer.open(&endpoint.ok_or(End::NoSocket)?.uri).await?;
+    via.set(|state| {
+        state.link = Link::Open;
+        state.trouble = None;
+    });
+    let identities = identities(home);
+    let known = identities.iter().map(subject).collect();
+    let session = Session::new(via.parties.clone(), identities, home.now(), &mut rand::rng());
+    let takes = Takes::new(Arc::clone(home));
+    Serving { home, via, relay, socket, session, takes, known }.run().await
+}
+
+impl Serving<'_> {
+    async fn run(mut self) -> Result<Infallible, End> {
+        let mut tick = interval(Duration::from_secs(VIA_TICK_S));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tick.reset();
+        loop {
+            while let Some(output) = self.session.poll_output() {
+                self.act(output).await?;
+            }
+            let input = tokio::select! {
+                envelope = self.socket.next() => match self.hear(&envelope?)? {
+                    Some(input) => input,
+                    None => continue,
+                },
+                (id, fate) = self.takes.next() => Input::Taken { id, fate },
+                () = self.via.added.notified() => {
+                    self.add_new();
+                    continue;
+                }
+                _ = tick.tick() => Input::Tick,
+            };
+            self.input(input);
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.session.handle_input(input, self.home.now(), &mut rand::rng());
+    }
+
+    async fn act(&mut self, output: Output) -> Result<(), End> {
+        match output {
+            Output::Say(message) => self.say(&message).await?,
+            Output::Take(waiting) => self.takes.push(waiting),
+            Output::Prove(dids) => {
+                let proofs =
+                    dids.into_iter().filter_map(|did| Some((did.clone(), self.prove(&did)?)));
+                let proofs = proofs.collect();
+                self.input(Input::Proofs(proofs));
+            }
+            Output::Registered(did) => self.via.set(|state| {
+                state.registered.insert(subject(&did));
+            }),
+            Output::Live => {
+                tracing::info!(relay = %self.via.parties.relay, "the relay delivers what comes");
+                self.via.set(|state| state.link = Link::Live);
+            }
+            Output::Trouble(trouble) => {
+                tracing::warn!(relay = %self.via.parties.relay, "{trouble}");
+                self.via.set(|state| state.trouble = Some(trouble.to_string()));
+            }
+            // The machine asks for nothing else; a new wish would have to be fulfilled here.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, message: &Message) -> Result<(), End> {
+        let envelope = seal_for(message, &self.via.registrant, &self.relay);
+        self.socket.send(&envelope.map_err(|_| End::Seal)?).await?;
+        Ok(())
+    }
+
+    /// Opens what the relay says to us. What is not for the registrant is an envelope for somebody
+    /// who lives here, which some mediators pass on as it is.
+    fn hear(&mut self, envelope: &[u8]) -> Result<Option<Input>, End> {
+        let Ok(opening) = Opening::new(envelope, &OpenPolicy::default(), self.home.now()) else {
+            tracing::debug!("something on the relay's connection is no envelope");
+            return Ok(None);
+        };
+        let registrant = &self.via.registrant;
+        if !opening.outline().recipients.iter().any(|kid| kid.did().same_subject(&registrant.did)) {
+            self.takes.push(Waiting { id: String::new(), envelope: envelope.to_vec() });
+            return Ok(None);
+        }
+        match open_from(envelope, registrant, &self.relay, self.home.now()) {
+            Ok(opened) => Ok(Some(Input::Heard(Box::new(opened)))),
+            Err(reason @ (OpenError::Crypto | OpenError::SenderMismatch)) => {
+                Err(End::NotUnderstood(reason))
+            }
+            Err(reason) => {
+                tracing::debug!(%reason, "something on the relay's connection is not the relay's");
+                Ok(None)
+            }
+        }
+    }
+
+    fn prove(&self, did: &Did) -> Option<Value> {
+        let (kid, key) = self.home.identities.by_did(did)?.sender_keys().signing;
+        let id = MessageId::random(&mut rand::rng());
+        let parties = &self.via.parties;
+        let now = self.home.now();
+        let signer = (&kid, &key);
+        Some(mediation_proof::make(id, signer, did, &parties.registrant, &parties.relay, now))
+    }
+
+    fn add_new(&mut self) {
+        for did in identities(self.home) {
+            if self.known.insert(subject(&did)) {
+                self.input(Input::Added(did));
+            }
+        }
+    }
+}
+
+/// Everybody who lives here.
+fn identities(home: &Home) -> Vec<Did> {
+    let agents = home.identities.agents().into_iter().map(|agent| agent.did.clone());
+    std::iter::once(home.did.clone()).chain(agents).collect()
+}
