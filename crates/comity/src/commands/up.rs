@@ -46,6 +46,10 @@ pub(crate) struct Args {
     /// it for good
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// The relay that keeps this node's messages, when peers cannot reach it: a DID, the URL of a node, or an
+    /// invitation; there is no public listener then
+    #[arg(long, value_name = "RELAY", conflicts_with = "public_url")]
+    via: Option<String>,
     /// Allow http and loopback addresses of other nodes; for one machine, never for a public address
     #[arg(long)]
     dev: bool,
@@ -71,6 +75,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         listen: args.listen,
         local: args.local,
         public_url: args.public_url,
+        via: args.via,
         dev: args.dev.then_some(true),
         relay: args.relay.then_some(true),
         data: Some(context.data.clone()),
