@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SendRequest {
-    /// Recipient: a DID, or a handle `name@host`.
+    /// Recipient: a DID, a handle `name@host`, or the link of an invitation.
     pub to: String,
     /// Message type URI; a basic message when absent.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
@@ -329,7 +329,7 @@ pub struct RotateAgent {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Decide {
-    /// DID or handle.
+    /// DID, handle or invitation.
     pub who: String,
     /// Protocol identifiers that are allowed; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -337,6 +337,45 @@ pub struct Decide {
     /// Until when, RFC 3339; absent: until changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+}
+
+/// An invitation that is wanted: a link by which somebody who knows no DID of this node can write
+/// first (Out-of-Band 2.0).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Invite {
+    /// Agent that invites; absent: the node itself, to be used as a relay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// What it is for, for people, at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<String>,
+    /// What it is for, for programs, at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal_code: Option<String>,
+    /// Seconds until it expires, at most 31,536,000 (a year); an agent's never does when absent,
+    /// one to a relay after 604,800 (7 days).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
+    /// To a relay: how many may use it; one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+}
+
+/// An invitation that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Invited {
+    /// Its id: the parent thread of the answer.
+    pub id: String,
+    /// DID that invites.
+    pub from: String,
+    /// The link.
+    pub url: String,
+    /// Until when it holds; absent: it does not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
 }
 
 /// One line of an agent's requests or allow-list.

@@ -82,6 +82,15 @@ pub const DUE_TICK: Duration = Duration::from_secs(1);
 /// Due rows that are handled in one step.
 pub const DUE_ROWS_MAX: usize = 256;
 
+/// Longest life of an invitation, in seconds (a year).
+pub const INVITATION_S_MAX: u64 = 365 * 24 * 3600;
+
+/// Life of an invitation to a relay when its operator says nothing, in seconds (7 days).
+pub const INVITATION_S_DEFAULT: u64 = 7 * 24 * 3600;
+
+/// How often one invitation to a relay may be used at most.
+pub const INVITATION_USES_MAX: u32 = 10_000;
+
 /// Agents of one home.
 pub const AGENTS_MAX: usize = 10_000;
 

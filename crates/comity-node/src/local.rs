@@ -9,6 +9,7 @@ mod admin;
 mod agents;
 mod auth;
 mod extract;
+mod invite;
 mod long_poll;
 pub mod openapi;
 mod socket;
@@ -57,6 +58,7 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/agents/{name}/revoke", post(admin::revoke))
         .route("/admin/agents/{name}/rotate", post(admin::rotate))
         .route("/admin/checks", get(admin::checks))
+        .route("/admin/invitations", post(invite::invite))
         .route("/admin/resolve", get(admin::resolve))
         .route("/admin/status", get(admin::status))
         .route("/admin/trace/{id}", get(admin::trace))

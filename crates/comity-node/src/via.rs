@@ -83,6 +83,17 @@ impl Via {
         self.state.borrow().clone()
     }
 
+    /// Returns the address of the relay for people, as far as it is known: where it is posted to,
+    /// without the path.
+    pub(crate) fn relay_url(&self) -> Option<String> {
+        let endpoints = self.remembered()?.didcomm_endpoints();
+        endpoints.into_iter().find_map(|endpoint| {
+            let (scheme, rest) = endpoint.uri.split_once("://")?;
+            let authority = rest.split('/').next()?;
+            matches!(scheme, "https" | "http").then(|| format!("{scheme}://{authority}"))
+        })
+    }
+
     fn set(&self, change: impl FnOnce(&mut State)) {
         self.state.send_modify(change);
     }

@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    agent, allow, allowed, bench, completions, demo, deny, did, didcomm, doctor, inbox, requests,
+    agent, allow, allowed, bench, completions, demo, deny, did, didcomm, doctor, inbox, invite, requests,
     revoke, send, status, trace, up,
 };
 
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Send(send::Args),
     /// Show what has come for one of the node's agents
     Inbox(inbox::Args),
+    /// Make an invitation: a link and a QR code by which others can write first
+    Invite(invite::Args),
     /// List who asks to be allowed
     Requests(requests::Args),
     /// Allow somebody, and hand over the message that was held

@@ -12,6 +12,7 @@ pub(crate) mod did;
 pub(crate) mod didcomm;
 pub(crate) mod doctor;
 pub(crate) mod inbox;
+pub(crate) mod invite;
 pub(crate) mod requests;
 pub(crate) mod revoke;
 pub(crate) mod send;
@@ -53,6 +54,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Didcomm(args) => didcomm::run(args, context),
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Inbox(args) => inbox::run(args, context).await,
+        Command::Invite(args) => invite::run(args, context).await,
         Command::Requests(args) => requests::run(args, context).await,
         Command::Revoke(args) => revoke::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,

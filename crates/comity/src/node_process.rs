@@ -34,6 +34,7 @@ const ANY_PORT: &str = "127.0.0.1:0";
 #[derive(Debug)]
 pub(crate) struct NodeProcess {
     data: PathBuf,
+    extra: Vec<String>,
     child: Child,
     ready: Ready,
     start_took: Duration,
@@ -42,19 +43,27 @@ pub(crate) struct NodeProcess {
 impl NodeProcess {
     /// Starts a node on free ports, with a new data directory, and waits until it is ready.
     pub(crate) async fn start(data: &Path) -> Result<Self, CliError> {
+        Self::start_with(data, &[]).await
+    }
+
+    /// The same with further arguments of `comity up`, also whenever it is started again.
+    pub(crate) async fn start_with(data: &Path, extra: &[&str]) -> Result<Self, CliError> {
         fs::create_dir_all(data).map_err(|error| {
             CliError::config("data", format!("{} cannot be made", data.display())).why(error)
         })?;
-        Self::spawn(data, ANY_PORT, ANY_PORT).await
+        let extra = extra.iter().map(|&argument| argument.to_owned()).collect();
+        Self::spawn(data, extra, ANY_PORT, ANY_PORT).await
     }
 
     /// Starts it again, where it was.
     pub(crate) async fn restart(&mut self) -> Result<(), CliError> {
         let [listen, local] = [&self.ready.url, &self.ready.local].map(|url| {
             let port = url.trim_end_matches('/').rsplit(':').next().unwrap_or_default();
-            format!("127.0.0.1:{port}")
+            // A node behind a relay has no public listener.
+            if url.starts_with("http") { format!("127.0.0.1:{port}") } else { ANY_PORT.to_owned() }
         });
-        *self = Self::spawn(&self.data, &listen, &local).await?;
+        let extra = std::mem::take(&mut self.extra);
+        *self = Self::spawn(&self.data, extra, &listen, &local).await?;
         Ok(())
     }
 
@@ -94,12 +103,17 @@ impl NodeProcess {
         self.start_took
     }
 
-    async fn spawn(data: &Path, listen: &str, local: &str) -> Result<Self, CliError> {
+    async fn spawn(
+        data: &Path,
+        extra: Vec<String>,
+        listen: &str,
+        local: &str,
+    ) -> Result<Self, CliError> {
         let log = data.with_extension("log");
         let log_file = File::options().create(true).append(true).open(&log);
         let started = Instant::now();
         let mut child = command(data, listen, local)
-            .and_then(|mut command| command.stderr(log_file?).spawn())
+            .and_then(|mut command| command.args(&extra).stderr(log_file?).spawn())
             .map_err(|error| {
                 CliError::fault("node.start", "A node cannot be started").why(error)
             })?;
@@ -116,7 +130,7 @@ impl NodeProcess {
             CliError::fault("node.start", "A node did not become ready")
                 .why(format!("{}{last}", line.trim_end()))
         })?;
-        Ok(Self { data: data.to_owned(), child, ready, start_took })
+        Ok(Self { data: data.to_owned(), extra, child, ready, start_took })
     }
 }
 

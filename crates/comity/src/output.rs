@@ -33,6 +33,8 @@ pub(crate) enum Style {
     Bold,
     Dim,
     Good,
+    /// Black on white, whatever the terminal's colours are.
+    Ink,
     Notice,
 }
 
@@ -95,6 +97,20 @@ impl Output {
             Format::Json => writeln!(io::stdout(), "{}", ascii_safe(&error.to_json().to_string())),
             Format::Human => io::stderr().write_all(self.explain(error).as_bytes()),
         });
+    }
+
+    /// Returns how many columns a person sees; nothing when nobody does, or the terminal does not say.
+    pub(crate) fn columns(&self) -> Option<usize> {
+        if self.is_json() || !io::stdout().is_terminal() {
+            return None;
+        }
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| 0 < *columns)
+    }
+
+    /// Tells whether colours may be used on standard output.
+    pub(crate) fn is_coloured(&self) -> bool {
+        self.stdout == Colours::On
     }
 
     /// Colours a piece of text for standard output.
@@ -184,6 +200,7 @@ fn paint(colours: Colours, style: Style, text: &str) -> String {
         Style::Bold => "1",
         Style::Dim => "2",
         Style::Good => "32",
+        Style::Ink => "38;5;16;48;5;231",
         Style::Notice => "33",
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")

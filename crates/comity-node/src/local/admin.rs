@@ -145,12 +145,12 @@ pub(crate) async fn rotate(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Who {
-    /// DID or handle; a DID may ask for a version with `versionId`, `versionTime` or
+    /// DID, handle or invitation; a DID may ask for a version with `versionId`, `versionTime` or
     /// `versionNumber`.
     who: String,
 }
 
-/// Resolves a DID or a handle.
+/// Resolves a DID, a handle or an invitation.
 #[utoipa::path(get, path = "/admin/resolve", tag = "admin", security(("token" = [])), params(Who),
     responses((status = 200, body = Resolved), (status = "default", body = Problem)))]
 pub(crate) async fn resolve(

@@ -4,7 +4,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{admin, agents, socket};
+use super::{admin, agents, invite, socket};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -27,6 +27,7 @@ use super::{admin, agents, socket};
         admin::allowed,
         admin::checks,
         admin::deny,
+        invite::invite,
         admin::requests,
         admin::resolve,
         admin::revoke,

@@ -9,7 +9,7 @@ use comity_core::trust::Recipient;
 use comity_core::via::{NotGranted, Parties, granted, request};
 use comity_didcomm::invitation::{InvitationError, Invited};
 use comity_didcomm::{
-    Did, DidDocument, Message, MessageId, OpenError, OpenPolicy, Opened, Protection, PublicKey,
+    Curve, Did, DidDocument, Message, MessageId, OpenError, OpenPolicy, Opened, Protection,
     SealError, UnixTime, open, resolve_self_contained, seal,
 };
 use comity_net::{DeliverError, Deliverer, MediaType, ResolveError, Resolver};
@@ -181,13 +181,7 @@ pub(super) fn seal_for(
     relay: &DidDocument,
 ) -> Result<String, SealError> {
     let (kid, key) = registrant.sender_keys().agreement;
-    // All recipients of one envelope have keys on one curve.
-    let is_same_curve = |key: &PublicKey| matches!(key, PublicKey::X25519(_));
-    let keys: Vec<_> = relay
-        .agreement_keys()
-        .filter(|(_, key)| is_same_curve(key))
-        .map(|(kid, key)| (kid.clone(), *key))
-        .collect();
+    let keys = relay.choose_recipients(&[Curve::X25519]);
     let protection = Protection::Deniable { kid: &kid, key: &key };
     Ok(seal(message, protection, &keys, &mut rand::rng())?.envelope)
 }

@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// The agent whose decision it is
     #[arg(long = "as", value_name = "NAME")]
     name: String,
-    /// Whom it is about: a DID, or a handle NAME@HOST
+    /// Whom it is about: a DID, a handle NAME@HOST, or the link of their invitation
     who: String,
     /// Only for this protocol, named by its URI without the message name; can be repeated
     #[arg(long = "for", value_name = "PIURI")]

@@ -1,6 +1,7 @@
 //! `comity demo`: plays the whole story on this machine, over real sockets and real stores, and checks every step.
 //!
-//! Two organisations' nodes as child processes, an agent at each through the SDK. The story itself is in
+//! Two organisations' nodes as child processes, an agent at each through the SDK; with `--relay` both behind a third
+//! node that peers reach in their place. The story itself is in
 //! `demo/play.rs`, what it is played on in `demo/stage.rs`; here is what the audience sees and the exit code.
 
 mod crash;
@@ -26,6 +27,9 @@ pub(crate) struct Args {
     /// Keep the nodes' stores and logs in this folder, which must be empty or new
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Play it with both nodes behind a relay: nobody can connect to them
+    #[arg(long)]
+    relay: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
@@ -35,14 +39,24 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         }
         None => Folder::pass().map_err(|error| error.hint("Name one with --keep DIR"))?,
     };
+    let scene = if args.relay { Scene::Relayed } else { Scene::Direct };
     let mut show = Show::new(context.output);
-    show.open()?;
+    show.open(scene)?;
     let outcome = tokio::select! {
-        outcome = play::play(folder.path(), &mut show) => outcome,
+        outcome = play::play(folder.path(), scene, &mut show) => outcome,
         // Dropping the play kills the children and removes the folder.
         _ = tokio::signal::ctrl_c() => Err(CliError::usage("interrupted", "The demo was interrupted")),
     };
     show.close(outcome)
+}
+
+/// How the two nodes reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scene {
+    /// Each posts to the other.
+    Direct,
+    /// Nobody can connect to either; a relay keeps their messages.
+    Relayed,
 }
 
 /// One step, as `--json` tells it.
@@ -65,11 +79,17 @@ impl Show {
         Self { output, started: Instant::now(), steps: Vec::new() }
     }
 
-    fn open(&self) -> Result<(), CliError> {
-        self.output.remark(&self.output.paint(
-            Style::Bold,
-            "Two organisations on this machine: node A with the agent Aria, node B with the agent Bruno.\n",
-        ))
+    fn open(&self, scene: Scene) -> Result<(), CliError> {
+        let text = match scene {
+            Scene::Direct => {
+                "Two organisations on this machine: node A with the agent Aria, node B with the agent Bruno.\n"
+            }
+            Scene::Relayed => {
+                "Two organisations on this machine, and a relay: nobody can connect to node A with the agent Aria, \
+                 nor to node B with the agent Bruno.\n"
+            }
+        };
+        self.output.remark(&self.output.paint(Style::Bold, text))
     }
 
     /// Plays one step. `act` checks what the step claims and returns what the next ones need, with a sentence about

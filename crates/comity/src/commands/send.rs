@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// The agent that sends
     #[arg(long = "as", value_name = "NAME")]
     name: String,
-    /// Recipient: a DID, or a handle NAME@HOST
+    /// Recipient: a DID, a handle NAME@HOST, or the link of an invitation
     to: String,
     /// Content, a JSON object; `-` reads it from standard input; an empty object when absent
     #[arg(value_name = "BODY-JSON")]

@@ -1,13 +1,14 @@
-//! The crash: node B is killed with SIGKILL while it holds messages and node A still has some to send.
+//! The crash: node B is killed with SIGKILL while it holds messages and node A still has some to send; behind a relay
+//! these wait there, and it is killed too.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use comity_core::receipt::State;
 use comity_sdk::Agent;
 
 use super::{
     stage::{Ending, Stage, Update},
-    wait::{check, next, sdk, until},
+    wait::{check, failed, next, sdk, soon, until},
 };
 use crate::error::CliError;
 
@@ -16,12 +17,47 @@ const HELD: std::ops::RangeInclusive<u64> = 11..=14;
 /// Numbers of those that node A cannot hand over then.
 const WAITING: std::ops::RangeInclusive<u64> = 15..=17;
 
+/// How long to wait before looking again at what cannot be waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Fills both nodes with messages, and kills B.
 pub(super) async fn crash(
     stage: &mut Stage,
     aria: &Agent,
     bruno: &Agent,
 ) -> Result<((), String), CliError> {
+    hold_and_kill(stage, aria, bruno).await?;
+    let waiting = stage.a.status().await?.outbox_messages;
+    check(3 <= waiting, &format!("Node A keeps {waiting} messages to be sent instead of 3"))?;
+    Ok(((), format!("B had 3 messages in hand and 1 acknowledged; {waiting} wait at A")))
+}
+
+/// Fills node B and the relay with messages, and kills both. The relay comes back alone.
+pub(super) async fn crash_both(
+    stage: &mut Stage,
+    aria: &Agent,
+    bruno: &Agent,
+) -> Result<((), String), CliError> {
+    hold_and_kill(stage, aria, bruno).await?;
+    soon("An empty outbox at node A", async {
+        while stage.a.status().await?.outbox_messages != 0 {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok::<_, CliError>(())
+    })
+    .await??;
+    let relay = stage.relay.as_mut().ok_or_else(|| failed("There is no relay"))?;
+    relay.kill().await?;
+    relay.restart().await?;
+    let took = relay.start_took().as_millis();
+    Ok((
+        (),
+        format!("B had 3 messages in hand; the relay kept 3 more and was back after {took} ms"),
+    ))
+}
+
+/// Lets B accept some messages, kills it, and sends it more.
+async fn hold_and_kill(stage: &mut Stage, aria: &Agent, bruno: &Agent) -> Result<(), CliError> {
     let mut held = Vec::new();
     for number in HELD {
         let id = send(stage, aria, number).await?;
@@ -39,9 +75,7 @@ pub(super) async fn crash(
         let is_waiting = trace.states.iter().all(|rung| rung.state == State::Queued.as_str());
         check(is_waiting, "A message was accepted by a node that is dead")?;
     }
-    let waiting = stage.a.status().await?.outbox_messages;
-    check(3 <= waiting, &format!("Node A keeps {waiting} messages to be sent instead of 3"))?;
-    Ok(((), format!("B had 3 messages in hand and 1 acknowledged; {waiting} wait at A")))
+    Ok(())
 }
 
 /// Starts B again, and takes everything that comes.

@@ -5,13 +5,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use comity_core::{receipt::State, refusal::Refusal};
+use comity_core::{receipt::State, refusal::Refusal, trust::subject};
 use comity_didcomm::UnixTime;
 use comity_sdk::{Agent, Facts, HandlerError};
 use tokio::sync::mpsc;
 
 use super::{
-    Show, crash,
+    Scene, Show, crash,
     stage::{Ending, Outcome, Proposal, Stage, Task, Update},
     wait::{check, failed, ladder, next, sdk, soon, until},
 };
@@ -35,8 +35,12 @@ pub(super) struct BrunoAtWork {
     proposals: mpsc::Receiver<(Facts, Proposal)>,
 }
 
-pub(super) async fn play(folder: &Path, show: &mut Show) -> Result<(), CliError> {
-    let mut stage = show.step("Two nodes start, with an agent each", set(folder)).await?;
+pub(super) async fn play(folder: &Path, scene: Scene, show: &mut Show) -> Result<(), CliError> {
+    let name = match scene {
+        Scene::Direct => "Two nodes start, with an agent each",
+        Scene::Relayed => "A relay takes two nodes on, with an agent each",
+    };
+    let mut stage = show.step(name, set(folder, scene)).await?;
     let aria = stage.a.connect().await?;
     show.step("A stranger is held for the operator", stranger(&mut stage, &aria)).await?;
     show.step("Her second message is refused", second(&mut stage, &aria)).await?;
@@ -47,8 +51,16 @@ pub(super) async fn play(folder: &Path, show: &mut Show) -> Result<(), CliError>
     bruno.agent.shutdown().await;
     show.step("Bruno is away while three messages come", away(&mut stage, &aria)).await?;
     let bruno = show.step("Back, he gets them once and in order", back(&stage)).await?;
-    show.step("Node B is killed while both hold messages", crash::crash(&mut stage, &aria, &bruno))
-        .await?;
+    match scene {
+        Scene::Direct => {
+            let crash = crash::crash(&mut stage, &aria, &bruno);
+            show.step("Node B is killed while both hold messages", crash).await?;
+        }
+        Scene::Relayed => {
+            let crash = crash::crash_both(&mut stage, &aria, &bruno);
+            show.step("Node B is killed, and the relay while it keeps messages", crash).await?;
+        }
+    }
     show.step("Restarted, nothing is lost or doubled", crash::recover(&mut stage, &bruno)).await?;
     bruno.shutdown().await;
     show.step("A message that nobody takes expires, and Aria is told", expire(&mut stage, &aria))
@@ -57,22 +69,31 @@ pub(super) async fn play(folder: &Path, show: &mut Show) -> Result<(), CliError>
         .await?;
     show.step("Every message has its full ladder", ladders(&stage)).await?;
     aria.shutdown().await;
-    show.step("Both nodes stop in good order", stop(&mut stage)).await
+    show.step("The nodes stop in good order", stop(&mut stage)).await
 }
 
-async fn set(folder: &Path) -> Result<(Stage, String), CliError> {
-    let stage = Stage::set(folder).await?;
-    let detail = format!("{} and {}", stage.a.agent.did, stage.b.agent.did);
+async fn set(folder: &Path, scene: Scene) -> Result<(Stage, String), CliError> {
+    let stage = Stage::set(folder, scene).await?;
+    let [a, b] = [&stage.a, &stage.b].map(|organisation| name_of(&organisation.agent.did));
+    let detail = match &stage.relay {
+        None => format!("{a} and {b}"),
+        Some(relay) => format!("{a} and {b}, behind {}", relay.ready().did),
+    };
     Ok((stage, detail))
 }
 
-/// Aria knows a handle and nothing else.
+/// Aria knows a handle and nothing else; or an invitation, since nobody can look Bruno up behind his relay.
 async fn stranger(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError> {
-    let handle = &stage.b.agent.handle;
-    let resolved = stage.a.resolve(handle).await?;
-    check(resolved.did == stage.b.agent.did, "The handle leads to another DID")?;
+    let (who, called) = match &stage.relay {
+        None => (stage.b.agent.handle.clone(), stage.b.agent.handle.clone()),
+        Some(_) => {
+            (stage.b.invite("Work together").await?.url, "Bruno, by his invitation,".to_owned())
+        }
+    };
+    let resolved = stage.a.resolve(&who).await?;
+    check(resolved.did == stage.b.agent.did, "What is known of Bruno leads to another DID")?;
     let proposal = Proposal { text: "Shall we work together?".to_owned() };
-    let sent = aria.send(handle, &proposal).await.map_err(sdk)?;
+    let sent = aria.send(&who, &proposal).await.map_err(sdk)?;
     let accepted = until(stage.a.as_agent(), &sent.id, State::Accepted).await?;
     check(accepted.pending, "The stranger's message is not held")?;
     let inbox = stage.b.as_agent().messages(Look::Peek, None, PAGE, Duration::ZERO).await?;
@@ -80,10 +101,11 @@ async fn stranger(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliEr
     let requests = stage.b.client.relations(&stage.b.agent.name, "requests").await?;
     let aria_did = &stage.a.agent.did;
     let is_listed = requests.len() == 1
-        && requests.iter().all(|one| one.did == *aria_did && one.state == "pending");
+        && requests.iter().all(|one| is_same(&one.did, aria_did) && one.state == "pending");
     check(is_listed, "The operator's list of requests is not Aria's one request")?;
     stage.of_aria.push(Ending { id: sent.id, state: State::Processed });
-    Ok(((), format!("{handle} has one request, from {aria_did}; Bruno's inbox is empty")))
+    let from = name_of(aria_did);
+    Ok(((), format!("{called} has one request, from {from}; Bruno's inbox is empty")))
 }
 
 async fn second(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError> {
@@ -124,7 +146,7 @@ async fn approve(stage: &Stage, bruno: &mut BrunoAtWork) -> Result<((), String),
     check(relation.state == "allowed", "The operator's approval is not recorded")?;
     let handed = soon("The held message", bruno.proposals.recv()).await?;
     let (facts, proposal) = handed.ok_or_else(|| failed("Bruno's program ended"))?;
-    check(facts.from == *aria_did, "The held message names another sender")?;
+    check(is_same(&facts.from, aria_did), "The held message names another sender")?;
     check(facts.verified == "signature", "The held message proves its sender by no signature")?;
     check(facts.admitted == "approved", "The held message was not admitted by approval")?;
     check(proposal.text == "Shall we work together?", "The held message has changed")?;
@@ -137,7 +159,7 @@ async fn approve(stage: &Stage, bruno: &mut BrunoAtWork) -> Result<((), String),
 async fn request(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError> {
     let task = Task { numbers: vec![20, 11, 2026] };
     let reply = aria.request(&stage.b.agent.did, &task).deadline(STEP_MAX).await.map_err(sdk)?;
-    check(reply.facts.from == stage.b.agent.did, "The reply comes from somebody else")?;
+    check(is_same(&reply.facts.from, &stage.b.agent.did), "The reply comes from somebody else")?;
     check(reply.facts.verified == "signature", "The reply is not signed")?;
     check(reply.facts.admitted == "thread", "The reply was not admitted by its thread")?;
     let outcome: Outcome = reply.body().map_err(sdk)?;
@@ -210,7 +232,7 @@ async fn expire(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliErro
         Ok::<_, CliError>(())
     })
     .await??;
-    Ok(((), format!("reported by {}", expired.by)))
+    Ok(((), format!("reported by {}", name_of(&expired.by))))
 }
 
 async fn revoke(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliError> {
@@ -257,6 +279,9 @@ async fn ladders(stage: &Stage) -> Result<((), String), CliError> {
 
 async fn stop(stage: &mut Stage) -> Result<((), String), CliError> {
     tokio::try_join!(stage.a.node.stop(), stage.b.node.stop())?;
+    if let Some(relay) = &mut stage.relay {
+        relay.stop().await?;
+    }
     Ok(((), "nothing was left to do".to_owned()))
 }
 
@@ -279,4 +304,23 @@ async fn expect_report(aria: &Agent, thid: &str, refusal: Refusal) -> Result<(),
 fn from_now(duration: Duration) -> UnixTime {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     UnixTime((since + duration).as_secs())
+}
+
+/// Whether two DIDs mean the same, in whichever form.
+fn is_same(one: &str, other: &str) -> bool {
+    match (one.parse(), other.parse()) {
+        (Ok(one), Ok(other)) => subject(&one) == subject(&other),
+        _ => false,
+    }
+}
+
+/// Names a DID in a line: a did:peer:4 by the beginning of its short form.
+fn name_of(did: &str) -> String {
+    match did.parse() {
+        Ok(parsed) if did.starts_with("did:peer:") => {
+            let short: String = subject(&parsed).as_str().chars().take(24).collect();
+            format!("{short}..")
+        }
+        _ => did.to_owned(),
+    }
 }

@@ -3,13 +3,17 @@
 use std::path::Path;
 
 use comity_core::{
-    api::{AddAgent, AgentInfo, Decide, DidMethod, Relation, Resolved, Status, rfc3339},
+    api::{
+        AddAgent, AgentInfo, Decide, DidMethod, Invite, Invited, Relation, Resolved, Status,
+        rfc3339,
+    },
     receipt::State,
 };
 use comity_didcomm::UnixTime;
 use comity_sdk::{Agent, Body};
 use serde::{Deserialize, Serialize};
 
+use super::Scene;
 use crate::{
     client::{AgentClient, Client, encode},
     error::CliError,
@@ -111,13 +115,21 @@ impl Organisation {
         self.client.get(&format!("/admin/resolve?who={}", encode(who))).await
     }
 
+    /// Has the agent make an invitation: how somebody without an address of its own is found.
+    pub(super) async fn invite(&self, goal: &str) -> Result<Invited, CliError> {
+        let agent = Some(self.agent.name.clone());
+        let invite = Invite { agent, goal: Some(goal.to_owned()), ..Invite::default() };
+        self.client.post("/admin/invitations", &invite).await
+    }
+
     pub(super) async fn status(&self) -> Result<Status, CliError> {
         self.client.get("/admin/status").await
     }
 }
 
-/// The stage: both organisations, and what was sent on it.
+/// The stage: both organisations, perhaps a relay, and what was sent on it.
 pub(super) struct Stage {
+    pub(super) relay: Option<NodeProcess>,
     pub(super) a: Organisation,
     pub(super) b: Organisation,
     /// Messages of Aria, with the state in which each has to end.
@@ -134,11 +146,25 @@ pub(super) struct Ending {
 }
 
 impl Stage {
-    /// Starts both nodes and adds an agent to each.
-    pub(super) async fn set(folder: &Path) -> Result<Self, CliError> {
+    /// Starts both nodes, behind a relay if the scene has one, and adds an agent to each.
+    pub(super) async fn set(folder: &Path, scene: Scene) -> Result<Self, CliError> {
         let (data_a, data_b) = (folder.join("node-a"), folder.join("node-b"));
-        let (a, b) = tokio::try_join!(NodeProcess::start(&data_a), NodeProcess::start(&data_b))?;
+        let mut relay = None;
+        let mut via = Vec::new();
+        if scene == Scene::Relayed {
+            let node = NodeProcess::start_with(&folder.join("relay"), &["--relay"]).await?;
+            let invite = Invite { uses: Some(2), ..Invite::default() };
+            let invited: Invited = node.client()?.post("/admin/invitations", &invite).await?;
+            via = vec!["--via".to_owned(), invited.url];
+            relay = Some(node);
+        }
+        let via: Vec<_> = via.iter().map(String::as_str).collect();
+        let (a, b) = tokio::try_join!(
+            NodeProcess::start_with(&data_a, &via),
+            NodeProcess::start_with(&data_b, &via)
+        )?;
         Ok(Self {
+            relay,
             a: Organisation::found(a, "aria").await?,
             b: Organisation::found(b, "bruno").await?,
             of_aria: Vec::new(),
