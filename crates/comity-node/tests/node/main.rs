@@ -10,9 +10,11 @@
 mod conservation;
 mod faults;
 mod foreign;
+mod mediator;
 mod receipts;
 mod relay;
 mod relay_client;
 mod relay_socket;
 mod rotation;
 mod support;
+mod via;

@@ -61,7 +61,7 @@ async fn messages_sealed_to_former_keys_arrive_before_and_after_a_restart() {
         let rotated = rotate(&stand, "bruno", json!({})).await;
         assert_ne!(rotated.signing_key, bruno.signing_key);
         assert_eq!(stand.post(&sealed[1]).await.0, 202);
-        stand = stand.restart(&store).await;
+        stand = stand.restart().await;
         assert_eq!(stand.post(&sealed[2]).await.0, 202);
         rotate(&stand, "bruno", json!({ "compromised": true })).await;
         assert_eq!(stand.post(&sealed[3]).await.0, 202);
@@ -158,7 +158,7 @@ async fn the_public_log_tells_which_key_was_whose_when() {
     assert!(bruno.version_id.as_deref().is_some_and(|id| id.starts_with("1-")));
     let rotated = rotate(&stand, "bruno", json!({})).await;
     assert!(rotated.version_id.as_deref().is_some_and(|id| id.starts_with("2-")));
-    let stand = stand.restart(&store).await;
+    let stand = stand.restart().await;
     let (status, media_type, log) = public(&stand, "/agents/bruno/did.jsonl").await;
     assert_eq!((status, media_type.as_str()), (200, "text/jsonl"));
     let did: Did = bruno.did.parse().unwrap();
@@ -213,6 +213,6 @@ async fn rotations_at_once_go_one_after_the_other() {
         .collect();
     keys.sort();
     assert_eq!(keys, ["key-3", "key-5", "key-7", "key-9"]);
-    let stand = stand.restart(&store).await;
+    let stand = stand.restart().await;
     assert_eq!(kids(&document(&stand, &bruno.did).await)[0], "key-9");
 }

@@ -2,6 +2,7 @@
 //! Comity.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use comity_core::api::{AgentInfo, Delivery, Problem, SendAnswer, Status, Trace};
@@ -27,7 +28,27 @@ pub(crate) struct Stand {
     pub(crate) node: Node,
     admin: String,
     client: Client<HttpConnector, Full<Bytes>>,
-    data: tempfile::TempDir,
+    stopped: Stopped,
+}
+
+/// What a node leaves behind.
+pub(crate) struct Stopped {
+    pub(crate) config: Config,
+    store: Arc<dyn Store>,
+    _data: tempfile::TempDir,
+}
+
+impl Stopped {
+    pub(crate) async fn start(self) -> Stand {
+        let node = Node::start_on(self.config.clone(), Arc::clone(&self.store)).await.unwrap();
+        let admin = std::fs::read_to_string(self.config.data.join("admin.token")).unwrap();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Stand { node, admin, client, stopped: self }
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
 }
 
 impl Stand {
@@ -45,28 +66,35 @@ impl Stand {
         let mut config =
             Config { listen: any, local: any, dev: true, ..Config::in_directory(data.path()) };
         set(&mut config);
-        let node = Node::start_on(config, store).await.unwrap();
-        let admin = std::fs::read_to_string(data.path().join("admin.token")).unwrap();
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { node, admin, client, data }
+        Stopped { config, store, _data: data }.start().await
     }
 
-    /// Stops the node and starts it again, under the URL that its identities are bound to.
-    pub(crate) async fn restart(self, store: &Arc<dyn Store>) -> Self {
-        let Self { node, admin, client, data } = self;
-        let url = node.ready().url.clone();
-        let listen = format!("127.0.0.1:{}", url.rsplit(':').next().unwrap()).parse().unwrap();
-        let local = "127.0.0.1:0".parse().unwrap();
-        node.stop().await;
-        let config = Config {
-            listen,
-            local,
-            dev: true,
-            public_url: Some(url),
-            ..Config::in_directory(data.path())
+    /// Stops the node; it can be started again on what it leaves behind.
+    ///
+    /// Its public listener comes back where it was: the address is part of its DID.
+    pub(crate) async fn stop(mut self) -> Stopped {
+        if let Some(("http", address)) = self.node.ready().url.split_once("://") {
+            let port = address.rsplit(':').next().unwrap().parse().unwrap();
+            self.stopped.config.listen.set_port(port);
+        }
+        self.node.stop().await;
+        self.stopped
+    }
+
+    /// Stops the node and starts it again.
+    pub(crate) async fn restart(self) -> Self {
+        self.stop().await.start().await
+    }
+
+    /// Looks again and again until something is so.
+    pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let looking = async {
+            while !is_so().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         };
-        let node = Node::start_on(config, Arc::clone(store)).await.unwrap();
-        Self { node, admin, client, data }
+        let found = tokio::time::timeout(Duration::from_secs(30), looking).await;
+        assert!(found.is_ok(), "it should have come about that {what}");
     }
 
     pub(crate) async fn call_admin(&self, path: &str, body: &Value) -> (u16, Value) {
