@@ -8,9 +8,9 @@ pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
 /// within [`ENVELOPE_BYTES_MAX`].
 pub const BODY_BYTES_MAX: usize = 384 * 1024;
 
-/// Largest envelope that is sent through a mediator, in bytes, before it is wrapped: its mediator
-/// has to hand it over inside another one, which must not exceed [`ENVELOPE_BYTES_MAX`] either.
-pub const RELAYED_ENVELOPE_BYTES_MAX: usize = 560 * 1024;
+/// Largest envelope that is sent through a mediator, in bytes, before it is wrapped: what our own
+/// relays take.
+pub const RELAYED_ENVELOPE_BYTES_MAX: usize = HELD_BYTES_MAX;
 
 /// Largest envelope of a stranger's request, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;

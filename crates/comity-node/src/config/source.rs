@@ -184,9 +184,12 @@ pub(super) fn load(
     if let Some(url) = &mut config.public_url {
         *url = check_url(url, config.dev)?;
     }
-    if let (Some(via), Some(_)) = (&config.via, &config.public_url) {
+    // Whoever is reached through a relay has no listener by which to be one, or to be reached.
+    if let Some(via) = &config.via
+        && (config.public_url.is_some() || config.relay.is_some())
+    {
         let (setting, value) = ("via".to_owned(), via.clone());
-        let expected = "either via or public_url: a home is reached through a relay or directly";
+        let expected = "via alone: a node behind a relay has no public_url, and is no relay itself";
         return Err(ConfigError::BadValue { setting, value, expected });
     }
     Ok(config)
@@ -391,6 +394,23 @@ mod tests {
             load(None, wrong, flags).unwrap_err().hint(),
             "Give open, invitation or allow-list"
         );
+    }
+
+    #[test]
+    fn a_node_behind_a_relay_is_not_reached_otherwise() {
+        let via = || Overrides {
+            data: Some(PathBuf::from("d")),
+            via: Some("did:web:relay.example".to_owned()),
+            ..Overrides::default()
+        };
+        assert!(load(None, environment(&[]), via()).is_ok());
+        for with in [
+            Overrides { public_url: Some("https://a.example".to_owned()), ..via() },
+            Overrides { relay: Some(true), ..via() },
+        ] {
+            let error = load(None, environment(&[]), with).unwrap_err();
+            assert!(matches!(error, ConfigError::BadValue { .. }), "{error}");
+        }
     }
 
     #[test]

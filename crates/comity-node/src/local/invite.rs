@@ -10,15 +10,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use comity_core::api::{Invite, Invited, Problem, rfc3339};
 use comity_core::limits::REASON_CHARS_MAX;
+use comity_core::relay;
 use comity_didcomm::invitation::Invitation;
 use comity_didcomm::{Did, MessageId};
+use comity_store::{Batch, CommitError, records};
 
 use super::Local;
 use super::auth::no_such_agent;
 use super::extract::JsonBody;
 use crate::home::Home;
-use crate::limits::INVITATION_S_MAX;
+use crate::limits::{INVITATION_S_DEFAULT, INVITATION_S_MAX, INVITATION_USES_MAX};
 use crate::problem::{ApiCode, ApiError};
+
+/// Goal code of an invitation to a relay, as wallets know it.
+const GOAL_MEDIATION: &str = "request-mediate";
 
 /// Scheme of an invitation of a node that has no address of its own.
 const BASE: &str = "didcomm://invite";
@@ -60,6 +65,9 @@ pub(crate) async fn invite(
     let now = home.now();
     invitation.created_time = Some(now);
     invitation.expires_time = request.expires_in_s.map(|s| now.saturating_add(s));
+    if request.agent.is_none() {
+        admit_to_relay(home, &mut invitation, request.uses.unwrap_or(1)).await?;
+    }
     let base = base(home);
     let url = invitation
         .to_url(&base)
@@ -71,6 +79,32 @@ pub(crate) async fn invite(
         expires_at: invitation.expires_time.map(rfc3339),
     };
     Ok((StatusCode::CREATED, Json(invited)))
+}
+
+/// Stores an invitation to the relay: whoever names its id may register, so often.
+async fn admit_to_relay(
+    home: &Home,
+    invitation: &mut Invitation,
+    uses_left: u32,
+) -> Result<(), ApiError> {
+    if home.config.relay.is_none() {
+        return Err(ApiError::of(ApiCode::NoRelay, "Start the node with --relay"));
+    }
+    if uses_left == 0 || INVITATION_USES_MAX < uses_left {
+        let hint = "Give a number from 1 to 10000";
+        return Err(ApiError::new(ApiCode::BadRequest, "That is no number of uses", hint));
+    }
+    let default = home.now().saturating_add(INVITATION_S_DEFAULT);
+    let expires = *invitation.expires_time.get_or_insert(default);
+    invitation.goal_code.get_or_insert_with(|| GOAL_MEDIATION.to_owned());
+    let row = relay::Invitation { id: invitation.id.as_str().to_owned(), expires, uses_left };
+    let mut batch = Batch::new();
+    records::relay::invite(&mut batch, &row);
+    match home.store.commit(batch).await {
+        Ok(_) => Ok(()),
+        Err(CommitError::Fault(fault)) => Err(fault.into()),
+        Err(CommitError::Conflict(_)) => Err(ApiError::of(ApiCode::Fault, "See the node's log")),
+    }
 }
 
 fn new(from: Did) -> Invitation {

@@ -39,6 +39,7 @@ codes! {
     MailboxFull = "node.mailbox-full", 409, "The agent's mailbox has no room for the message that the decision lets in";
     NameTaken = "node.name-taken", 409, "An agent of this name exists";
     NoPublicUrl = "node.no-public-url", 409, "The node has no public URL, or none with a name, which the DID method needs";
+    NoRelay = "node.no-relay", 409, "The node is not a relay";
     NoSuchAgent = "node.no-such-agent", 404, "No agent of the node has this name";
     NoSuchMessage = "node.no-such-message", 404, "The agent has neither sent nor received a message with this id";
     Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
