@@ -55,6 +55,12 @@ pub(crate) enum Link {
     Open,
 }
 
+impl State {
+    fn is_registered(&self, did: &Did) -> bool {
+        self.registered.contains(&subject(did))
+    }
+}
+
 impl Via {
     fn new(parties: Parties, registrant: Identity) -> Self {
         Self {
@@ -70,9 +76,8 @@ impl Via {
     /// written to. When the relay is away this is given up after a moment, and done later.
     pub(crate) async fn register(&self, did: &Did) {
         self.added.notify_one();
-        let did = subject(did);
         let mut state = self.state.subscribe();
-        let registered = state.wait_for(|state| state.registered.contains(&did));
+        let registered = state.wait_for(|state| state.is_registered(did));
         if timeout(REGISTER_WAIT, registered).await.is_err() {
             tracing::warn!(%did, "the relay has not confirmed this identity yet");
         }
@@ -111,8 +116,10 @@ impl Via {
 pub(crate) async fn run(home: Arc<Home>, via: Arc<Via>) {
     let mut backoff = Backoff::default();
     loop {
+        let began = Instant::now();
         let end = session::run(&home, &via).await;
-        if via.state.borrow().link == Link::Live {
+        // One that ended soon is no reason for the next to come sooner.
+        if RECONNECT_MAX < began.elapsed() {
             backoff = Backoff::default();
         }
         let pause = backoff.next_pause(rand::random());

@@ -20,11 +20,13 @@ use crate::refusal::Refusal;
 
 /// The machine of one connection.
 ///
-/// First it registers the home's identities and fetches what waits; when nothing waits any more it
+/// First it registers the identities that are not yet, and fetches what waits; when nothing waits any more it
 /// asks for live delivery. An identity that is added later is registered at once. From time to time
 /// it asks what waits, in case something was lost.
 pub struct Session {
-    parties: Parties,
+    pub(super) parties: Parties,
+    /// Everybody who lives in the home.
+    identities: Vec<Did>,
     /// Identities that are to be registered.
     unregistered: VecDeque<Did>,
     /// Those of the registration under way.
@@ -85,17 +87,19 @@ struct Voice<'a> {
 }
 
 impl Session {
-    /// Begins a session for these identities.
+    /// Begins a session for these identities, some of which the relay has confirmed before.
     #[must_use]
     pub fn new(
         parties: Parties,
         identities: Vec<Did>,
+        is_confirmed: &dyn Fn(&Did) -> bool,
         now: UnixTime,
         rng: &mut dyn CryptoRng,
     ) -> Self {
         let mut session = Self {
             parties,
-            unregistered: identities.into(),
+            unregistered: identities.iter().filter(|did| !is_confirmed(did)).cloned().collect(),
+            identities,
             registering: Vec::new(),
             rejected: Vec::new(),
             renewal: Renewal::NotNeeded,
@@ -117,6 +121,7 @@ impl Session {
         let voice = &mut Voice { now, rng };
         match input {
             Input::Added(did) => {
+                self.identities.push(did.clone());
                 self.unregistered.push_back(did);
                 self.register();
             }
@@ -206,7 +211,7 @@ impl Session {
             return self.outputs.push_back(Output::Live);
         }
         // A relay that has lost its memory knows neither us nor our identities: ask it once more.
-        if !self.registering.is_empty() && self.renewal == Renewal::NotNeeded {
+        if self.renewal == Renewal::NotNeeded {
             self.renewal = Renewal::Asked;
             self.say_mediation(Mediation::Request, voice);
         }
@@ -219,7 +224,8 @@ impl Session {
             let Some(other) = routing_did.into_iter().next() else { return };
             return self.trouble(Trouble::Moved(other));
         }
-        self.unregistered.extend(self.registering.drain(..));
+        self.registering.clear();
+        self.unregistered = self.identities.iter().cloned().collect();
         self.register();
     }
 

@@ -40,7 +40,7 @@ impl Stand {
             registrant: registrant.did.clone(),
             routing: relay.did.clone(),
         };
-        let session = Session::new(parties, identities, NOW, &mut rng());
+        let session = Session::new(parties, identities, &|_| false, NOW, &mut rng());
         Self { relay, registrant, session }
     }
 
@@ -193,6 +193,22 @@ fn a_session_registers_fetches_what_waits_and_goes_live_when_nothing_does() {
     assert_eq!(stand.shorts(), ["take 3"]);
     stand.taken(3, Fate::Done);
     assert_eq!(stand.shorts(), ["got 3"]);
+}
+
+#[test]
+fn what_the_relay_has_confirmed_is_not_registered_anew_unless_it_has_forgotten() {
+    let identities = vec![agent(0), agent(1)];
+    let is_confirmed = |did: &Did| *did == agent(0);
+    let mut stand = Stand::new(Vec::new());
+    let parties = stand.session.parties.clone();
+    stand.session = Session::new(parties, identities.clone(), &is_confirmed, NOW, &mut rng());
+    assert_eq!(stand.outputs()[0], Output::Prove(vec![agent(1)]));
+    let report = Refusal::NotGranted.to_report();
+    stand.hear(report.into_message(MessageId::random(&mut rng()), "t", Vec::new()));
+    assert_eq!(stand.shorts()[0], "mediate-request");
+    let routing_did = vec![stand.relay.did.clone()];
+    stand.hear_mediation(Mediation::Grant { routing_did });
+    assert_eq!(stand.outputs(), [Output::Prove(identities)]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use comity_core::trust::Recipient;
+use comity_core::trust::{Recipient, subject};
 use comity_core::via::{NotGranted, Parties, granted, request};
 use comity_didcomm::invitation::{InvitationError, Invited};
 use comity_didcomm::{
@@ -38,8 +38,13 @@ pub enum ViaError {
     #[error("the document of {0} names no http address")]
     NoEndpoint(Did),
     /// The relay did not grant its service.
-    #[error(transparent)]
-    NotGranted(#[from] NotGranted),
+    #[error("{reason}; it was asked by {registrant}")]
+    NotGranted {
+        /// Why.
+        reason: NotGranted,
+        /// The identity by which it was asked, for its allow-list.
+        registrant: Did,
+    },
     /// The home is behind another relay.
     #[error("this data directory belongs to a home behind {stored}, and the setting says {given}")]
     OtherRelay {
@@ -71,8 +76,8 @@ impl ViaError {
             Self::NoEndpoint(_) | Self::Unsound => {
                 "Name a DIDComm mediator: a node that runs with --relay"
             }
-            Self::NotGranted(_) => {
-                "Ask the relay's operator for an invitation (comity invite --relay there), and give it with --via"
+            Self::NotGranted { .. } => {
+                "Ask the relay's operator for an invitation (comity invite --relay there), and give it with --via; or to put the DID above on the relay's list"
             }
             Self::OtherRelay { .. } => {
                 "Name the former relay, or start anew in another directory: a DID cannot move"
@@ -169,7 +174,11 @@ async fn ask(
     let delivered = deliverer.post(&uri, Bytes::from(envelope), MediaType::Encrypted).await?;
     let answer = delivered.answer.ok_or(ViaError::Unsound)?;
     let opened = open_from(&answer.envelope, registrant, &document, now);
-    let dids = granted(&opened.map_err(|_| ViaError::Unsound)?, &named.relay)?;
+    let granted = granted(&opened.map_err(|_| ViaError::Unsound)?, &named.relay);
+    let dids = granted.map_err(|reason| {
+        let registrant = subject(&registrant.did);
+        ViaError::NotGranted { reason, registrant }
+    })?;
     dids.into_iter().next().ok_or(ViaError::Unsound)
 }
 

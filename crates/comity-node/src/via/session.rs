@@ -78,7 +78,10 @@ async fn serve(home: &Arc<Home>, via: &Arc<Via>) -> Result<Infallible, End> {
     });
     let identities = identities(home);
     let known = identities.iter().map(subject).collect();
-    let session = Session::new(via.parties.clone(), identities, home.now(), &mut rand::rng());
+    let confirmed = via.state();
+    let is_confirmed = |did: &Did| confirmed.is_registered(did);
+    let (parties, now) = (via.parties.clone(), home.now());
+    let session = Session::new(parties, identities, &is_confirmed, now, &mut rand::rng());
     let takes = Takes::new(Arc::clone(home));
     Serving { home, via, relay, socket, session, takes, known }.run().await
 }

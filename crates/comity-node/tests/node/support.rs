@@ -113,6 +113,10 @@ impl Stand {
         (status, media_type.unwrap_or_default(), body.to_vec())
     }
 
+    pub(crate) fn admin_token(&self) -> &str {
+        &self.admin
+    }
+
     pub(crate) async fn add_agent(&self, name: &str) -> AgentInfo {
         self.admin(Method::POST, "/admin/agents", json!({ "name": name })).await
     }

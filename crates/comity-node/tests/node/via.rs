@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use comity_core::api::{AgentInfo, CheckResult, Invited, Trace};
+use comity_core::relay::{Register, RelayPolicy};
 use comity_node::{Config, Node, StartError, ViaError};
 use comity_store::{MemoryStore, Store};
 use http::Method;
@@ -13,10 +14,34 @@ use crate::support::{Stand, token};
 
 const ASK: &str = "https://example.org/question/1.0/ask";
 
+/// Starts a relay of ours, which takes on whoever it has invited.
+async fn relay() -> Stand {
+    Stand::with(Arc::new(MemoryStore::new()), |config| {
+        config.relay =
+            Some(RelayPolicy { register: Register::Invitation, ..RelayPolicy::default() });
+    })
+    .await
+}
+
+/// Has a relay make an invitation that serves so many.
+async fn invite(relay: &Stand, uses: u32) -> String {
+    let invite = json!({ "uses": uses });
+    let invited: Invited = relay.admin(Method::POST, "/admin/invitations", invite).await;
+    invited.url
+}
+
+/// Starts a home behind whatever the text names.
+async fn home_via(via: String) -> Stand {
+    Stand::with(Arc::new(MemoryStore::new()), |config| config.via = Some(via)).await
+}
+
+async fn held_by(relay: &Stand) -> u64 {
+    relay.status().await.relay.unwrap().messages
+}
+
 /// Starts a home behind a mediator.
 async fn home(mediator: &Mediator) -> Stand {
-    let via = mediator.did.to_string();
-    Stand::with(Arc::new(MemoryStore::new()), |config| config.via = Some(via)).await
+    home_via(mediator.did.to_string()).await
 }
 
 fn ask(to: &str, id: &str) -> Value {
@@ -215,5 +240,101 @@ async fn a_relay_that_is_away_or_none_is_said_at_the_first_start() {
         };
         let error = Node::start_on(config, Arc::new(MemoryStore::new())).await.err().unwrap();
         assert!(matches!(error, StartError::Via(_)), "{via}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_relay_takes_on_those_whom_it_has_invited_and_no_others() {
+    let relay = relay().await;
+    let invitation = invite(&relay, 1).await;
+    let home = home_via(invitation.clone()).await;
+    let did = relay.node.ready().did.clone();
+    assert_eq!(home.node.ready().url, did);
+    assert_eq!(relay.status().await.relay.unwrap().registrants, 1);
+
+    for via in [invitation, did, relay.node.ready().url.clone()] {
+        let mut other = Stand::new().await.stop().await;
+        other.config.via = Some(via);
+        let fresh: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let error = Node::start_on(other.config, fresh).await.err().unwrap();
+        let StartError::Via(error) = error else { panic!("{error}") };
+        assert!(matches!(error, ViaError::NotGranted { .. }), "{error}");
+    }
+    // Started again, it is known, although the invitation is used up.
+    let home = home.stop().await.start().await;
+    home.add_agent("bruno").await;
+    let is_live = async || relay.status().await.relay.unwrap().live == 1;
+    relay.until("the home is connected", is_live).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_relay_invites_to_be_used_as_one() {
+    let stand = Stand::new().await;
+    let admin = stand.admin_token().to_owned();
+    let path = "/admin/invitations";
+    let (status, problem) = stand.call(Method::POST, path, &admin, &json!({})).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("node.no-relay")));
+    let (status, _) = stand.call(Method::POST, path, &admin, &json!({ "agent": "nobody" })).await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_can_be_written_to_from_the_moment_it_is_added() {
+    let relay = relay().await;
+    let invitation = invite(&relay, 2).await;
+    let (a, b) = (home_via(invitation.clone()).await, home_via(invitation).await);
+    let aria = a.add_agent("aria").await;
+    for number in 1..=5 {
+        let agent = b.add_agent(&format!("agent-{number}")).await;
+        let id = format!("m-{number}");
+        a.send(&aria, ask(&agent.did, &id)).await;
+        assert_eq!(a.states(&aria, &id, "accepted").await, ["queued", "accepted"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_when_homes_and_relay_stop_and_start() {
+    let relay = relay().await;
+    let invitation = invite(&relay, 2).await;
+    let (mut a, b) = (home_via(invitation.clone()).await, home_via(invitation).await);
+    let (aria, bruno) = (a.add_agent("aria").await, b.add_agent("bruno").await);
+    b.allow(&bruno, &aria.did).await;
+    let mut relay = Some(relay);
+    let mut b = Some(b);
+    for round in 1..=3 {
+        let away = b.take().unwrap().stop().await;
+        let ids: Vec<_> = (1..=10).map(|number| format!("m-{round}-{number}")).collect();
+        let (early, late) = ids.split_at(5);
+        for id in early {
+            a.send(&aria, ask(&bruno.did, id)).await;
+        }
+        a.until("the outbox is empty", async || a.status().await.outbox_messages == 0).await;
+        assert_eq!(held_by(relay.as_ref().unwrap()).await, 5);
+        let stopped = relay.take().unwrap().stop().await;
+        // The relay is away: these wait in the outbox, also when the home is started again.
+        for id in late {
+            a.send(&aria, ask(&bruno.did, id)).await;
+        }
+        a = a.stop().await.start().await;
+        relay = Some(stopped.start().await);
+        let back = away.start().await;
+        let mut received = Vec::new();
+        while received.len() < ids.len() {
+            for message in back.receive(&bruno, 1).await {
+                acknowledge(&back, &bruno, message.delivery).await;
+                received.push(message.id);
+            }
+        }
+        received.sort();
+        let mut expected = ids.clone();
+        expected.sort();
+        assert_eq!(received, expected);
+        for id in &ids {
+            assert_eq!(a.states(&aria, id, "processed").await.len(), 4, "{id}");
+        }
+        let relay = relay.as_ref().unwrap();
+        relay.until("the relay holds nothing", async || held_by(relay).await == 0).await;
+        assert_eq!(back.status().await.mailbox_messages, 0, "nothing came twice");
+        b = Some(back);
     }
 }
