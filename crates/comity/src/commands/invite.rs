@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     expires: Option<Duration>,
     /// How many may use the relay by it; one when absent
-    #[arg(long, value_name = "NUMBER", requires = "relay")]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "name")]
     uses: Option<u32>,
 }
 

@@ -318,6 +318,7 @@ fn the_help_reads_as_reviewed() {
         &["send", "--help"],
         &["inbox", "--help"],
         &["allow", "--help"],
+        &["invite", "--help"],
         &["demo", "--help"],
         &["bench", "--help"],
         &["didcomm", "--help"],

@@ -4,7 +4,16 @@ use super::support::comity;
 
 #[test]
 fn the_demo_plays_through_and_every_step_holds() {
-    let run = comity(&["demo", "--json"]);
+    assert_plays_through(&["demo", "--json"]);
+}
+
+#[test]
+fn the_demo_plays_through_behind_a_relay_as_well() {
+    assert_plays_through(&["demo", "--relay", "--json"]);
+}
+
+fn assert_plays_through(args: &[&str]) {
+    let run = comity(args);
     let report = run.ok();
     assert_eq!(report["ok"], true, "{run:?}");
     let steps = report["steps"].as_array().unwrap();

@@ -46,14 +46,17 @@ pub(super) async fn crash_both(
         Ok::<_, CliError>(())
     })
     .await??;
+    let before = stage.held_by_relay().await?;
+    check(3 <= before, &format!("The relay holds {before} messages instead of 3"))?;
     let relay = stage.relay.as_mut().ok_or_else(|| failed("There is no relay"))?;
     relay.kill().await?;
     relay.restart().await?;
     let took = relay.start_took().as_millis();
-    Ok((
-        (),
-        format!("B had 3 messages in hand; the relay kept 3 more and was back after {took} ms"),
-    ))
+    let after = stage.held_by_relay().await?;
+    check(after == before, &format!("The relay held {before} messages, and now {after}"))?;
+    let seen =
+        format!("B had 3 in hand; the relay was back after {took} ms and still keeps {after}");
+    Ok(((), seen))
 }
 
 /// Lets B accept some messages, kills it, and sends it more.

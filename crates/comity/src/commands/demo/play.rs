@@ -278,11 +278,22 @@ async fn ladders(stage: &Stage) -> Result<((), String), CliError> {
 }
 
 async fn stop(stage: &mut Stage) -> Result<((), String), CliError> {
+    soon("An empty relay", async {
+        while stage.held_by_relay().await? != 0 {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok::<_, CliError>(())
+    })
+    .await??;
     tokio::try_join!(stage.a.node.stop(), stage.b.node.stop())?;
     if let Some(relay) = &mut stage.relay {
         relay.stop().await?;
     }
-    Ok(((), "nothing was left to do".to_owned()))
+    let left = match stage.relay {
+        None => "nothing was left to do",
+        Some(_) => "nothing was left to do, and the relay held nothing any more",
+    };
+    Ok(((), left.to_owned()))
 }
 
 fn expect_code(code: Option<&str>, refusal: Refusal) -> Result<&'static str, CliError> {

@@ -146,6 +146,13 @@ pub(super) struct Ending {
 }
 
 impl Stage {
+    /// Counts the messages that the relay holds.
+    pub(super) async fn held_by_relay(&self) -> Result<u64, CliError> {
+        let Some(relay) = &self.relay else { return Ok(0) };
+        let status: Status = relay.client()?.get("/admin/status").await?;
+        Ok(status.relay.unwrap_or_default().messages)
+    }
+
     /// Starts both nodes, behind a relay if the scene has one, and adds an agent to each.
     pub(super) async fn set(folder: &Path, scene: Scene) -> Result<Self, CliError> {
         let (data_a, data_b) = (folder.join("node-a"), folder.join("node-b"));
