@@ -137,7 +137,7 @@ pub enum Unsendable {
     /// The sealed message exceeds
     /// [`RELAYED_ENVELOPE_BYTES_MAX`](crate::limits::RELAYED_ENVELOPE_BYTES_MAX), or its wrapping
     /// what a mediator takes.
-    #[error("the message is too large to go through the recipient's mediator")]
+    #[error("the message is too large to go through the recipient's mediators")]
     TooLargeForMediator,
     /// The home cannot store at this moment.
     #[error("the home cannot store the message at this moment")]
@@ -211,7 +211,7 @@ impl Unsendable {
             Self::OutboxFull => "Wait until the peers have taken what is queued: comity status",
             Self::ReservedType => "Use a type of your own protocol",
             Self::TooLargeForMediator => {
-                "Send a link to large content instead; bodies of 288 KiB always fit"
+                "Send a link to large content instead: each further mediator takes a quarter of the room"
             }
             Self::Unavailable => "Try again; see comity doctor: the disk may be full",
             Self::Unresolvable => {

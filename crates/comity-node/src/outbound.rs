@@ -213,6 +213,11 @@ async fn drive(home: &Arc<Home>, outbound: &mut Outbound, memory: Memory) -> Ste
     }
 }
 
+/// Gets the document of somebody who is written to again and again, as [`document`] does.
+pub(crate) async fn known_document(home: &Arc<Home>, did: &Did) -> Option<Arc<DidDocument>> {
+    document(home, did, Memory::Keep).await
+}
+
 /// Gets a recipient's document. One that cannot be had at this moment is replaced by the last that
 /// was: its home may be away for hours, and the message waits.
 async fn document(home: &Arc<Home>, did: &Did, memory: Memory) -> Option<Arc<DidDocument>> {

@@ -13,8 +13,8 @@ use comity_didcomm::{
     SealError, UnixTime, open, resolve_self_contained, seal,
 };
 use comity_net::{DeliverError, Deliverer, MediaType, ResolveError, Resolver};
-use comity_store::records::agents;
 use comity_store::records::via::{self, ViaRecord};
+use comity_store::records::{agents, documents};
 use comity_store::{Batch, CommitError, Store, StoreFault};
 use thiserror::Error;
 
@@ -146,21 +146,24 @@ pub(crate) async fn enrol(
         }
     };
     let Some(record) = record else { return Ok(None) };
-    let routing = ask(&named, &registrant, (resolver, deliverer), now).await?;
+    let (routing, document) = ask(&named, &registrant, (resolver, deliverer), now).await?;
     let record = ViaRecord { relay: named.relay, routing: Some(routing), ..record };
     let mut batch = Batch::new();
     via::put(&mut batch, &record);
+    // From now on the home also starts while the relay is away.
+    documents::put_last(&mut batch, &document);
     commit(store, batch).await?;
     Ok(of_record(record, registrant))
 }
 
-/// Asks the relay for its service, and returns the DID that it is to be named by.
+/// Asks the relay for its service, and returns the DID that it is to be named by, with its own
+/// document.
 async fn ask(
     named: &Named,
     registrant: &Identity,
     (resolver, deliverer): (&Resolver, &Deliverer),
     now: UnixTime,
-) -> Result<Did, ViaError> {
+) -> Result<(Did, Arc<DidDocument>), ViaError> {
     let resolved = resolver.resolve(&named.relay).await;
     let document =
         resolved.map_err(|error| ViaError::Resolve(named.relay.clone(), error))?.document.clone();
@@ -179,7 +182,8 @@ async fn ask(
         let registrant = subject(&registrant.did);
         ViaError::NotGranted { reason, registrant }
     })?;
-    dids.into_iter().next().ok_or(ViaError::Unsound)
+    let routing = dids.into_iter().next().ok_or(ViaError::Unsound)?;
+    Ok((routing, document))
 }
 
 /// Seals a message of the registrant to the relay. Nobody else is to judge what is said here, so it

@@ -11,7 +11,7 @@ use comity_core::protocol::pickup::Waiting;
 use comity_core::trust::subject;
 use comity_core::via::{Input, Output, Session};
 use comity_didcomm::{Did, DidDocument, Message, MessageId, OpenError, OpenPolicy, Opening};
-use comity_net::{PeerSocket, ResolveError, SocketError};
+use comity_net::{PeerSocket, SocketError};
 use serde_json::Value;
 use thiserror::Error;
 use tokio::time::{MissedTickBehavior, interval};
@@ -20,6 +20,7 @@ use super::enrol::{open_from, seal_for};
 use super::takes::Takes;
 use super::{Link, Via};
 use crate::home::Home;
+use crate::outbound::known_document;
 
 /// Why a session ended, or was none.
 #[derive(Debug, Error)]
@@ -28,8 +29,8 @@ pub(super) enum End {
     NoSocket,
     #[error("what it says cannot be opened: {0}")]
     NotUnderstood(OpenError),
-    #[error("its document cannot be had: {0}")]
-    Resolve(#[from] ResolveError),
+    #[error("its document cannot be had")]
+    Unresolvable,
     #[error("nothing can be sealed for it")]
     Seal,
     #[error(transparent)]
@@ -66,7 +67,8 @@ struct Serving<'a> {
 async fn serve(home: &Arc<Home>, via: &Arc<Via>) -> Result<Infallible, End> {
     let relay = match via.remembered() {
         Some(relay) => relay,
-        None => Arc::clone(&home.resolver.resolve(&via.parties.relay).await?.document),
+        // The last one that was had will do: that the relay was away a moment ago is remembered.
+        None => known_document(home, &via.parties.relay).await.ok_or(End::Unresolvable)?,
     };
     via.remember(Some(Arc::clone(&relay)));
     let is_socket = |uri: &str| uri.starts_with("wss://") || uri.starts_with("ws://");

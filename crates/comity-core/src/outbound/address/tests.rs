@@ -2,7 +2,7 @@
 //! and which endpoints are of no use.
 
 use comity_didcomm::routing::{Forward, Next};
-use comity_didcomm::{Endpoint, MessageId, Service};
+use comity_didcomm::{Endpoint, MessageId};
 use rand::rng;
 use serde_json::{Map, json};
 
@@ -184,21 +184,16 @@ fn a_document_makes_us_ask_for_a_bounded_number_of_others() {
 }
 
 #[test]
-fn what_a_mediator_could_not_hand_over_is_not_sent() {
-    let body = |bytes: usize| {
+fn the_largest_body_goes_through_one_mediator_and_not_through_many() {
+    let large = || {
         let mut body = Map::new();
-        body.insert("x".to_owned(), json!("x".repeat(bytes)));
+        body.insert("x".to_owned(), json!("x".repeat(380 * 1024)));
         body
     };
-    let (relay, bruno) = (relay(), bruno(&[Endpoint::new(RELAY)]));
-    let small = send_body(&bruno, &[&relay], body(288 * 1024));
-    assert!(small.result.is_ok());
-    let large = send_body(&bruno, &[&relay], body(380 * 1024));
-    assert_eq!(large.result.as_ref().unwrap_err(), &Unsendable::TooLargeForMediator);
-    // Without a mediator it would have gone.
-    let direct = bruno.changed(&|document| {
-        let endpoint = Endpoint::new("https://b.example/didcomm");
-        document.service = vec![Service::didcomm(&document.id.url("didcomm"), &endpoint)];
-    });
-    assert!(send_body(&direct, &[], body(380 * 1024)).result.is_ok());
+    let (relay, inner) = (relay(), Party::new("did:web:inner.example", None));
+    let one = send_body(&bruno(&[Endpoint::new(RELAY)]), &[&relay], large());
+    assert!(one.result.is_ok());
+    let two = bruno(&[through(RELAY, &["did:web:inner.example#key-2"])]);
+    let two = send_body(&two, &[&relay, &inner], large());
+    assert_eq!(two.result.err(), Some(Unsendable::TooLargeForMediator));
 }
