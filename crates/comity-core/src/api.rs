@@ -274,7 +274,7 @@ pub struct AgentInfo {
     pub name: String,
     /// Its DID.
     pub did: String,
-    /// `name@host`, by which others can look it up.
+    /// `name@host`, by which others can look it up; empty when they cannot.
     pub handle: String,
     /// Id of the key with which it signs.
     #[serde(default)]

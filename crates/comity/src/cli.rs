@@ -7,8 +7,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    agent, allow, allowed, bench, completions, demo, deny, did, didcomm, doctor, inbox, invite, requests,
-    revoke, send, status, trace, up,
+    agent, allow, allowed, bench, completions, demo, deny, did, didcomm, doctor, inbox, invite,
+    requests, revoke, send, status, trace, up,
 };
 
 /// A network in which agents of different organisations deal with each other as peers.

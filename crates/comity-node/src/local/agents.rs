@@ -200,10 +200,12 @@ pub(super) fn trace_state(rung: Rung) -> TraceState {
 
 pub(super) fn info(home: &Home, agent: &Identity) -> AgentInfo {
     let host = home.public_url.rsplit('/').next().unwrap_or_default();
+    // Nobody can look up a name at a home that has no address.
+    let handle = if host.is_empty() { String::new() } else { format!("{}@{host}", agent.name) };
     AgentInfo {
         name: agent.name.clone(),
         did: agent.did.to_string(),
-        handle: format!("{}@{host}", agent.name),
+        handle,
         signing_key: agent.signing_kid().to_string(),
         version_id: agent.log.as_ref().map(|log| log.history.latest_version_id().to_owned()),
         token: None,

@@ -103,9 +103,11 @@ fn describe(output: &Output, agent: &AgentInfo) -> String {
     let mut rows = vec![
         vec!["name".to_owned(), agent.name.clone()],
         vec!["did".to_owned(), agent.did.clone()],
-        vec!["handle".to_owned(), agent.handle.clone()],
         vec!["signs with".to_owned(), agent.signing_key.clone()],
     ];
+    if !agent.handle.is_empty() {
+        rows.insert(2, vec!["handle".to_owned(), agent.handle.clone()]);
+    }
     if let Some(version_id) = &agent.version_id {
         rows.push(vec!["version".to_owned(), version_id.clone()]);
     }
