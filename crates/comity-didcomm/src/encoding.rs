@@ -19,6 +19,28 @@ pub(crate) fn from_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+/// Appends what the base64url decodes to.
+pub(crate) fn push_from_base64url(text: &str, out: &mut Vec<u8>) -> Option<()> {
+    URL_SAFE_NO_PAD.decode_vec(text, out).ok()
+}
+
+/// The room that decoding the base64url takes.
+pub(crate) fn decoded_bytes_max(text: &str) -> usize {
+    base64::decoded_len_estimate(text.len())
+}
+
+/// Whether the text is the base64url of these bytes, of which there is only one.
+pub(crate) fn is_base64url_of(text: &str, bytes: &[u8]) -> bool {
+    // 48 bytes are 64 characters, with no bits left over.
+    let mut texts = text.as_bytes().chunks(64);
+    let same = |bytes: &[u8]| {
+        let mut encoded = [0; 64];
+        let length = URL_SAFE_NO_PAD.encode_slice(bytes, &mut encoded).ok();
+        texts.next() == length.and_then(|length| encoded.get(..length))
+    };
+    bytes.chunks(48).all(same) && texts.next().is_none()
+}
+
 /// Decodes base64url of exactly `N` bytes.
 pub(crate) fn from_base64url_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     // Checked before decoding, so that a long text costs nothing.
@@ -157,6 +179,15 @@ mod tests {
             assert_eq!(from_base64url_short(&text).unwrap().as_ref(), bytes);
             assert!(from_base64url_short(&format!("{text}=")).is_none());
         }
+        for length in [0, 1, 47, 48, 49, 95, 96, 97, 200] {
+            let bytes: Vec<u8> = (0..length).collect();
+            let text = base64url(&bytes);
+            assert!(is_base64url_of(&text, &bytes));
+            assert!(!is_base64url_of(&format!("{text}A"), &bytes));
+            assert!(!is_base64url_of(&format!("{text}="), &bytes));
+            assert!(!is_base64url_of(&text, &[&bytes[..], &[0]].concat()));
+        }
+        assert!(!is_base64url_of("AQJ", &[1, 2]), "stray bits");
         assert!(from_base64url_short(&base64url([7; 76])).is_none());
     }
 }

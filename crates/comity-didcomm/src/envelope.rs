@@ -4,12 +4,14 @@
 //! What has no row here does not parse: there is no negotiation and no default.
 
 pub(crate) mod content;
+mod covered;
 pub(crate) mod header;
 pub(crate) mod jwe;
 pub(crate) mod jws;
 pub(crate) mod kdf;
 
 use crate::key::{Curve, PublicKey};
+use crate::limits::LAYERS_MAX;
 
 /// Names one layer of protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +49,32 @@ impl Layer {
                 // sealer.
                 | [Authcrypt, Signed]
         )
+    }
+}
+
+/// A legal list of layers, outermost first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layers {
+    all: [Layer; LAYERS_MAX],
+    count: usize,
+}
+
+impl Layers {
+    /// Adds the layer that stands inside the others, if the result is legal.
+    pub(crate) fn around(mut self, inner: Layer) -> Option<Self> {
+        *self.all.get_mut(self.count)? = inner;
+        self.count += 1;
+        Layer::are_legal(self.as_slice()).then_some(self)
+    }
+
+    pub(crate) fn as_slice(&self) -> &[Layer] {
+        self.all.get(..self.count).unwrap_or_default()
+    }
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self { all: [Layer::Signed; LAYERS_MAX], count: 0 }
     }
 }
 
@@ -203,6 +231,6 @@ mod tests {
             &[Authcrypt, Signed],
         ];
         assert_eq!(legal, expected);
-        assert!(legal.iter().all(|stack| stack.len() <= crate::limits::LAYERS_MAX));
+        assert!(legal.iter().all(|stack| stack.len() <= LAYERS_MAX));
     }
 }

@@ -13,7 +13,7 @@ use crate::envelope::{
     ContentEncryption, ENCRYPTED_TYPE, KeyManagement, Layer, SIGNED_TYPE, SignatureAlgorithm,
     header,
 };
-use crate::json::{self, Json, Object};
+use crate::json::{Array, Json, Object, Tree};
 use crate::key::PublicKey;
 use crate::limits::{ENVELOPE_BYTES_MAX, PROTECTED_CHARS_MAX, RECIPIENTS_MAX};
 use crate::message::{Message, is_media_type};
@@ -50,18 +50,19 @@ pub struct Check {
 #[must_use]
 pub fn inspect(envelope: &[u8]) -> Inspection {
     let mut inspection = Inspection { bytes: envelope.len(), ..Inspection::default() };
-    let object = match json::read_object(envelope, ENVELOPE_BYTES_MAX) {
-        Ok(object) => object,
+    let tree = match Tree::read_object(envelope, ENVELOPE_BYTES_MAX) {
+        Ok(tree) => tree,
         Err(error) => {
             inspection.fail("it is strict JSON within the bounds", error.to_string());
             return inspection;
         }
     };
     inspection.pass("it is strict JSON within the bounds");
+    let object = tree.object();
     if object.contains("ciphertext") {
-        inspection.encrypted(&object);
+        inspection.encrypted(object);
     } else if object.contains("payload") {
-        inspection.signed(&object);
+        inspection.signed(object);
     } else {
         inspection.plaintext(object);
     }
@@ -75,7 +76,7 @@ impl Inspection {
         self.checks.iter().all(|check| check.fails.is_none())
     }
 
-    fn encrypted(&mut self, envelope: &Object<'_>) {
+    fn encrypted(&mut self, envelope: Object<'_>) {
         let unknown = ["aad", "encrypted_key", "header", "payload", "signatures", "unprotected"];
         let found = unknown.into_iter().find(|name| envelope.contains(name));
         let general = envelope.get("recipients").and_then(Json::as_array);
@@ -87,8 +88,7 @@ impl Inspection {
                 _ => None,
             },
         );
-        let recipients = general.unwrap_or_default();
-        let count = recipients.len();
+        let count = general.map_or(0, Array::len);
         self.check(
             "it has recipients, and not too many",
             (!(1..=RECIPIENTS_MAX).contains(&count)).then(|| format!("it has {count}")),
@@ -99,11 +99,12 @@ impl Inspection {
             self.fact(name, size);
         }
         // Bounded here too: this reads on after the check has failed.
-        let kid = |recipient: &Json<'_>| {
+        let kid = |recipient: Json<'_>| {
             let header = recipient.as_object()?.get("header")?.as_object()?;
             header.get_str("kid").map(str::to_owned)
         };
-        let kids: Vec<_> = recipients.iter().take(RECIPIENTS_MAX).map(kid).collect();
+        let recipients = general.into_iter().flat_map(Array::items);
+        let kids: Vec<_> = recipients.take(RECIPIENTS_MAX).map(kid).collect();
         self.recipients = kids
             .iter()
             .flatten()
@@ -116,8 +117,9 @@ impl Inspection {
         let Some(text) = self.protected(envelope.get_str("protected"), ENCRYPTED_TYPE) else {
             return;
         };
-        let Ok(header) = json::read_object(&text, PROTECTED_CHARS_MAX) else { return };
-        self.encryption(&header);
+        let Ok(header) = Tree::read_object(&text, PROTECTED_CHARS_MAX) else { return };
+        let header = header.object();
+        self.encryption(header);
         let kids: Vec<_> = kids.into_iter().flatten().collect();
         let apv = header.get_str("apv").and_then(encoding::from_base64url);
         self.check(
@@ -132,7 +134,7 @@ impl Inspection {
         );
     }
 
-    fn encryption(&mut self, header: &Object<'_>) {
+    fn encryption(&mut self, header: Object<'_>) {
         let alg = header.get_str("alg").unwrap_or_default();
         let enc = header.get_str("enc").unwrap_or_default();
         self.fact("alg", alg.to_owned());
@@ -181,12 +183,14 @@ impl Inspection {
         }
     }
 
-    fn signed(&mut self, envelope: &Object<'_>) {
+    fn signed(&mut self, envelope: Object<'_>) {
         self.layer = Some(Layer::Signed);
         let signatures = envelope.get("signatures").and_then(Json::as_array);
         let flattened = envelope.contains("signature");
         let signature = match signatures {
-            Some([one]) if !flattened => one.as_object(),
+            Some(one) if one.len() == 1 && !flattened => {
+                one.items().next().and_then(Json::as_object)
+            }
             None if flattened => Some(envelope),
             _ => None,
         };
@@ -205,9 +209,10 @@ impl Inspection {
             return self.fail("the payload is base64url", "it is not");
         };
         self.fact("payload", bytes(payload.len()));
-        let Ok(inner) = json::read_object(&payload, ENVELOPE_BYTES_MAX) else {
+        let Ok(inner) = Tree::read_object(&payload, ENVELOPE_BYTES_MAX) else {
             return self.fail("the payload is strict JSON", "it is not");
         };
+        let inner = inner.object();
         if inner.contains("ciphertext") || inner.contains("payload") {
             return self
                 .fail("a signature stands around a plaintext", "it stands around an envelope");
@@ -223,9 +228,10 @@ impl Inspection {
         self.check("the key that is named as the signer's belongs to from", fails);
     }
 
-    fn signature(&mut self, signature: &Object<'_>) -> Option<DidUrl> {
+    fn signature(&mut self, signature: Object<'_>) -> Option<DidUrl> {
         let text = self.protected(signature.get_str("protected"), SIGNED_TYPE)?;
-        let header = json::read_object(&text, PROTECTED_CHARS_MAX).ok()?;
+        let header = Tree::read_object(&text, PROTECTED_CHARS_MAX).ok()?;
+        let header = header.object();
         let alg = header.get_str("alg").unwrap_or_default();
         self.fact("alg", alg.to_owned());
         let known = SignatureAlgorithm::from_name(alg).is_some();
@@ -249,7 +255,7 @@ impl Inspection {
     }
 
     fn plaintext(&mut self, object: Object<'_>) {
-        match Message::from_object(object) {
+        match Message::from_object(object, &[]) {
             Ok(message) => {
                 self.pass("it is a DIDComm v2 message");
                 self.message = Some(message);
@@ -263,18 +269,19 @@ impl Inspection {
         let encoded = encoded.filter(|encoded| encoded.len() <= PROTECTED_CHARS_MAX);
         let text = encoded.and_then(encoding::from_base64url);
         let object =
-            text.as_deref().and_then(|text| json::read_object(text, PROTECTED_CHARS_MAX).ok());
+            text.as_deref().and_then(|text| Tree::read_object(text, PROTECTED_CHARS_MAX).ok());
         let Some(object) = object else {
             self.fail("the protected header is an object in base64url", "it is missing or is not");
             return None;
         };
         self.pass("the protected header is an object in base64url");
+        let object = object.object();
         let typ = object.get("typ");
         self.fact("typ", typ.and_then(Json::as_str).unwrap_or("none").to_owned());
         let typ_ok =
             typ.is_none_or(|typ| typ.as_str().is_some_and(|typ| is_media_type(typ, media_type)));
         self.check("typ says what it is", (!typ_ok).then(|| "it says something else".to_owned()));
-        let refused = header::refuse_parameters(&object).is_err();
+        let refused = header::refuse_parameters(object).is_err();
         self.check(
             "no header asks to fetch, trust, decompress or understand more",
             refused.then(|| "one of crit, zip, b64, jwk, jku, x5*, p2* is there".to_owned()),

@@ -21,10 +21,10 @@ use self::rotation::FromPrior;
 pub use self::rotation::{Rotation, from_prior, verify_from_prior};
 use crate::did::{Did, DidUrl};
 use crate::document::DidDocument;
-use crate::envelope::Layer;
 use crate::envelope::jwe::Jwe;
 use crate::envelope::jws::Jws;
-use crate::json;
+use crate::envelope::{Layer, Layers};
+use crate::json::{Object, Tree};
 use crate::key::{AgreementKey, PublicKey};
 use crate::limits::{ENVELOPE_BYTES_MAX, RECIPIENTS_MAX};
 use crate::message::Message;
@@ -88,9 +88,10 @@ pub struct Opening {
 /// What has been established so far.
 #[derive(Default)]
 struct Found {
-    layers: Vec<Layer>,
-    /// Our keys that decrypted, outermost first.
-    recipients: Vec<DidUrl>,
+    layers: Layers,
+    /// Our key that decrypted the innermost layer so far, and the one of the layer around it.
+    recipient: Option<DidUrl>,
+    outer_recipient: Option<DidUrl>,
     /// The key that sealed, after it has decrypted.
     sealer: Option<(DidUrl, PublicKey)>,
     /// The document of the sealer or signer.
@@ -99,26 +100,26 @@ struct Found {
 
 enum State {
     /// Waits for our keys.
-    Encrypted(Box<Jwe>),
+    Encrypted(Jwe),
     /// Has keys of ours, waits for the document of the sealer.
     Authcrypted {
-        jwe: Box<Jwe>,
+        jwe: Jwe,
         own: Vec<(DidUrl, AgreementKey)>,
     },
     /// Waits for the document of the payload's `from`.
     Signed {
-        jws: Box<Jws>,
+        jws: Jws,
         text: String,
-        plain: Box<Plain>,
+        message: Message,
     },
     /// Everything but the rotation is verified; waits for the document of the prior DID.
     Rotating {
-        token: Box<FromPrior>,
+        token: FromPrior,
         opened: Box<Opened>,
     },
     /// A plaintext that needs nothing more.
     Plain {
-        plain: Box<Plain>,
+        plain: Plain,
         sender: Option<Sender>,
         signed: Option<String>,
     },
@@ -156,7 +157,7 @@ impl Opening {
             State::Encrypted(jwe) => kids(jwe),
             _ => Vec::new(),
         };
-        Outline { layer: self.found.layers.first().copied(), recipients }
+        Outline { layer: self.found.layers.as_slice().first().copied(), recipients }
     }
 
     /// Takes the answer to the last question.
@@ -198,7 +199,7 @@ impl Opening {
                 if jwe.skid.is_some() {
                     return Ok(Step::Next(State::Authcrypted { jwe, own }));
                 }
-                self.decrypted(*jwe, &own, None).map(Step::Next)
+                self.decrypted(jwe, &own, None).map(Step::Next)
             }
             State::Authcrypted { jwe, own } => {
                 let Some(skid) = jwe.skid.clone() else { return Err(OpenError::Malformed) };
@@ -214,10 +215,10 @@ impl Opening {
                     return Err(OpenError::Key);
                 }
                 self.found.document = Some(document);
-                self.decrypted(*jwe, &own, Some((skid, key))).map(Step::Next)
+                self.decrypted(jwe, &own, Some((skid, key))).map(Step::Next)
             }
-            State::Signed { jws, text, plain } => {
-                let Some(from) = plain.message.from.clone() else {
+            State::Signed { jws, text, message } => {
+                let Some(from) = message.from.clone() else {
                     return Err(OpenError::SenderMismatch);
                 };
                 let known = self.found.document.take().filter(|known| known.id.same_subject(&from));
@@ -226,17 +227,19 @@ impl Opening {
                     None => match self.document(&from)? {
                         Some(document) => document,
                         None => {
-                            let state = State::Signed { jws, text, plain };
+                            let state = State::Signed { jws, text, message };
                             return Ok(Step::Ask(state, Output::Resolve(from)));
                         }
                     },
                 };
                 let key = jws.verify(&document)?;
                 self.found.document = Some(document);
-                let sender = Sender::new(from, jws.kid, key, SenderProof::Signature);
-                Ok(Step::Next(State::Plain { plain, sender: Some(sender), signed: Some(text) }))
+                let (kid, payload) = jws.into_parts();
+                let plain = Plain { message, text: payload };
+                let sender = Some(Sender::new(from, kid, key, SenderProof::Signature));
+                Ok(Step::Next(State::Plain { plain, sender, signed: Some(text) }))
             }
-            State::Plain { plain, sender, signed } => self.finish(*plain, sender, signed),
+            State::Plain { plain, sender, signed } => self.finish(plain, sender, signed),
             State::Rotating { token, mut opened } => {
                 let Some(document) = self.document(token.prior())? else {
                     let question = Output::Resolve(token.prior().clone());
@@ -268,7 +271,7 @@ impl Opening {
         sealer: Option<(DidUrl, PublicKey)>,
     ) -> Result<State, OpenError> {
         let (kid, content) = jwe.decrypt(own, sealer.as_ref().map(|(_, key)| key))?;
-        self.found.recipients.push(kid);
+        self.found.outer_recipient = self.found.recipient.replace(kid);
         if sealer.is_some() {
             self.found.sealer = sealer;
         }
@@ -277,43 +280,51 @@ impl Opening {
 
     /// Looks at what stands inside the layers so far: another layer, or the plaintext.
     fn enter(&mut self, text: Cow<'_, [u8]>, bytes_max: usize) -> Result<State, OpenError> {
-        let object = json::read_object(&text, bytes_max)?;
+        let tree = Tree::read_object(&text, bytes_max)?;
+        let object = tree.object();
         if object.contains("ciphertext") {
             let recipients_max = self.policy.recipients_max.min(RECIPIENTS_MAX);
-            let jwe = Jwe::from_object(&object, recipients_max)?;
+            let jwe = Jwe::from_object(object, recipients_max)?;
             self.push(jwe.alg.layer())?;
-            return Ok(State::Encrypted(Box::new(jwe)));
+            return Ok(State::Encrypted(jwe));
         }
         if object.contains("payload") {
             self.push(Layer::Signed)?;
-            let (jws, payload) = Jws::from_object(&object)?;
-            let inner = json::read_object(&payload, ENVELOPE_BYTES_MAX)?;
+            let jws = Jws::from_object(object)?;
+            let inner = Tree::read_object(jws.payload(), ENVELOPE_BYTES_MAX)?;
+            let inner = inner.object();
             if inner.contains("ciphertext") || inner.contains("payload") {
                 return Err(OpenError::Envelope);
             }
-            let message = Message::from_object(inner)?;
+            let message = self.message(inner, Some(&jws.kid))?;
             self.check_signed(&message, &jws)?;
             self.check_addressing(&message)?;
             let text = String::from_utf8(text.into_owned()).map_err(|_| OpenError::Malformed)?;
-            let plain = Box::new(Plain { message, text: payload });
-            return Ok(State::Signed { jws: Box::new(jws), text, plain });
+            return Ok(State::Signed { jws, text, message });
         }
-        if self.found.layers.is_empty() && self.policy.unprotected == Choice::Refuse {
+        if self.found.layers.as_slice().is_empty() && self.policy.unprotected == Choice::Refuse {
             // What looks like nothing at all is malformed rather than unprotected.
             let known = object.contains("id") && object.contains("type");
             return Err(if known { OpenError::Unprotected } else { OpenError::Malformed });
         }
-        let message = Message::from_object(object)?;
+        let message = self.message(object, None)?;
         let sender = self.check_sealed(&message)?;
         self.check_addressing(&message)?;
-        let plain = Box::new(Plain { message, text: text.into_owned() });
+        let plain = Plain { message, text: text.into_owned() };
         Ok(State::Plain { plain, sender, signed: None })
+    }
+
+    /// Reads the plaintext. Its DIDs are mostly those of the keys, and share their text then.
+    fn message(&self, object: Object<'_>, signer: Option<&DidUrl>) -> Result<Message, OpenError> {
+        let sealer = self.found.sealer.as_ref().map(|(kid, _)| kid);
+        let known = [signer, sealer, self.found.recipient.as_ref()].map(|kid| kid.map(DidUrl::did));
+        Ok(Message::from_object(object, &known)?)
     }
 
     /// Check 7: the nesting.
     fn push(&mut self, layer: Layer) -> Result<(), OpenError> {
-        self.found.layers.push(layer);
-        if Layer::are_legal(&self.found.layers) { Ok(()) } else { Err(OpenError::Envelope) }
+        self.found.layers = self.found.layers.around(layer).ok_or(OpenError::Envelope)?;
+        Ok(())
     }
 
     /// Check 1: under authcrypt, `from` is there and is the holder of the key that sealed.
@@ -339,19 +350,16 @@ impl Opening {
 
     /// Checks 3 and 8, and the times: whom the message is for, and whether it still or already is.
     fn check_addressing(&self, message: &Message) -> Result<(), OpenError> {
-        let signed = self.found.layers.contains(&Layer::Signed);
+        let signed = self.found.layers.as_slice().contains(&Layer::Signed);
         // Check 8: a signature inside encryption without `to` could be passed on to anybody.
-        if signed && !self.found.recipients.is_empty() && message.to.is_empty() {
+        if signed && self.found.recipient.is_some() && message.to.is_empty() {
             return Err(OpenError::NotAddressed);
         }
         // Check 3: the recipient is in `to`. Without `to`, an unsigned message is for whoever could
         // decrypt it.
-        let addressed = message.to.is_empty()
-            || self
-                .found
-                .recipients
-                .iter()
-                .all(|kid| message.to.iter().any(|to| to.same_subject(kid.did())));
+        let mut ours = self.found.recipient.iter().chain(&self.found.outer_recipient);
+        let listed = |kid: &DidUrl| message.to.iter().any(|to| to.same_subject(kid.did()));
+        let addressed = message.to.is_empty() || ours.all(listed);
         if !addressed && (signed || self.policy.to_without_us == Choice::Refuse) {
             return Err(OpenError::NotAddressed);
         }
@@ -377,7 +385,7 @@ impl Opening {
             // Check 13: a rotation must be encrypted, and be announced by the successor itself, or
             // by nobody when the relation ends. An unproven `from` could claim somebody else's
             // token.
-            Some(_) if found.recipients.is_empty() => return Err(OpenError::FromPrior),
+            Some(_) if found.recipient.is_none() => return Err(OpenError::FromPrior),
             Some(_) if sender.is_none() && plain.message.from.is_some() => {
                 return Err(OpenError::FromPrior);
             }
@@ -388,7 +396,7 @@ impl Opening {
             sender_document: found.document.filter(|_| sender.is_some()),
             sender,
             layers: found.layers,
-            recipient_kid: found.recipients.into_iter().next_back(),
+            recipient_kid: found.recipient,
             sealer_kid: found.sealer.map(|(kid, _)| kid),
             signed,
             plaintext: plain.text,
@@ -396,7 +404,7 @@ impl Opening {
         });
         Ok(match token {
             None => Step::Done(opened),
-            Some(token) => Step::Next(State::Rotating { token: Box::new(token), opened }),
+            Some(token) => Step::Next(State::Rotating { token, opened }),
         })
     }
 }

@@ -19,7 +19,7 @@ pub use self::route::{Hop, Route, RouteError};
 pub use self::unwrap::{Forwarded, open_forwarded};
 use crate::did::{Did, DidError, DidUrl};
 use crate::envelope::{ContentEncryption, ENCRYPTED_TYPE};
-use crate::json;
+use crate::json::{JsonError, Tree};
 use crate::limits::{ENVELOPE_BYTES_MAX, FORWARD_PAYLOADS_MAX};
 use crate::message::{Attachment, Message, MessageId, MessageType};
 use crate::seal::{SealError, anoncrypt};
@@ -297,11 +297,11 @@ fn payload(attachment: &Attachment) -> Result<Vec<u8>, ForwardError> {
 }
 
 fn read_payload(bytes: &[u8]) -> Result<Value, ForwardError> {
-    let object = json::read_object(bytes, ENVELOPE_BYTES_MAX).map_err(|error| match error {
-        json::JsonError::TooLarge => ForwardError::TooLarge,
+    let tree = Tree::read_object(bytes, ENVELOPE_BYTES_MAX).map_err(|error| match error {
+        JsonError::TooLarge => ForwardError::TooLarge,
         _ => ForwardError::Payload,
     })?;
-    Ok(Value::Object(object.into_map()))
+    Ok(Value::Object(tree.object().to_map()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::did::{Did, DidError};
 use crate::document::{DidDocument, VerificationMethod};
 use crate::encoding;
-use crate::json;
+use crate::json::Tree;
 use crate::key::PublicKey;
 use crate::limits::DID_BYTES_MAX;
 
@@ -24,8 +24,9 @@ pub fn resolve(did: &Did) -> Result<DidDocument, DidError> {
         return Err(DidError::Method);
     }
     let text = encoding::from_base64url(did.method_specific_id()).ok_or(DidError::Method)?;
-    let jwk = json::read_object(&text, DID_BYTES_MAX).map_err(|_| DidError::Method)?;
-    let key = PublicKey::from_jwk_object(&jwk).map_err(|_| DidError::Method)?;
+    let tree = Tree::read_object(&text, DID_BYTES_MAX).map_err(|_| DidError::Method)?;
+    let jwk = tree.object();
+    let key = PublicKey::from_jwk_object(jwk).map_err(|_| DidError::Method)?;
     let mut document = DidDocument::new(did.clone());
     let id = document.add_key(VerificationMethod::new(did.url("0"), key));
     // `use` narrows what the kind of the key allows; it cannot widen it.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::did::{Did, DidError};
 use crate::document::{DidDocument, Endpoint, Service, VerificationMethod};
 use crate::encoding;
-use crate::json::{self, Json, Object};
+use crate::json::{Json, Object, Tree};
 use crate::key::PublicKey;
 use crate::limits::{DID_BYTES_MAX, SERVICES_MAX, VERIFICATION_METHODS_MAX};
 
@@ -140,7 +140,8 @@ fn decode_4(did: &Did) -> Result<Vec<u8>, DidError> {
 
 /// Turns an input document into the document of one form of the DID, which also lists the other form.
 fn contextualise(input: &[u8], id: &Did, other: &Did) -> Result<DidDocument, DidError> {
-    let input = json::read_object(input, DID_BYTES_MAX).map_err(|_| DidError::Method)?;
+    let tree = Tree::read_object(input, DID_BYTES_MAX).map_err(|_| DidError::Method)?;
+    let input = tree.object();
     if input.contains("id") {
         return Err(DidError::Method);
     }
@@ -190,8 +191,8 @@ fn resolve_2(did: &Did) -> Result<DidDocument, DidError> {
 
 fn service_2(did: &Did, encoded: &str, unnamed: &mut usize) -> Result<Service, DidError> {
     let text = encoding::from_base64url(encoded).ok_or(DidError::Method)?;
-    let short = json::read_object(&text, DID_BYTES_MAX).map_err(|_| DidError::Method)?;
-    let mut long = expand(short);
+    let short = Tree::read_object(&text, DID_BYTES_MAX).map_err(|_| DidError::Method)?;
+    let mut long = expand(short.object());
     if let Some(type_ @ Value::String(_)) = long.get_mut("type")
         && type_ == "dm"
     {
@@ -210,8 +211,8 @@ fn expand(object: Object<'_>) -> Map<String, Value> {
     fn value(json: Json<'_>) -> Value {
         match json {
             Json::Object(object) => Value::Object(expand(object)),
-            Json::Array(items) => Value::Array(items.into_iter().map(value).collect()),
-            other => other.into_value(),
+            Json::Array(items) => Value::Array(items.items().map(value).collect()),
+            other => other.to_value(),
         }
     }
     let name = |short: &str| {
@@ -224,7 +225,7 @@ fn expand(object: Object<'_>) -> Map<String, Value> {
         }
         .to_owned()
     };
-    object.into_members().map(|(short, json)| (name(&short), value(json))).collect()
+    object.members().map(|(short, json)| (name(short), value(json))).collect()
 }
 
 fn input_document(keys: &[PublicKey], endpoints: &[Endpoint]) -> Map<String, Value> {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{DidDocument, DocumentError, Service, VerificationMethod};
 use crate::did::{Did, DidUrl};
-use crate::json::{self, Json, Object};
+use crate::json::{Array, Json, Object, Tree};
 use crate::key::{Curve, PublicKey};
 use crate::limits::{DOCUMENT_BYTES_MAX, SERVICES_MAX, VERIFICATION_METHODS_MAX};
 
@@ -15,7 +15,8 @@ impl DidDocument {
     /// # Errors
     /// When the text is not a DID document, is too large, or is about another DID.
     pub fn parse(text: &[u8], expected_id: &Did) -> Result<Self, DocumentError> {
-        let object = json::read_object(text, DOCUMENT_BYTES_MAX)?;
+        let tree = Tree::read_object(text, DOCUMENT_BYTES_MAX)?;
+        let object = tree.object();
         // A document is believed about the DID that was asked for, and about nothing else.
         if object.get_str("id") != Some(expected_id.as_str()) {
             return Err(DocumentError::Id);
@@ -24,36 +25,33 @@ impl DidDocument {
     }
 
     /// Reads a document whose `id` is known from elsewhere.
-    pub(crate) fn from_object(mut object: Object<'_>, id: &Did) -> Result<Self, DocumentError> {
+    pub(crate) fn from_object(object: Object<'_>, id: &Did) -> Result<Self, DocumentError> {
         let mut document = Self::new(id.clone());
-        document.also_known_as = match object.take("alsoKnownAs") {
-            None => Vec::new(),
-            Some(names) => {
-                let names = names.into_array().ok_or(DocumentError::Shape)?;
-                bounded(names.len(), SERVICES_MAX)?;
-                // Names that are no text tell nothing; the rest of the document is still good.
-                names.into_iter().filter_map(Json::into_string).collect()
-            }
-        };
-        document.controller = match object.take("controller") {
+        if let Some(names) = array(object, "alsoKnownAs")? {
+            bounded(names.len(), SERVICES_MAX)?;
+            // Names that are no text tell nothing; the rest of the document is still good.
+            let texts = names.items().filter_map(Json::as_str);
+            document.also_known_as = texts.map(str::to_owned).collect();
+        }
+        document.controller = match object.get("controller") {
             None => Vec::new(),
             Some(Json::Array(items)) => {
                 bounded(items.len(), VERIFICATION_METHODS_MAX)?;
-                items.iter().map(did).collect::<Result<_, _>>()?
+                items.items().map(did).collect::<Result<_, _>>()?
             }
-            Some(one) => vec![did(&one)?],
+            Some(one) => vec![did(one)?],
         };
-        for method in array(&mut object, "verificationMethod")? {
-            let method = read_method(method.into_object().ok_or(DocumentError::Shape)?, id)?;
+        for method in array(object, "verificationMethod")?.into_iter().flat_map(Array::items) {
+            let method = read_method(method.as_object().ok_or(DocumentError::Shape)?, id)?;
             add(&mut document, method)?;
         }
-        document.authentication = relationship(&mut document, &mut object, "authentication")?;
-        document.assertion_method = relationship(&mut document, &mut object, "assertionMethod")?;
-        document.key_agreement = relationship(&mut document, &mut object, "keyAgreement")?;
-        let services = array(&mut object, "service")?;
-        bounded(services.len(), SERVICES_MAX)?;
-        for service in services {
-            let map = service.into_object().ok_or(DocumentError::Shape)?.into_map();
+        document.authentication = relationship(&mut document, object, "authentication")?;
+        document.assertion_method = relationship(&mut document, object, "assertionMethod")?;
+        document.key_agreement = relationship(&mut document, object, "keyAgreement")?;
+        let services = array(object, "service")?;
+        bounded(services.map_or(0, Array::len), SERVICES_MAX)?;
+        for service in services.into_iter().flat_map(Array::items) {
+            let map = service.as_object().ok_or(DocumentError::Shape)?.to_map();
             document.service.push(Service::from_map(map, id).ok_or(DocumentError::Shape)?);
         }
         Ok(document)
@@ -63,15 +61,15 @@ impl DidDocument {
 /// Reads references and embedded methods; the latter move to `verification_method`.
 fn relationship(
     document: &mut DidDocument,
-    object: &mut Object<'_>,
+    object: Object<'_>,
     name: &str,
 ) -> Result<Vec<DidUrl>, DocumentError> {
-    let items = array(object, name)?;
+    let Some(items) = array(object, name)? else { return Ok(Vec::new()) };
     bounded(items.len(), VERIFICATION_METHODS_MAX)?;
     let mut ids = Vec::with_capacity(items.len());
-    for item in items {
+    for item in items.items() {
         let id = match item {
-            Json::String(text) => absolute(&text, &document.id)?,
+            Json::String(text) => absolute(text, &document.id)?,
             Json::Object(embedded) => {
                 let method = read_method(embedded, &document.id)?;
                 add(document, method)?
@@ -92,22 +90,21 @@ fn add(document: &mut DidDocument, method: VerificationMethod) -> Result<DidUrl,
     Ok(document.add_key(method))
 }
 
-fn read_method(mut object: Object<'_>, did_: &Did) -> Result<VerificationMethod, DocumentError> {
-    let mut text = |name: &str| object.take(name).and_then(Json::into_string);
-    let id = absolute(&text("id").ok_or(DocumentError::Shape)?, did_)?;
-    let type_ = text("type").ok_or(DocumentError::Shape)?;
-    let controller = match object.take("controller") {
+fn read_method(object: Object<'_>, did_: &Did) -> Result<VerificationMethod, DocumentError> {
+    let id = absolute(object.get_str("id").ok_or(DocumentError::Shape)?, did_)?;
+    let type_ = object.get_str("type").ok_or(DocumentError::Shape)?;
+    let controller = match object.get("controller") {
         None => did_.clone(),
-        Some(one) => did(&one)?,
+        Some(one) => did(one)?,
     };
-    let public_key = read_key(&type_, &object);
+    let public_key = read_key(type_, object);
     let other = if public_key.is_some() { Map::new() } else { material(object) };
-    Ok(VerificationMethod { id, type_, controller, public_key, other })
+    Ok(VerificationMethod { id, type_: type_.to_owned(), controller, public_key, other })
 }
 
 /// Reads the key in the one form that its type prescribes. A key that is unknown, malformed or unsafe is not usable;
 /// the document stays readable.
-fn read_key(type_: &str, object: &Object<'_>) -> Option<PublicKey> {
+fn read_key(type_: &str, object: Object<'_>) -> Option<PublicKey> {
     let multibase = || PublicKey::from_multibase(object.get_str("publicKeyMultibase")?).ok();
     let jwk = || PublicKey::from_jwk_object(object.get("publicKeyJwk")?.as_object()?).ok();
     let base58 =
@@ -135,7 +132,10 @@ fn read_key(type_: &str, object: &Object<'_>) -> Option<PublicKey> {
 
 /// Keeps the material of an unusable key, except what could never be public.
 fn material(object: Object<'_>) -> Map<String, Value> {
-    let mut map = object.into_map();
+    let mut map = object.to_map();
+    for name in ["id", "type", "controller"] {
+        map.remove(name);
+    }
     map.retain(|name, _| !name.starts_with("privateKey") && !name.starts_with("secretKey"));
     if let Some(Value::Object(jwk)) = map.get_mut("publicKeyJwk") {
         jwk.retain(|name, _| !matches!(name.as_str(), "d" | "p" | "q" | "dp" | "dq" | "qi" | "k"));
@@ -148,15 +148,13 @@ fn absolute(text: &str, did: &Did) -> Result<DidUrl, DocumentError> {
     DidUrl::parse(&url).map_err(|_| DocumentError::Shape)
 }
 
-fn did(json: &Json<'_>) -> Result<Did, DocumentError> {
+fn did(json: Json<'_>) -> Result<Did, DocumentError> {
     json.as_str().and_then(|text| Did::parse(text).ok()).ok_or(DocumentError::Shape)
 }
 
-fn array<'a>(object: &mut Object<'a>, name: &str) -> Result<Vec<Json<'a>>, DocumentError> {
-    match object.take(name) {
-        None => Ok(Vec::new()),
-        Some(json) => json.into_array().ok_or(DocumentError::Shape),
-    }
+/// Returns a member that must be an array if it is there.
+fn array<'t>(object: Object<'t>, name: &str) -> Result<Option<Array<'t>>, DocumentError> {
+    object.get(name).map(|json| json.as_array().ok_or(DocumentError::Shape)).transpose()
 }
 
 const fn bounded(count: usize, max: usize) -> Result<(), DocumentError> {

@@ -18,20 +18,28 @@ use super::ContentEncryption;
 /// The key of one content.
 pub(crate) struct ContentKey {
     enc: ContentEncryption,
-    bytes: Zeroizing<Vec<u8>>,
+    /// As many of them as the encryption wants.
+    bytes: Zeroizing<[u8; KEY_BYTES_MAX]>,
 }
 
-/// The longest content key, as AES key wrap turns it out.
-pub(crate) const WRAPPED_KEY_BYTES_MAX: usize = 64 + 8;
+/// Bytes of the longest content key.
+pub(crate) const KEY_BYTES_MAX: usize = 64;
+/// The same, as AES key wrap turns it out.
+pub(crate) const WRAPPED_KEY_BYTES_MAX: usize = KEY_BYTES_MAX + 8;
 
 impl ContentKey {
     /// Takes the bytes for a key, if they have its length.
-    pub(crate) fn new(enc: ContentEncryption, bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
-        (bytes.len() == enc.sizes().0).then_some(Self { enc, bytes })
+    pub(crate) fn new(enc: ContentEncryption, bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != enc.sizes().0 {
+            return None;
+        }
+        let mut key = Self { enc, bytes: Zeroizing::new([0; KEY_BYTES_MAX]) };
+        key.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(key)
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(..self.enc.sizes().0).unwrap_or_default()
     }
 
     /// Encrypts in place and returns the tag. The buffer grows by the padding, if the cipher pads.
@@ -43,14 +51,14 @@ impl ContentKey {
     ) -> Result<Vec<u8>, Unspecified> {
         match self.enc {
             ContentEncryption::A256CbcHs512 => {
-                let (mac_key, enc_key) = self.bytes.split_at(32);
+                let (mac_key, enc_key) = self.as_bytes().split_at(32);
                 let key = UnboundCipherKey::new(&AES_256, enc_key)?;
                 let context = EncryptionContext::Iv128(FixedLength::try_from(iv)?);
                 PaddedBlockEncryptingKey::cbc_pkcs7(key)?.less_safe_encrypt(buffer, context)?;
                 Ok(mac(mac_key, aad, iv, buffer).as_ref().get(..32).ok_or(Unspecified)?.to_vec())
             }
             ContentEncryption::A256Gcm => {
-                let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.bytes)?);
+                let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, self.as_bytes())?);
                 let nonce = Nonce::try_assume_unique_for_key(iv)?;
                 let tag = key.seal_in_place_separate_tag(nonce, Aad::from(aad), buffer)?;
                 Ok(tag.as_ref().to_vec())
@@ -66,51 +74,47 @@ impl ContentKey {
         }
     }
 
-    /// Decrypts in place; on failure the buffer is lost. The tag is checked before anything else is done.
+    /// Decrypts in place and returns how many bytes are left; on failure the buffer is lost. The tag
+    /// is checked before anything else is done.
     pub(crate) fn decrypt(
         &self,
         iv: &[u8],
         aad: &[u8],
         tag: &[u8],
-        mut buffer: Vec<u8>,
-    ) -> Result<Vec<u8>, Unspecified> {
+        buffer: &mut [u8],
+    ) -> Result<usize, Unspecified> {
         if tag.len() != self.enc.sizes().2 {
             return Err(Unspecified);
         }
+        let length = buffer.len();
         match self.enc {
             ContentEncryption::A256CbcHs512 => {
-                let (mac_key, enc_key) = self.bytes.split_at(32);
-                let expected = mac(mac_key, aad, iv, &buffer);
+                let (mac_key, enc_key) = self.as_bytes().split_at(32);
+                let expected = mac(mac_key, aad, iv, buffer);
                 verify_slices_are_equal(expected.as_ref().get(..32).ok_or(Unspecified)?, tag)?;
                 let key = UnboundCipherKey::new(&AES_256, enc_key)?;
                 let context = DecryptionContext::Iv128(FixedLength::try_from(iv)?);
-                let length =
-                    PaddedBlockDecryptingKey::cbc_pkcs7(key)?.decrypt(&mut buffer, context)?.len();
-                buffer.truncate(length);
+                let key = PaddedBlockDecryptingKey::cbc_pkcs7(key)?;
+                return Ok(key.decrypt(buffer, context)?.len());
             }
             ContentEncryption::A256Gcm => {
-                let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.bytes)?);
+                let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, self.as_bytes())?);
                 let nonce = Nonce::try_assume_unique_for_key(iv)?;
-                key.open_in_place_separate_tag(nonce, Aad::from(aad), tag, &mut buffer)?;
+                key.open_in_place_separate_tag(nonce, Aad::from(aad), tag, buffer)?;
             }
             ContentEncryption::XC20P => {
                 let nonce = <[u8; 24]>::try_from(iv).map_err(|_| Unspecified)?;
                 let tag = <[u8; 16]>::try_from(tag).map_err(|_| Unspecified)?;
                 self.xchacha()?
-                    .decrypt_inout_detached(
-                        &nonce.into(),
-                        aad,
-                        buffer.as_mut_slice().into(),
-                        &tag.into(),
-                    )
+                    .decrypt_inout_detached(&nonce.into(), aad, buffer.into(), &tag.into())
                     .map_err(|_| Unspecified)?;
             }
         }
-        Ok(buffer)
+        Ok(length)
     }
 
     fn xchacha(&self) -> Result<XChaCha20Poly1305, Unspecified> {
-        XChaCha20Poly1305::new_from_slice(&self.bytes).map_err(|_| Unspecified)
+        XChaCha20Poly1305::new_from_slice(self.as_bytes()).map_err(|_| Unspecified)
     }
 }
 
@@ -131,9 +135,8 @@ mod tests {
     /// RFC 7518, appendix B.3.
     #[test]
     fn the_aes_cbc_hmac_example_of_rfc_7518_is_met() {
-        let key =
-            ContentKey::new(ContentEncryption::A256CbcHs512, Zeroizing::new((0..64).collect()))
-                .unwrap();
+        let bytes: Vec<u8> = (0..64).collect();
+        let key = ContentKey::new(ContentEncryption::A256CbcHs512, &bytes).unwrap();
         let iv = [
             0x1a, 0xf3, 0x8c, 0x2d, 0xc2, 0xb9, 0x6f, 0xfd, 0xd8, 0x66, 0x94, 0x09, 0x23, 0x41,
             0xbc, 0x04,
@@ -144,21 +147,25 @@ mod tests {
         let tag = key.encrypt(&iv, aad, &mut buffer).unwrap();
         assert_eq!(buffer[..8], [0x4a, 0xff, 0xaa, 0xad, 0xb7, 0x8c, 0x31, 0xc5]);
         assert_eq!(tag[..8], [0x4d, 0xd3, 0xb4, 0xc0, 0x88, 0xa7, 0xf4, 0x5c]);
-        assert_eq!(key.decrypt(&iv, aad, &tag, buffer).unwrap(), plaintext);
+        let length = key.decrypt(&iv, aad, &tag, &mut buffer).unwrap();
+        assert_eq!(buffer[..length], plaintext[..]);
     }
 
     #[test]
     fn every_changed_part_is_refused() {
         for enc in ContentEncryption::ALL {
             let (key_len, iv_len, tag_len) = enc.sizes();
-            let key = ContentKey::new(enc, Zeroizing::new(vec![7; key_len])).unwrap();
-            assert!(ContentKey::new(enc, Zeroizing::new(vec![7; key_len - 1])).is_none());
+            let key = ContentKey::new(enc, &vec![7; key_len]).unwrap();
+            assert!(ContentKey::new(enc, &vec![7; key_len - 1]).is_none());
             let iv = vec![1; iv_len];
             let mut ciphertext = b"hello".to_vec();
             let tag = key.encrypt(&iv, b"aad", &mut ciphertext).unwrap();
             assert_eq!(tag.len(), tag_len);
             let open = |iv: &[u8], aad: &[u8], tag: &[u8], ciphertext: &[u8]| {
-                key.decrypt(iv, aad, tag, ciphertext.to_vec()).ok()
+                let mut buffer = ciphertext.to_vec();
+                let length = key.decrypt(iv, aad, tag, &mut buffer).ok()?;
+                buffer.truncate(length);
+                Some(buffer)
             };
             assert_eq!(open(&iv, b"aad", &tag, &ciphertext).unwrap(), b"hello");
             let flipped = |bytes: &[u8]| {

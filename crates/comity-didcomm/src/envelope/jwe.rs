@@ -7,7 +7,8 @@ use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap as _};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::content::{ContentKey, WRAPPED_KEY_BYTES_MAX};
+use super::content::{ContentKey, KEY_BYTES_MAX, WRAPPED_KEY_BYTES_MAX};
+use super::covered::Covered;
 use super::header::{self, ProtectedHeader};
 use super::kdf::{self, Parties, Secrets};
 use super::{ContentEncryption, ENCRYPTED_TYPE, KeyManagement};
@@ -27,13 +28,14 @@ pub(crate) struct Jwe {
     pub(crate) skid: Option<DidUrl>,
     enc: ContentEncryption,
     epk: PublicKey,
+    /// What `apu` says without a sender; with one it is the key id.
     apu: Vec<u8>,
     apv: [u8; 32],
-    /// The protected header as it was sent, which is also the additional authenticated data.
-    protected: String,
     iv: Short,
-    ciphertext: Vec<u8>,
     tag: Short,
+    /// The protected header as it was sent, which is the additional authenticated data, and the
+    /// ciphertext.
+    content: Covered,
 }
 
 /// One recipient of an envelope.
@@ -45,7 +47,7 @@ pub(crate) struct Recipient {
 impl Jwe {
     /// Reads an envelope.
     pub(crate) fn from_object(
-        envelope: &Object<'_>,
+        envelope: Object<'_>,
         recipients_max: usize,
     ) -> Result<Self, OpenError> {
         // Counted first: nothing below may cost more for an envelope with more recipients than
@@ -68,8 +70,10 @@ impl Jwe {
         if PROTECTED_CHARS_MAX < protected.len() {
             return Err(OpenError::Malformed);
         }
-        let header_text = encoding::from_base64url(protected).ok_or(OpenError::Malformed)?;
-        let header = header::read(&header_text, ENCRYPTED_TYPE)?;
+        let ciphertext = member("ciphertext")?;
+        let mut content = Covered::new([protected], [protected, ciphertext]);
+        let header = content.decode(protected).ok_or(OpenError::Malformed)?;
+        let header = header::read(header, ENCRYPTED_TYPE)?;
         let alg = required(&header, "alg")?;
         let alg = KeyManagement::from_name(alg).ok_or(OpenError::Algorithm)?;
         let enc = required(&header, "enc")?;
@@ -78,14 +82,15 @@ impl Jwe {
         if !alg.allows(enc) {
             return Err(OpenError::Algorithm);
         }
-        let epk = header.0.get("epk").and_then(Json::as_object).ok_or(OpenError::Malformed)?;
+        let epk =
+            header.object().get("epk").and_then(Json::as_object).ok_or(OpenError::Malformed)?;
         // Check 9, first half: the ephemeral key is a safe point of the one curve.
         let epk = PublicKey::from_jwk_object(epk).map_err(|_| OpenError::Key)?;
         if !epk.is_agreement() {
             return Err(OpenError::Key);
         }
         let (apu, skid) = sender(&header, alg)?;
-        let recipients = recipients.iter().map(recipient).collect::<Result<Vec<_>, _>>()?;
+        let recipients = recipients.items().map(recipient).collect::<Result<Vec<_>, _>>()?;
         let apv = encoding::from_base64url_array(required(&header, "apv")?)
             .ok_or(OpenError::Malformed)?;
         // Check 6: the recipients are those that the sender sealed for.
@@ -97,21 +102,8 @@ impl Jwe {
                 .and_then(|text| encoding::from_base64url_short(text).ok_or(OpenError::Malformed))
         };
         let (iv, tag) = (short("iv")?, short("tag")?);
-        let ciphertext =
-            encoding::from_base64url(member("ciphertext")?).ok_or(OpenError::Malformed)?;
-        Ok(Self {
-            alg,
-            recipients,
-            skid,
-            enc,
-            epk,
-            apu,
-            apv,
-            iv,
-            ciphertext,
-            tag,
-            protected: protected.to_owned(),
-        })
+        content.decode(ciphertext).ok_or(OpenError::Malformed)?;
+        Ok(Self { alg, recipients, skid, enc, epk, apu, apv, iv, tag, content })
     }
 
     /// The curve of the ephemeral key, which is that of every key that agrees.
@@ -122,12 +114,12 @@ impl Jwe {
     /// Decrypts with the first of these keys that works. One answer for every failure, so that
     /// nobody learns which part was wrong.
     pub(crate) fn decrypt(
-        self,
+        mut self,
         own: &[(DidUrl, AgreementKey)],
         sender: Option<&PublicKey>,
     ) -> Result<(DidUrl, Vec<u8>), OpenError> {
-        let parties =
-            Parties { alg: self.alg, apu: &self.apu, apv: &self.apv, tag: self.tag.as_ref() };
+        let apu = self.skid.as_ref().map_or(&*self.apu, |skid| skid.as_str().as_bytes());
+        let parties = Parties { alg: self.alg, apu, apv: &self.apv, tag: self.tag.as_ref() };
         let unwrapped = own.iter().find_map(|(kid, own)| {
             let recipient = self.recipients.iter().find(|recipient| recipient.kid == *kid)?;
             let secrets = Secrets::of_recipient(own, &self.epk, sender)?;
@@ -139,18 +131,14 @@ impl Jwe {
             Some((recipient.kid.clone(), key, own, secrets))
         });
         let (kid, key, own, secrets) = unwrapped.ok_or(OpenError::Crypto)?;
-        let plaintext = key
-            .decrypt(
-                self.iv.as_ref(),
-                self.protected.as_bytes(),
-                self.tag.as_ref(),
-                self.ciphertext,
-            )
+        let (protected, content) = self.content.split_mut();
+        let length = key
+            .decrypt(self.iv.as_ref(), protected, self.tag.as_ref(), content)
             .map_err(|_| OpenError::Crypto)?;
         if let (Some(sender), Some(secret)) = (sender, &secrets.sender) {
             own.remember(sender, secret);
         }
-        Ok((kid, plaintext))
+        Ok((kid, self.content.into_content(length)))
     }
 }
 
@@ -160,27 +148,30 @@ fn sender(
     header: &ProtectedHeader<'_>,
     alg: KeyManagement,
 ) -> Result<(Vec<u8>, Option<DidUrl>), OpenError> {
-    let skid = header.text("skid")?;
-    let apu = match header.text("apu")? {
-        Some(text) => Some(encoding::from_base64url(text).ok_or(OpenError::Malformed)?),
-        None => None,
-    };
-    match (alg, apu, skid) {
-        (KeyManagement::EcdhEsA256Kw, apu, None) => Ok((apu.unwrap_or_default(), None)),
+    let decode = |text| encoding::from_base64url(text).ok_or(OpenError::Malformed);
+    match (alg, header.text("apu")?, header.text("skid")?) {
+        (KeyManagement::EcdhEsA256Kw, apu, None) => {
+            Ok((apu.map(decode).transpose()?.unwrap_or_default(), None))
+        }
+        (KeyManagement::Ecdh1PuA256Kw, Some(apu), Some(skid))
+            if encoding::is_base64url_of(apu, skid.as_bytes()) =>
+        {
+            Ok((Vec::new(), Some(header::key_id(skid)?)))
+        }
         (KeyManagement::Ecdh1PuA256Kw, Some(apu), skid) => {
+            let apu = decode(apu)?;
             let named = std::str::from_utf8(&apu).map_err(|_| OpenError::Malformed)?;
-            if skid.is_some_and(|skid| skid != named) {
+            if skid.is_some() {
                 return Err(OpenError::SenderMismatch);
             }
-            let skid = header::key_id(named)?;
-            Ok((apu, Some(skid)))
+            Ok((Vec::new(), Some(header::key_id(named)?)))
         }
         // A sender's key in an anonymous envelope, or no sender's key in an authenticated one.
         _ => Err(OpenError::Malformed),
     }
 }
 
-fn recipient(json: &Json<'_>) -> Result<Recipient, OpenError> {
+fn recipient(json: Json<'_>) -> Result<Recipient, OpenError> {
     let object = json.as_object().ok_or(OpenError::Malformed)?;
     let header = object.get("header").and_then(Json::as_object).ok_or(OpenError::Malformed)?;
     header::refuse_parameters(header)?;
@@ -229,8 +220,9 @@ fn unwrap(enc: ContentEncryption, kek: &[u8; 32], wrapped: &[u8]) -> Option<Cont
     if wrapped.len() != enc.sizes().0 + 8 {
         return None;
     }
-    let mut bytes = Zeroizing::new(vec![0; enc.sizes().0]);
-    AesKek::new(&AES_256, kek).ok()?.unwrap(wrapped, &mut bytes).ok()?;
+    let mut bytes = Zeroizing::new([0; KEY_BYTES_MAX]);
+    let bytes = bytes.get_mut(..enc.sizes().0)?;
+    AesKek::new(&AES_256, kek).ok()?.unwrap(wrapped, bytes).ok()?;
     ContentKey::new(enc, bytes)
 }
 
@@ -270,9 +262,9 @@ pub(crate) fn seal(
     let protected = encoding::base64url(protected_header(alg, enc, &ephemeral, apu, &apv, skid));
 
     let (key_len, iv_len, _) = enc.sizes();
-    let mut key_bytes = Zeroizing::new(vec![0; key_len]);
-    rng.fill_bytes(&mut key_bytes);
-    let content_key = ContentKey::new(enc, key_bytes).ok_or(SealError::Crypto)?;
+    let key_bytes = key::random::<KEY_BYTES_MAX>(rng);
+    let content_key = key_bytes.get(..key_len).and_then(|bytes| ContentKey::new(enc, bytes));
+    let content_key = content_key.ok_or(SealError::Crypto)?;
     let iv = key::random::<24>(rng);
     let iv = iv.get(..iv_len).ok_or(SealError::Crypto)?;
     let mut content = Vec::with_capacity(plaintext.len() + 16);

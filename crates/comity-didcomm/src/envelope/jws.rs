@@ -3,11 +3,12 @@
 //! Writes the general form with `kid` in both headers, because some peers look only into the unprotected one. Not
 //! for compact tokens, detached content or unencoded payloads.
 
+use super::covered::Covered;
 use super::{SIGNED_TYPE, SignatureAlgorithm, header};
 use crate::did::{Did, DidUrl};
 use crate::document::DidDocument;
 use crate::encoding;
-use crate::json::{self, Json, Object};
+use crate::json::{Json, Object, Tree};
 use crate::key::{PublicKey, SigningKey};
 use crate::limits::{ENVELOPE_BYTES_MAX, PROTECTED_CHARS_MAX};
 use crate::open::OpenError;
@@ -17,14 +18,14 @@ pub(crate) struct Jws {
     /// Who claims to have signed. Not to be resolved before it is bound to the payload's `from`.
     pub(crate) kid: DidUrl,
     alg: SignatureAlgorithm,
-    /// `protected` `.` `payload`, as they were sent.
-    signing_input: String,
-    signature: Vec<u8>,
+    /// `protected` `.` `payload`, as they were sent, and the decoded payload.
+    signed: Covered,
+    signature: [u8; 64],
 }
 
 impl Jws {
-    /// Reads an envelope; returns it with its decoded payload.
-    pub(crate) fn from_object(envelope: &Object<'_>) -> Result<(Self, Vec<u8>), OpenError> {
+    /// Reads an envelope.
+    pub(crate) fn from_object(envelope: Object<'_>) -> Result<Self, OpenError> {
         if envelope.contains("ciphertext") || envelope.contains("recipients") {
             return Err(OpenError::Malformed);
         }
@@ -32,10 +33,10 @@ impl Jws {
         let flattened = envelope.contains("signature");
         let signature = match envelope.get("signatures") {
             Some(_) if flattened => return Err(OpenError::Malformed),
-            Some(Json::Array(signatures)) => match signatures.as_slice() {
-                [one] => one.as_object().ok_or(OpenError::Malformed)?,
-                _ => return Err(OpenError::Malformed),
-            },
+            Some(Json::Array(signatures)) if signatures.len() == 1 => {
+                let one = signatures.items().next().and_then(Json::as_object);
+                one.ok_or(OpenError::Malformed)?
+            }
             Some(_) => return Err(OpenError::Malformed),
             None => envelope,
         };
@@ -44,22 +45,30 @@ impl Jws {
         if PROTECTED_CHARS_MAX < protected.len() {
             return Err(OpenError::Malformed);
         }
-        let header_text = encoding::from_base64url(protected).ok_or(OpenError::Malformed)?;
-        let header = header::read(&header_text, SIGNED_TYPE)?;
+        let payload = envelope.get_str("payload").filter(|text| !text.is_empty());
+        let payload = payload.ok_or(OpenError::Malformed)?;
+        let mut signed = Covered::new([protected, ".", payload], [protected, payload]);
+        let header = signed.decode(protected).ok_or(OpenError::Malformed)?;
+        let header = header::read(header, SIGNED_TYPE)?;
         // Check 12, first half: an algorithm of the table, named where it is signed.
         let alg = header.text("alg")?.ok_or(OpenError::Malformed)?;
         let alg = SignatureAlgorithm::from_name(alg).ok_or(OpenError::Algorithm)?;
         let kid = signer(header.text("kid")?, signature.get("header"))?;
-        let payload_text = envelope.get_str("payload").filter(|text| !text.is_empty());
-        let payload_text = payload_text.ok_or(OpenError::Malformed)?;
-        let payload = encoding::from_base64url(payload_text).ok_or(OpenError::Malformed)?;
-        let signature = encoding::from_base64url_array::<64>(member("signature")?);
-        let signature = signature.ok_or(OpenError::Crypto)?.to_vec();
-        let mut signing_input = String::with_capacity(protected.len() + 1 + payload_text.len());
-        signing_input.push_str(protected);
-        signing_input.push('.');
-        signing_input.push_str(payload_text);
-        Ok((Self { kid, alg, signing_input, signature }, payload))
+        signed.decode(payload).ok_or(OpenError::Malformed)?;
+        let signature = encoding::from_base64url_array(member("signature")?);
+        let signature = signature.ok_or(OpenError::Crypto)?;
+        Ok(Self { kid, alg, signed, signature })
+    }
+
+    /// What is signed. Not to be acted upon before [`Jws::verify`].
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.signed.content()
+    }
+
+    /// Returns the key id and the payload.
+    pub(crate) fn into_parts(self) -> (DidUrl, Vec<u8>) {
+        let length = self.payload().len();
+        (self.kid, self.signed.into_content(length))
     }
 
     /// Verifies with the key that the document of the signer lists for authentication under this id.
@@ -70,15 +79,14 @@ impl Jws {
         if !self.alg.fits(key) {
             return Err(OpenError::Algorithm);
         }
-        key.verify(self.signing_input.as_bytes(), &self.signature)
-            .map_err(|_| OpenError::Crypto)?;
+        key.verify(self.signed.text(), &self.signature).map_err(|_| OpenError::Crypto)?;
         Ok(*key)
     }
 }
 
 /// Takes the key id from either header. Where both have it, they must agree: otherwise two readers would see
 /// two signers.
-fn signer(protected: Option<&str>, unprotected: Option<&Json<'_>>) -> Result<DidUrl, OpenError> {
+fn signer(protected: Option<&str>, unprotected: Option<Json<'_>>) -> Result<DidUrl, OpenError> {
     let unprotected = match unprotected {
         None => None,
         Some(json) => {
@@ -145,13 +153,14 @@ pub struct VerifiedJws {
 /// # Errors
 /// When the envelope is malformed, or not signed by a key that the document lists for authentication.
 pub fn verify_jws(envelope: &[u8], document: &DidDocument) -> Result<VerifiedJws, OpenError> {
-    let object = json::read_object(envelope, ENVELOPE_BYTES_MAX)?;
-    let (jws, payload) = Jws::from_object(&object)?;
+    let tree = Tree::read_object(envelope, ENVELOPE_BYTES_MAX)?;
+    let jws = Jws::from_object(tree.object())?;
     if !belongs(&jws.kid, &document.id) {
         return Err(OpenError::SenderMismatch);
     }
     jws.verify(document)?;
-    Ok(VerifiedJws { kid: jws.kid, payload })
+    let (kid, payload) = jws.into_parts();
+    Ok(VerifiedJws { kid, payload })
 }
 
 fn belongs(kid: &DidUrl, did: &Did) -> bool {

@@ -22,7 +22,7 @@ impl PublicKey {
         read_public(|name| jwk.get(name).and_then(Value::as_str))
     }
 
-    pub(crate) fn from_jwk_object(jwk: &Object<'_>) -> Result<Self, KeyError> {
+    pub(crate) fn from_jwk_object(jwk: Object<'_>) -> Result<Self, KeyError> {
         if jwk.contains("d") {
             return Err(KeyError::Private);
         }

@@ -2,13 +2,10 @@
 //! form; an advisory header that has not is kept in `extra` and ignored, because unknown things
 //! must not fail a message.
 
-use std::borrow::Cow;
-
-use serde_json::Map;
-
+use super::write::is_core_header;
 use super::{Attachment, Message, MessageError, MessageId, MessageType, id, is_language_tag};
 use crate::did::Did;
-use crate::json::{self, Json, Object};
+use crate::json::{Json, Object, Tree};
 use crate::limits::{
     ATTACHMENTS_MAX, ENVELOPE_BYTES_MAX, FROM_PRIOR_CHARS_MAX, LIST_HEADER_MAX, TO_MAX,
 };
@@ -20,66 +17,63 @@ impl Message {
     /// # Errors
     /// When the text is not one.
     pub fn parse(text: &[u8]) -> Result<Self, MessageError> {
-        Self::from_object(json::read_object(text, ENVELOPE_BYTES_MAX)?)
+        let tree = Tree::read_object(text, ENVELOPE_BYTES_MAX)?;
+        Self::from_object(tree.object(), &[])
     }
 
-    pub(crate) fn from_object(mut object: Object<'_>) -> Result<Self, MessageError> {
-        let object = &mut object;
-        check_typ(object)?;
+    /// Reads a plaintext message. DIDs that are among the known ones share their text.
+    pub(crate) fn from_object(
+        object: Object<'_>,
+        known: &[Option<&Did>],
+    ) -> Result<Self, MessageError> {
+        match text(object, "typ")? {
+            Some(typ) if !is_media_type(typ, Self::MEDIA_TYPE) => {
+                return Err(MessageError::Header("typ"));
+            }
+            _ => {}
+        }
         let id = text(object, "id")?.ok_or(MessageError::Missing("id"))?;
-        let id = MessageId::parse(&id).map_err(|_| MessageError::Header("id"))?;
+        let id = MessageId::parse(id).map_err(|_| MessageError::Header("id"))?;
         let type_ = text(object, "type")?.ok_or(MessageError::Missing("type"))?;
-        let type_ = MessageType::parse(&type_).map_err(|_| MessageError::Header("type"))?;
+        let type_ = MessageType::parse(type_).map_err(|_| MessageError::Header("type"))?;
         let mut message = Self::new(id, type_);
-        message.to = list(object, "to", TO_MAX, |json| Did::parse(json.as_str()?).ok())?;
-        message.from = text(object, "from")?
-            .map(|did| Did::parse(&did).map_err(|_| MessageError::Header("from")))
-            .transpose()?;
-        message.thid = thread_id(object, "thid")?;
-        message.pthid = thread_id(object, "pthid")?;
-        message.created_time = time(object, "created_time")?;
-        message.expires_time = time(object, "expires_time")?;
-        message.body = match object.take("body") {
-            None => Map::new(),
-            Some(Json::Object(body)) => body.into_map(),
-            Some(_) => return Err(MessageError::Header("body")),
-        };
+        message.to = list(object, "to", TO_MAX, |json| party(json, known))?;
+        message.from = header(object, "from", |json| party(json, known))?;
+        message.thid = header(object, "thid", thread_id)?;
+        message.pthid = header(object, "pthid", thread_id)?;
+        message.created_time = header(object, "created_time", time)?;
+        message.expires_time = header(object, "expires_time", time)?;
+        let body = header(object, "body", |json| json.as_object().map(Object::to_map))?;
+        message.body = body.unwrap_or_default();
         message.attachments = list(object, "attachments", ATTACHMENTS_MAX, from_json)?;
         message.attachments.iter().try_for_each(Attachment::check)?;
-        message.from_prior = text(object, "from_prior")?.map(Cow::into_owned);
-        if message.from_prior.as_ref().is_some_and(|jwt| FROM_PRIOR_CHARS_MAX < jwt.len()) {
-            return Err(MessageError::Header("from_prior"));
-        }
-        let ack_id = |json: &Json<'_>| {
-            json.as_str().filter(|text| text.is_empty() || id::is_id(text)).map(str::to_owned)
-        };
+        message.from_prior = header(object, "from_prior", |json| {
+            json.as_str().filter(|jwt| jwt.len() <= FROM_PRIOR_CHARS_MAX).map(str::to_owned)
+        })?;
         message.please_ack = list(object, "please_ack", LIST_HEADER_MAX, ack_id)?;
         message.ack = list(object, "ack", LIST_HEADER_MAX, ack_id)?;
-
-        let texts = |json: &Json<'_>| -> Option<Vec<String>> {
-            let items = json.as_array().filter(|items| items.len() <= LIST_HEADER_MAX)?;
-            items.iter().map(|item| item.as_str().map(str::to_owned)).collect()
-        };
-        let owned = |json: &Json<'_>| json.as_str().map(str::to_owned);
-        let language = |json: &Json<'_>| owned(json).filter(|tag| is_language_tag(tag));
-        let languages = |json: &Json<'_>| {
-            texts(json).filter(|tags| tags.iter().all(|tag| is_language_tag(tag)))
-        };
-        message.lang = advisory(object, "lang", language);
-        message.accept_lang = advisory(object, "accept-lang", languages).unwrap_or_default();
-        message.l10n = object.take("l10n").map(Json::into_value);
-        message.return_route = advisory(object, "return_route", from_json);
-        message.return_route_thread = advisory(object, "return_route_thread", owned);
-        message.trace = advisory(object, "trace", owned);
-        message.sender_order = advisory(object, "sender_order", |json| json.as_u64());
-        message.sent_count = advisory(object, "sent_count", |json| json.as_u64());
-        message.received_orders = advisory(object, "received_orders", |json| {
-            let items = json.as_array().filter(|items| items.len() <= LIST_HEADER_MAX)?;
-            items.iter().map(from_json).collect()
-        })
-        .unwrap_or_default();
-        message.extra = std::mem::take(object).into_map();
+        for (name, json) in object.members() {
+            if !is_core_header(name) && !message.take_advisory(name, json) {
+                message.extra.insert(name.to_owned(), json.to_value());
+            }
+        }
         Ok(message)
+    }
+
+    /// Takes an advisory header, if it is one and has the expected form.
+    fn take_advisory(&mut self, name: &str, json: Json<'_>) -> bool {
+        match name {
+            "lang" => set(&mut self.lang, language(json).map(Some)),
+            "accept-lang" => set(&mut self.accept_lang, items(json, language)),
+            "l10n" => set(&mut self.l10n, Some(Some(json.to_value()))),
+            "return_route" => set(&mut self.return_route, from_json(json).map(Some)),
+            "return_route_thread" => set(&mut self.return_route_thread, owned(json).map(Some)),
+            "trace" => set(&mut self.trace, owned(json).map(Some)),
+            "sender_order" => set(&mut self.sender_order, json.as_u64().map(Some)),
+            "sent_count" => set(&mut self.sent_count, json.as_u64().map(Some)),
+            "received_orders" => set(&mut self.received_orders, items(json, from_json)),
+            _ => false,
+        }
     }
 }
 
@@ -90,64 +84,68 @@ pub(crate) fn is_media_type(text: &str, expected: &str) -> bool {
     text.eq_ignore_ascii_case(expected) || text.eq_ignore_ascii_case(short)
 }
 
-fn check_typ(object: &mut Object<'_>) -> Result<(), MessageError> {
-    match text(object, "typ")? {
-        Some(typ) if !is_media_type(&typ, Message::MEDIA_TYPE) => Err(MessageError::Header("typ")),
-        _ => Ok(()),
-    }
+/// Returns a member that must be text if it is there.
+fn text<'t>(object: Object<'t>, name: &'static str) -> Result<Option<&'t str>, MessageError> {
+    header(object, name, Json::as_str)
 }
 
-/// Takes a member that must be text if it is there. Borrowed: most are copied into a type of their
-/// own.
-fn text<'a>(
-    object: &mut Object<'a>,
+/// Reads a member that must have the prescribed form if it is there.
+fn header<'t, T>(
+    object: Object<'t>,
     name: &'static str,
-) -> Result<Option<Cow<'a, str>>, MessageError> {
-    match object.take(name) {
-        None => Ok(None),
-        Some(Json::String(text)) => Ok(Some(text)),
-        Some(_) => Err(MessageError::Header(name)),
-    }
+    read: impl FnOnce(Json<'t>) -> Option<T>,
+) -> Result<Option<T>, MessageError> {
+    object.get(name).map(|json| read(json).ok_or(MessageError::Header(name))).transpose()
 }
 
-fn thread_id(object: &mut Object<'_>, name: &'static str) -> Result<Option<String>, MessageError> {
-    let text = text(object, name)?.map(Cow::into_owned);
-    if text.as_deref().is_none_or(id::is_id) { Ok(text) } else { Err(MessageError::Header(name)) }
-}
-
-fn time(object: &mut Object<'_>, name: &'static str) -> Result<Option<UnixTime>, MessageError> {
-    object
-        .take(name)
-        .map(|json| json.as_u64().map(UnixTime).ok_or(MessageError::Header(name)))
-        .transpose()
-}
-
-fn list<T>(
-    object: &mut Object<'_>,
+/// Reads a list that has at most so many items.
+fn list<'t, T>(
+    object: Object<'t>,
     name: &'static str,
     max: usize,
-    read: impl FnMut(&Json<'_>) -> Option<T>,
+    read: impl FnMut(Json<'t>) -> Option<T>,
 ) -> Result<Vec<T>, MessageError> {
-    let Some(json) = object.take(name) else { return Ok(Vec::new()) };
-    let items = json.as_array().filter(|items| items.len() <= max);
-    items.and_then(|items| items.iter().map(read).collect()).ok_or(MessageError::Header(name))
+    let items = header(object, name, |json| json.as_array().filter(|items| items.len() <= max))?;
+    let Some(items) = items else { return Ok(Vec::new()) };
+    items.items().map(read).collect::<Option<_>>().ok_or(MessageError::Header(name))
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(json: &Json<'_>) -> Option<T> {
-    serde_json::from_value(json.clone().into_value()).ok()
+fn party(json: Json<'_>, known: &[Option<&Did>]) -> Option<Did> {
+    let text = json.as_str()?;
+    let known = known.iter().flatten().find(|did| did.as_str() == text);
+    known.map(|did| (*did).clone()).or_else(|| Did::parse(text).ok())
 }
 
-/// Takes an advisory header if it has the expected form, and leaves it among the unknown ones if
-/// not.
-fn advisory<'a, T>(
-    object: &mut Object<'a>,
-    name: &'a str,
-    read: impl FnOnce(&Json<'_>) -> Option<T>,
-) -> Option<T> {
-    let json = object.take(name)?;
-    let value = read(&json);
-    if value.is_none() {
-        object.put_back(name, json);
-    }
-    value
+fn thread_id(json: Json<'_>) -> Option<String> {
+    owned(json).filter(|text| id::is_id(text))
+}
+
+fn ack_id(json: Json<'_>) -> Option<String> {
+    owned(json).filter(|text| text.is_empty() || id::is_id(text))
+}
+
+fn time(json: Json<'_>) -> Option<UnixTime> {
+    json.as_u64().map(UnixTime)
+}
+
+fn owned(json: Json<'_>) -> Option<String> {
+    json.as_str().map(str::to_owned)
+}
+
+fn language(json: Json<'_>) -> Option<String> {
+    owned(json).filter(|tag| is_language_tag(tag))
+}
+
+fn items<'t, T>(json: Json<'t>, read: impl FnMut(Json<'t>) -> Option<T>) -> Option<Vec<T>> {
+    let items = json.as_array().filter(|items| items.len() <= LIST_HEADER_MAX)?;
+    items.items().map(read).collect()
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(json: Json<'_>) -> Option<T> {
+    serde_json::from_value(json.to_value()).ok()
+}
+
+/// Sets a field if there is a value for it, and says whether there was.
+fn set<T>(field: &mut T, value: Option<T>) -> bool {
+    value.map(|value| *field = value).is_some()
 }

@@ -85,7 +85,7 @@ fn list<M: SerializeMap>(
     if items.is_empty() { Ok(()) } else { map.serialize_entry(name, items) }
 }
 
-fn is_core_header(name: &str) -> bool {
+pub(super) fn is_core_header(name: &str) -> bool {
     matches!(
         name,
         "id" | "typ"

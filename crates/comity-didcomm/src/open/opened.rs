@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::rotation::Rotation;
 use crate::did::{Did, DidUrl};
 use crate::document::DidDocument;
-use crate::envelope::Layer;
+use crate::envelope::{Layer, Layers};
 use crate::key::PublicKey;
 use crate::message::Message;
 
@@ -19,7 +19,7 @@ pub struct Opened {
     pub message: Message,
     pub(super) sender: Option<Sender>,
     pub(super) sender_document: Option<Arc<DidDocument>>,
-    pub(super) layers: Vec<Layer>,
+    pub(super) layers: Layers,
     pub(super) recipient_kid: Option<DidUrl>,
     pub(super) sealer_kid: Option<DidUrl>,
     pub(super) signed: Option<String>,
@@ -43,7 +43,7 @@ impl Opened {
     /// Returns the layers, outermost first.
     #[must_use]
     pub fn layers(&self) -> &[Layer] {
-        &self.layers
+        self.layers.as_slice()
     }
 
     /// Returns our key that opened the innermost encrypted layer.

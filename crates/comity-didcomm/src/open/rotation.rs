@@ -5,7 +5,7 @@ use crate::did::{Did, DidUrl};
 use crate::document::DidDocument;
 use crate::encoding;
 use crate::envelope::{SignatureAlgorithm, header};
-use crate::json::{self, Json};
+use crate::json::{Json, Tree};
 use crate::key::SigningKey;
 use crate::limits::FROM_PRIOR_CHARS_MAX;
 use crate::time::UnixTime;
@@ -104,10 +104,12 @@ impl FromPrior {
         let (header, claims) = signing_input.split_once('.')?;
         let header = encoding::from_base64url(header)?;
         let header = header::read(&header, "application/JWT").ok()?;
-        let alg = SignatureAlgorithm::from_name(header.0.get_str("alg")?)?;
-        let kid = header::key_id(header.0.get_str("kid")?).ok()?;
+        let header = header.object();
+        let alg = SignatureAlgorithm::from_name(header.get_str("alg")?)?;
+        let kid = header::key_id(header.get_str("kid")?).ok()?;
         let claims = encoding::from_base64url(claims)?;
-        let claims = json::read_object(&claims, FROM_PRIOR_CHARS_MAX).ok()?;
+        let claims = Tree::read_object(&claims, FROM_PRIOR_CHARS_MAX).ok()?;
+        let claims = claims.object();
         let prior = Did::parse(claims.get_str("iss")?).ok()?;
         let successor = match claims.get("sub") {
             None => None,

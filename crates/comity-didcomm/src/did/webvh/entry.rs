@@ -8,7 +8,7 @@ use super::parameters::{Parameters, Witnesses};
 use super::timestamp::Timestamp;
 use super::{PLACEHOLDER, WebvhError, proof, scid_of};
 use crate::did::Did;
-use crate::json;
+use crate::json::Tree;
 use crate::limits::{WEBVH_ENTRY_BYTES_MAX, WEBVH_PROOFS_PER_ENTRY_MAX};
 use crate::time::UnixTime;
 
@@ -91,7 +91,7 @@ pub(super) fn verify(
 
 impl Entry {
     fn read(line: &[u8]) -> Result<Self, WebvhError> {
-        let mut unsigned = json::read_object(line, WEBVH_ENTRY_BYTES_MAX)?.into_map();
+        let mut unsigned = Tree::read_object(line, WEBVH_ENTRY_BYTES_MAX)?.object().to_map();
         let proofs = match unsigned.remove("proof") {
             Some(Value::Array(items)) if items.len() <= WEBVH_PROOFS_PER_ENTRY_MAX => items,
             _ => return Err(WebvhError::Shape),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::Version;
 use super::{WebvhError, proof};
-use crate::json;
+use crate::json::Tree;
 use crate::key::SigningKey;
 use crate::limits::{WEBVH_WITNESS_BYTES_MAX, WEBVH_WITNESS_PROOFS_MAX};
 use crate::time::UnixTime;
@@ -51,8 +51,8 @@ fn read(
     file: &[u8],
     now: UnixTime,
 ) -> Result<HashMap<String, u32>, WebvhError> {
-    let entries = json::read(file, WEBVH_WITNESS_BYTES_MAX)?;
-    let Value::Array(entries) = entries.into_value() else { return Err(WebvhError::Shape) };
+    let entries = Tree::read(file, WEBVH_WITNESS_BYTES_MAX)?;
+    let Value::Array(entries) = entries.root().to_value() else { return Err(WebvhError::Shape) };
     let mut latest = HashMap::new();
     let mut count = 0_usize;
     for entry in &entries {

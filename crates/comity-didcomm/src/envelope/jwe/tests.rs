@@ -10,7 +10,7 @@ use super::*;
 use crate::did::Did;
 use crate::document::DidDocument;
 use crate::envelope::Layer;
-use crate::json;
+use crate::json::Tree;
 use crate::verify_jws;
 
 struct Vectors(PathBuf);
@@ -27,7 +27,7 @@ impl Vectors {
 
     /// Opens one layer with whichever of Bob's keys fits.
     fn decrypt(&self, text: &[u8], sender: &DidDocument) -> (Layer, Vec<u8>) {
-        let jwe = Jwe::from_object(&json::read_object(text, 1 << 20).unwrap(), 8).unwrap();
+        let jwe = Jwe::from_object(Tree::read_object(text, 1 << 20).unwrap().object(), 8).unwrap();
         let secrets: Value = serde_json::from_slice(&self.read("secrets-bob.json")).unwrap();
         let secret = |kid: &DidUrl| {
             let jwk = secrets.as_array()?.iter().find(|jwk| jwk["kid"] == kid.as_str())?;

@@ -16,7 +16,7 @@ use crate::did::DidUrl;
 use crate::document::DidDocument;
 use crate::encoding;
 use crate::envelope::{SignatureAlgorithm, header};
-use crate::json;
+use crate::json::Tree;
 use crate::key::SigningKey;
 use crate::limits::{ATTACHMENT_SIGNATURES_MAX, KEY_CHARS_MAX, PROTECTED_CHARS_MAX};
 
@@ -170,8 +170,9 @@ fn verify(
     let decoded = Some(protected).filter(|text| text.len() <= PROTECTED_CHARS_MAX);
     let decoded = decoded.and_then(encoding::from_base64url).ok_or(AttachmentError::JwsForm)?;
     let header =
-        json::read_object(&decoded, PROTECTED_CHARS_MAX).map_err(|_| AttachmentError::JwsForm)?;
-    header::refuse_parameters(&header).map_err(|_| AttachmentError::JwsForm)?;
+        Tree::read_object(&decoded, PROTECTED_CHARS_MAX).map_err(|_| AttachmentError::JwsForm)?;
+    let header = header.object();
+    header::refuse_parameters(header).map_err(|_| AttachmentError::JwsForm)?;
     let unprotected = signature.get("header").and_then(|header| header.get("kid"));
     let unprotected = unprotected.and_then(Value::as_str);
     let kid = match (header.get_str("kid"), unprotected) {

