@@ -46,8 +46,8 @@ pub enum MessageError {
 
 /// Represents a plaintext message.
 ///
-/// `to` and `from` hold plain DIDs: the specification also allows a path or query there, which
-/// nothing uses, and which is refused here.
+/// `to` and `from` hold plain DIDs. The specification also allows a path or query there, which
+/// nothing uses: it is passed over when a message is read.
 ///
 /// ```
 /// # use comity_didcomm::{Did, Message, MessageId, MessageType};

@@ -4,7 +4,7 @@
 
 use super::write::is_core_header;
 use super::{Attachment, Message, MessageError, MessageId, MessageType, id, is_language_tag};
-use crate::did::Did;
+use crate::did::{Did, DidUrl};
 use crate::json::{Json, Object, Tree};
 use crate::limits::{
     ATTACHMENTS_MAX, ENVELOPE_BYTES_MAX, FROM_PRIOR_CHARS_MAX, LIST_HEADER_MAX, TO_MAX,
@@ -110,10 +110,15 @@ fn list<'t, T>(
     items.items().map(read).collect::<Option<_>>().ok_or(MessageError::Header(name))
 }
 
+/// Reads a DID, or a DID URL without fragment, which the specification also allows: of that only
+/// the DID is kept, since nothing is meant for less than a whole party.
 fn party(json: Json<'_>, known: &[Option<&Did>]) -> Option<Did> {
     let text = json.as_str()?;
-    let known = known.iter().flatten().find(|did| did.as_str() == text);
-    known.map(|did| (*did).clone()).or_else(|| Did::parse(text).ok())
+    if let Some(did) = known.iter().flatten().find(|did| did.as_str() == text) {
+        return Some((*did).clone());
+    }
+    let url = DidUrl::parse(text).ok()?;
+    url.fragment().is_none().then(|| url.did().clone())
 }
 
 fn thread_id(json: Json<'_>) -> Option<String> {

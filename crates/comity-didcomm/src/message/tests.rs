@@ -71,7 +71,9 @@ fn headers_that_decide_must_be_well_formed() {
         ("to", json!(["not a did"])),
         ("to", json!(vec!["did:web:b.example"; 65])),
         ("from", json!("did:web:a.example#key")),
-        ("from", json!("did:web:a.example?x=y")),
+        ("from", json!("did:web:a.example?x=y#key")),
+        ("from", json!("did:web:a.example?x=\"y")),
+        ("to", json!([format!("did:web:b.example/{}", "x".repeat(512))])),
         ("from", json!(["did:web:a.example"])),
         ("from", json!(null)),
         ("thid", json!("")),
@@ -102,6 +104,19 @@ fn headers_that_decide_must_be_well_formed() {
         message.as_object_mut().unwrap().remove(name);
         assert_eq!(parse(&message), Err(MessageError::Missing(name)));
     }
+}
+
+#[test]
+fn of_a_did_url_without_fragment_the_did_is_taken() {
+    let mut message = full();
+    message["from"] = json!("did:web:a.example?service=files");
+    message["to"] = json!(["did:web:b.example/inbox", "did:web:b.example"]);
+    let read = parse(&message).unwrap();
+    assert_eq!(read.from, Some(Did::parse("did:web:a.example").unwrap()));
+    assert_eq!(read.to, [Did::parse("did:web:b.example").unwrap(), read.to[0].clone()]);
+    let written: Value = serde_json::from_slice(&read.to_json()).unwrap();
+    assert_eq!(written["from"], "did:web:a.example");
+    assert_eq!(written["to"], json!(["did:web:b.example", "did:web:b.example"]));
 }
 
 #[test]
