@@ -29,6 +29,9 @@ pub struct Config {
     pub via: Option<String>,
     /// Development mode: plain http and loopback addresses are allowed for peers.
     pub dev: bool,
+    /// Whether what two long-lived keys agree on is remembered. It makes repudiable messages of
+    /// regular peers cheaper, and lets who can measure the time see that a sender is one.
+    pub agreement_cache: bool,
     /// Messages that one agent's mailbox holds at most; of one sender half as many.
     pub mailbox_messages_max: u32,
     /// The relay role, if the node plays it.
@@ -61,6 +64,7 @@ impl Config {
             public_url: None,
             via: None,
             dev: false,
+            agreement_cache: true,
             mailbox_messages_max: MAILBOX_MESSAGES_MAX,
             relay: None,
             key_file: None,

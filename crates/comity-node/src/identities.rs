@@ -8,10 +8,11 @@ use comity_core::outbound::SenderKeys;
 use comity_core::record::digest_text;
 use comity_core::trust::{Recipient, subject};
 use comity_didcomm::did::webvh::History;
-use comity_didcomm::{AgreementKey, Did, DidDocument, DidUrl, UnixTime};
+use comity_didcomm::{AgreementCache, AgreementKey, Did, DidDocument, DidUrl, UnixTime};
 use comity_net::LocalDocuments;
 
 use crate::keystore::Keys;
+use crate::limits::AGREEMENTS_CACHED_MAX;
 
 /// An identity of this home.
 pub(crate) struct Identity {
@@ -92,6 +93,8 @@ pub(crate) struct Identities {
     by: RwLock<Indexes>,
     /// Held while an agent's keys change, from reading its record to inserting it anew.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// What their keys agreed on with those of regular peers, if that may be remembered.
+    agreements: Option<Arc<AgreementCache>>,
 }
 
 #[derive(Default)]
@@ -102,10 +105,23 @@ struct Indexes {
 }
 
 impl Identities {
-    pub(crate) fn insert(&self, identity: Identity) -> Arc<Identity> {
+    /// Creates a home of nobody, whose keys will remember what they agree on.
+    pub(crate) fn with_agreement_cache() -> Self {
+        let agreements = Some(Arc::new(AgreementCache::new(AGREEMENTS_CACHED_MAX)));
+        Self { agreements, ..Self::default() }
+    }
+
+    pub(crate) fn insert(&self, mut identity: Identity) -> Arc<Identity> {
+        if let Some(cache) = &self.agreements {
+            identity.keys.remember_agreements(cache);
+        }
         let identity = Arc::new(identity);
         let mut by = self.by.write().unwrap_or_else(PoisonError::into_inner);
-        by.did.insert(subject(&identity.did), Arc::clone(&identity));
+        let before = by.did.insert(subject(&identity.did), Arc::clone(&identity));
+        if let (Some(_), Some(cache)) = (before, &self.agreements) {
+            // Its keys have changed: what a former one agreed on should not outlive it.
+            cache.clear();
+        }
         if identity.role == Recipient::Agent {
             by.name.insert(identity.name.clone(), Arc::clone(&identity));
             by.token.insert(identity.token_digest.clone(), Arc::clone(&identity));
@@ -174,5 +190,71 @@ impl LocalDocuments for Identities {
     fn history(&self, did: &Did) -> Option<Arc<History>> {
         let identity = self.by_did(did)?;
         identity.log.as_ref().map(|log| Arc::clone(&log.history))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_didcomm::{
+        Message, OpenPolicy, Protection, PublicKey, VerificationMethod, open, seal,
+    };
+
+    use super::*;
+
+    fn identity(name: &str) -> Identity {
+        let keys = Keys::generate();
+        let did: Did = format!("did:web:a.example:{name}").parse().unwrap();
+        let mut document = DidDocument::new(did.clone());
+        let add = |document: &mut DidDocument, fragment: &str, key: PublicKey| {
+            document.add_key(VerificationMethod::new(did.url(fragment), key))
+        };
+        let signing = add(&mut document, "key-1", keys.signing.public());
+        document.authentication.push(signing);
+        let agreement = add(&mut document, "key-2", keys.agreement.public());
+        document.key_agreement.push(agreement);
+        Identity::new(name.to_owned(), document, keys, name.to_owned(), Recipient::Agent).unwrap()
+    }
+
+    /// Sends a repudiable message from one identity of the home to another.
+    fn write(home: &Identities, from: &Identity, to: &Identity) {
+        let (kid, key) = &from.sender_keys().agreement;
+        let message =
+            Message::new("m-1".parse().unwrap(), "https://a.example/x/1.0/y".parse().unwrap())
+                .with_from(from.did.clone())
+                .with_to([to.did.clone()]);
+        let recipients = [(to.agreement_kid.clone(), to.keys.agreement.public())];
+        let protection = Protection::Deniable { kid, key };
+        let sealed = seal(&message, protection, &recipients, &mut rand::rng()).unwrap();
+        let opened = open(
+            sealed.envelope.as_bytes(),
+            &OpenPolicy::default(),
+            UnixTime(0),
+            &|kid| Some(home.agreement_keys(std::slice::from_ref(kid)).pop()?.1),
+            &|did| home.document(did),
+        );
+        assert_eq!(opened.unwrap().sender().unwrap().did(), &from.did);
+    }
+
+    #[test]
+    fn agreements_are_remembered_until_a_key_changes() {
+        let home = Identities::with_agreement_cache();
+        let cache = home.agreements.clone().unwrap();
+        let (aria, bruno) = (home.insert(identity("aria")), home.insert(identity("bruno")));
+        for _ in 0..2 {
+            write(&home, &aria, &bruno);
+            assert_eq!(cache.len(), 2, "once as sender and once as recipient");
+        }
+        let aria = home.insert(identity("aria"));
+        assert!(cache.is_empty());
+        write(&home, &aria, &bruno);
+        assert_eq!(cache.len(), 2);
+    }
+
+    #[test]
+    fn nothing_is_remembered_unless_it_may_be() {
+        let home = Identities::default();
+        let (aria, bruno) = (home.insert(identity("aria")), home.insert(identity("bruno")));
+        write(&home, &aria, &bruno);
+        assert!(home.agreements.is_none());
     }
 }

@@ -9,13 +9,14 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
-use comity_didcomm::{AgreementKey, Did, SigningKey, UnixTime};
+use comity_didcomm::{AgreementCache, AgreementKey, Did, SigningKey, UnixTime};
 use rand::Rng as _;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -96,6 +97,14 @@ impl Keys {
             agreement: AgreementKey::generate(&mut rng),
             next_update: None,
             retired: Vec::new(),
+        }
+    }
+
+    /// Attaches a cache in which the keys that agree remember what they agreed on.
+    pub(crate) fn remember_agreements(&mut self, cache: &Arc<AgreementCache>) {
+        let retired = self.retired.iter_mut().map(|retired| &mut retired.key);
+        for key in retired.chain([&mut self.agreement]) {
+            *key = key.clone().with_cache(Arc::clone(cache));
         }
     }
 

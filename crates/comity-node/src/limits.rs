@@ -13,6 +13,9 @@ pub const LOCAL_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Largest frame of an agent's WebSocket, in bytes.
 pub const SOCKET_FRAME_BYTES_MAX: usize = LOCAL_BODY_BYTES_MAX;
 
+/// Agreements with regular peers that are remembered, of all agents together: some 200 bytes each.
+pub const AGREEMENTS_CACHED_MAX: usize = 4096;
+
 /// Read buffer of an agent's WebSocket, in bytes. The library's default of 128 KiB would be most of
 /// an idle connection's memory.
 pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;

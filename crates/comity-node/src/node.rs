@@ -260,7 +260,12 @@ async fn home(
 ) -> Result<Arc<Home>, StartError> {
     let policy = if config.dev { AddressPolicy::Development } else { AddressPolicy::Public };
     let keystore = Keystore::open(&key_source(&config))?;
-    let identities = Arc::new(Identities::default());
+    let identities = if config.agreement_cache {
+        Identities::with_agreement_cache()
+    } else {
+        Identities::default()
+    };
+    let identities = Arc::new(identities);
     let connector = PeerConnector::new(SafeConnector::new(policy), Trust::Native);
     let fetcher = Arc::new(Fetcher::new(connector.clone()));
     let local = Arc::clone(&identities);

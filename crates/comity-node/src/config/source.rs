@@ -95,6 +95,8 @@ pub struct Overrides {
     pub dev: Option<bool>,
     /// As [`Config::key_file`].
     pub key_file: Option<PathBuf>,
+    /// As [`Config::agreement_cache`].
+    pub agreement_cache: Option<bool>,
     /// As [`Config::mailbox_messages_max`].
     pub mailbox_messages_max: Option<u32>,
     /// Whether the node is a relay.
@@ -117,7 +119,8 @@ pub struct Overrides {
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 15] = [
+const FILE_KEYS: [&str; 16] = [
+    "agreement_cache",
     "dev",
     "key_file",
     "listen",
@@ -136,7 +139,8 @@ const FILE_KEYS: [&str; 15] = [
 ];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 17] = [
+const VARIABLES: [&str; 18] = [
+    "COMITY_AGREEMENT_CACHE",
     "COMITY_DATA",
     "COMITY_DEV",
     "COMITY_KEY_FILE",
@@ -201,6 +205,7 @@ impl Overrides {
         config.local = self.local.unwrap_or(config.local);
         config.mailbox_messages_max =
             self.mailbox_messages_max.unwrap_or(config.mailbox_messages_max);
+        config.agreement_cache = self.agreement_cache.unwrap_or(config.agreement_cache);
         config.dev = self.dev.unwrap_or(config.dev);
         config.public_url = self.public_url.or_else(|| config.public_url.take());
         config.via = self.via.or_else(|| config.via.take());
@@ -233,6 +238,9 @@ fn read_environment(
     let mut passphrase = None;
     for (name, value) in variables {
         match name.as_str() {
+            "COMITY_AGREEMENT_CACHE" => {
+                settings.agreement_cache = Some(parse(&name, &value, "true or false")?);
+            }
             "COMITY_DATA" => settings.data = Some(PathBuf::from(value)),
             "COMITY_DEV" => settings.dev = Some(parse(&name, &value, "true or false")?),
             "COMITY_KEY_FILE" => settings.key_file = Some(PathBuf::from(value)),
@@ -411,6 +419,14 @@ mod tests {
             let error = load(None, environment(&[]), with).unwrap_err();
             assert!(matches!(error, ConfigError::BadValue { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn the_agreement_cache_can_be_switched_off() {
+        let (_folder, flags) = in_folder("agreement_cache = false");
+        assert!(!load(None, environment(&[]), flags.clone()).unwrap().agreement_cache);
+        let variables = [("COMITY_AGREEMENT_CACHE", "true")];
+        assert!(load(None, environment(&variables), flags).unwrap().agreement_cache);
     }
 
     #[test]
