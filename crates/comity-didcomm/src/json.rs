@@ -262,6 +262,21 @@ mod tests {
     }
 
     #[test]
+    fn it_does_not_matter_how_many_nodes_find_a_place_in_the_tree() {
+        for count in 0..2 * NODES_IN_PLACE {
+            let items: Vec<_> = (0..count).map(|n| format!(r#"{{"n{n}":[{n},"{n}"]}}"#)).collect();
+            let text = format!(r#"{{"before":[{}],"after":{{"deep":[true]}}}}"#, items.join(","));
+            let tree = Tree::read_object(text.as_bytes(), 1 << 20).unwrap();
+            let value: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(tree.root().to_value(), value);
+            assert_eq!(tree.object().names().collect::<Vec<_>>(), ["before", "after"]);
+            assert_eq!(tree.object().get("before").unwrap().as_array().unwrap().len(), count);
+            let after = tree.object().get("after").unwrap().as_object().unwrap();
+            assert_eq!(after.get("deep").unwrap().to_value(), value["after"]["deep"]);
+        }
+    }
+
+    #[test]
     fn strings_are_borrowed() {
         let tree = Tree::read(br#"{"a":"b"}"#, 1024).unwrap();
         assert!(matches!(tree.first[2].content, Content::String(Cow::Borrowed("b"))));
