@@ -68,7 +68,10 @@ impl Jws {
     /// Returns the key id and the payload.
     pub(crate) fn into_parts(self) -> (DidUrl, Vec<u8>) {
         let length = self.payload().len();
-        (self.kid, self.signed.into_content(length))
+        let mut payload = self.signed.into_content(length);
+        // What is signed was longer: nobody is to keep its place for as long as the payload.
+        payload.shrink_to_fit();
+        (self.kid, payload)
     }
 
     /// Verifies with the key that the document of the signer lists for authentication under this id.
