@@ -8,8 +8,8 @@ use comity_core::protocol::coordinate_mediation::{
 };
 use comity_core::refusal::Refusal;
 use comity_core::relay::{
-    Answer, Change, Decision, RecipientFacts, RegisterFacts, Registrant, Served, Verdict, change,
-    register,
+    Answer, Change, Decision, RecipientFacts, Recipients, RegisterFacts, Registrant, Served,
+    Verdict, change, register,
 };
 use comity_core::trust::subject;
 use comity_didcomm::{Did, DidDocument};
@@ -213,12 +213,18 @@ async fn documents(
     served: &Served,
     updates: &[Update],
 ) -> Vec<Option<Arc<DidDocument>>> {
+    let policy = home.config.relay.as_ref();
+    let needs_proof = policy.is_none_or(|policy| policy.recipients == Recipients::Proven);
     let document = async |update: &Update| {
         if update.action == Action::Remove {
             return None;
         }
         if update.recipient_did.same_subject(served.sender()) {
             return Some(Arc::clone(served.document()));
+        }
+        // What is refused in any case is no reason to ask a third party for its document.
+        if update.proof.is_none() && needs_proof {
+            return None;
         }
         let resolved = home.resolver.resolve(&update.recipient_did).await.ok()?;
         Some(Arc::clone(&resolved.document))

@@ -140,6 +140,21 @@ async fn nothing_is_taken_for_somebody_who_is_not_registered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_document_is_fetched_for_a_recipient_that_is_refused_anyway() {
+    let stand = open_relay().await;
+    let mallory = Client::new();
+    mallory.mediation(&stand, V3, Mediation::Request).await;
+    let third_party = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    third_party.set_nonblocking(true).unwrap();
+    let port = third_party.local_addr().unwrap().port();
+    let did = format!("did:web:127.0.0.1%3A{port}").parse().unwrap();
+    let result = mallory.update(&stand, mallory.add(&did, None)).await;
+    assert_eq!(result, UpdateResult::ClientError);
+    let asked = third_party.accept().map(drop).map_err(|error| error.kind());
+    assert_eq!(asked, Err(std::io::ErrorKind::WouldBlock));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_home_registers_its_agents_with_their_proof_and_nobody_elses() {
     let stand = open_relay().await;
     let (home, agent, mallory) = (Client::new(), Client::new(), Client::new());
