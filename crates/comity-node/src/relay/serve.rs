@@ -48,8 +48,7 @@ pub(crate) async fn serve(
     let may_be_queued = match &answer {
         // A status is true only at the moment, and a delivery is for those who are there.
         Answer::Pickup(_, Pickup::Status(_) | Pickup::Delivery { .. }) => false,
-        Answer::Mediation(..) => true,
-        // Nobody has a stranger written to by pinging us in its name.
+        // Nobody has a third party written to by asking us in the name of a DID that it made up.
         _ => register::granted(home, served.sender()).await?.is_some(),
     };
     let Ok(id) = MessageId::parse(&uuid::Uuid::now_v7().to_string()) else {

@@ -256,6 +256,28 @@ async fn who_may_register_is_the_operators_choice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_that_is_denied_is_not_written_to() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let set = |config: &mut comity_node::Config| config.relay = Some(RelayPolicy::default());
+    let stand = Stand::with(Arc::clone(&store), set).await;
+    let mut batch = Batch::new();
+    let expires = now().saturating_add(60);
+    relay::invite(&mut batch, &Invitation { id: "i-1".to_owned(), expires, uses_left: 1 });
+    store.commit(batch).await.unwrap();
+    let mut stranger = Foreigner::new().await;
+    // That the grant comes first, and alone, shows that nobody was told of the denial.
+    for invitation in ["none", "i-1"] {
+        let request = Mediation::Request.into_message(V3, id()).with_pthid(invitation);
+        let mut request = request.with_to([relay_did(&stand)]);
+        request.from = Some(stranger.did.clone());
+        assert_eq!(stand.post(&stranger.seal(&stand, &request).await).await.0, 202);
+    }
+    let grant = stranger.receive(&stand).await;
+    assert!(matches!(Mediation::parse(&grant), Ok((V3, Mediation::Grant { .. }))), "{grant:?}");
+    assert!(stranger.has_nothing());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_no_relay_denies_and_holds_nothing() {
     let stand = Stand::new().await;
     let bruno = Client::new();
