@@ -9,7 +9,7 @@ use comity_didcomm::{Attachment, Did, ENCRYPTED_TYPE, Message, MessageId, UnixTi
 use serde_json::{Map, Value, json};
 
 use super::{ProtocolError, list, name_in, number, object, text};
-use crate::limits::{DELIVERY_BASE64_BYTES_MAX, RECEIVED_IDS_MAX};
+use crate::limits::{DELIVERY_BASE64_BYTES_MAX, HELD_BYTES_MAX, RECEIVED_IDS_MAX};
 use crate::record::message_type;
 
 /// Version 3.0 of the protocol.
@@ -241,6 +241,23 @@ fn attach(waiting: Waiting) -> Attachment {
     }
     Attachment::from_bytes(Some(waiting.id), media_type, &waiting.envelope)
 }
+
+/// Whether a delivery of this envelope alone fits into an envelope and can be read again. What is
+/// attached as JSON is written anew, and stands deeper there than by itself: numbers may become
+/// longer, and nesting that was legal may be no more.
+pub(crate) fn is_deliverable(envelope: &[u8]) -> bool {
+    if envelope.len() <= DELIVERY_BASE64_BYTES_MAX {
+        return true;
+    }
+    let Ok(id) = MessageId::parse("delivery") else { return false };
+    let messages = vec![Waiting { id: "1".to_owned(), envelope: envelope.to_vec() }];
+    let delivery = Pickup::Delivery { recipient_did: None, messages };
+    let plaintext = delivery.into_message(Version::V4, id).to_json();
+    plaintext.len() <= HELD_BYTES_MAX + DELIVERY_FRAME_BYTES && Message::parse(&plaintext).is_ok()
+}
+
+/// What stands around one envelope in a delivery, in bytes, roughly.
+const DELIVERY_FRAME_BYTES: usize = 1024;
 
 /// Mediators attach the envelope as base64url, or as the JSON that it is.
 fn waiting(attachment: &Attachment) -> Option<Waiting> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Quotas, RecipientRow};
 use crate::Context;
 use crate::limits::{DELAY_MS_MAX, HELD_BYTES_MAX};
+use crate::protocol::pickup::is_deliverable;
 use crate::record::digest_text;
 use crate::refusal::Refusal;
 use crate::trust::subject;
@@ -132,6 +133,10 @@ pub fn admit(route: &Route, facts: &RouteFacts, context: &Context) -> Result<Hel
         .map_err(|error| Refusal::from_code(error.code()).unwrap_or(Refusal::Malformed))?;
     if !matches!(opening.outline().layer, Some(Layer::Anoncrypt | Layer::Authcrypt)) {
         return Err(Refusal::Unencrypted);
+    }
+    // Nor is what would spoil the delivery that it is in, and so keep back all that comes after it.
+    if !is_deliverable(&route.payload) {
+        return Err(Refusal::Malformed);
     }
     let latest = context.now.saturating_add(quotas.age_s_max);
     let expires = route.expires.map_or(latest, |expires| expires.min(latest));

@@ -191,6 +191,26 @@ fn what_would_not_fit_into_a_delivery_is_not_held() {
     assert_eq!(refusal, Refusal::TooLarge);
 }
 
+/// What would not come out of the queue as it went in would keep back all behind it: numbers that
+/// become longer, and nesting that is too deep inside a delivery.
+#[test]
+fn a_payload_that_spoils_its_delivery_is_not_held() {
+    let net = net();
+    let letter = String::from_utf8(net.letter()).unwrap();
+    let held = |extra: &str| {
+        let payload = format!("{},\"extra\":{extra}}}", letter.strip_suffix('}').unwrap());
+        let forward = Forward::new(Next::Did(net.bruno.did.clone()), payload.into_bytes());
+        let context = Context { home: net.relay.did.clone(), now: NOW, salt: [0; 16] };
+        admit(&Route::new(forward).unwrap(), &net.facts(), &context).map(drop)
+    };
+    let text = format!("\"{}\"", "x".repeat(450 * 1024));
+    assert_eq!(held(&text), Ok(()));
+    let numbers = format!("[{}1]", "1e15,".repeat(100_000));
+    assert_eq!(held(&numbers), Err(Refusal::Malformed), "four times as long when written anew");
+    let deep = format!("[{text},{}{}]", "[".repeat(29), "]".repeat(29));
+    assert_eq!(held(&deep), Err(Refusal::Malformed), "too deep inside a delivery");
+}
+
 #[test]
 fn a_recipient_takes_off_what_its_mediator_put_around() {
     let net = net();
