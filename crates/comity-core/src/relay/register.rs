@@ -45,7 +45,7 @@ pub enum Decision {
     Deny,
     /// Yes.
     Grant {
-        /// Who is granted.
+        /// Who is granted, in place of the grant that the policy no longer honours, if there was one.
         registrant: Registrant,
         /// The invitation that is used up by one.
         invitation: Option<Invitation>,
@@ -73,10 +73,12 @@ pub fn register(
         // ends the rest.
         let stays = match policy.register {
             Register::Open => true,
-            Register::Invitation => listed || known.invitation.is_some() || invitation.is_some(),
+            Register::Invitation => listed || known.invitation.is_some(),
             Register::AllowList => listed,
         };
-        return if stays { Decision::Known } else { Decision::Deny };
+        if stays {
+            return Decision::Known;
+        }
     }
     let grant = |invitation: Option<Invitation>| Decision::Grant {
         registrant: Registrant {

@@ -311,6 +311,8 @@ fn who_may_register_is_the_operators_choice() {
         (Register::Invitation, None, Some(invitation(60, 0)), "deny"),
         (Register::Invitation, Some(known(Some("i-1"))), None, "known"),
         (Register::Invitation, Some(known(None)), None, "deny"),
+        (Register::Invitation, Some(known(None)), good.clone(), "grant by invitation"),
+        (Register::Invitation, Some(known(Some("i-1"))), good.clone(), "known"),
         (Register::AllowList, None, good, "deny"),
         (Register::AllowList, Some(known(Some("i-1"))), None, "deny"),
     ];

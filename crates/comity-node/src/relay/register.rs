@@ -46,7 +46,7 @@ pub(super) async fn mediate(
         let mut batch = Batch::new();
         // A repeat of the request finds the grant; the row is for one that comes when it is gone.
         let first = relay::remember(&mut batch, served, Vec::new(), home.now());
-        relay::grant(&mut batch, &registrant, invitation.as_ref());
+        relay::grant(&mut batch, &registrant, facts.registrant.as_ref(), invitation.as_ref());
         match store.commit(batch).await {
             Ok(_) => {
                 tracing::info!(registrant = %registrant.did, "mediation was granted");

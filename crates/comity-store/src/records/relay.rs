@@ -85,12 +85,22 @@ pub async fn registrant(store: &dyn Store, did: &Did) -> Result<Option<Registran
 }
 
 /// Adds a grant, and uses up the invitation it came by. The batch conflicts if there is a grant
-/// already, if the invitation has changed, or if there are as many grants as may be.
-pub fn grant(batch: &mut Batch, registrant: &Registrant, invitation: Option<&Invitation>) {
+/// already that is not the one in whose place it comes, if the invitation has changed, or if there
+/// are as many grants as may be.
+pub fn grant(
+    batch: &mut Batch,
+    registrant: &Registrant,
+    before: Option<&Registrant>,
+    invitation: Option<&Invitation>,
+) {
     let hash = did_hash(&registrant.did);
-    batch.assert_absent(Keyspace::Meta, &grant_key(&hash));
+    if let Some(before) = before {
+        batch.assert_value(Keyspace::Meta, &grant_key(&hash), &encode(before));
+    } else {
+        batch.assert_absent(Keyspace::Meta, &grant_key(&hash));
+        batch.add_bounded(&grants_counter(), 1, REGISTRANTS_MAX);
+    }
     batch.put(Keyspace::Meta, &grant_key(&hash), encode(registrant));
-    batch.add_bounded(&grants_counter(), 1, REGISTRANTS_MAX);
     let unused = registrant.granted_at.saturating_add(UNUSED_GRANT_S);
     Due::ForgetRelayed(Relayed::Grant(hash)).put(batch, unused);
     if let Some(invitation) = invitation {

@@ -197,7 +197,7 @@ async fn an_invitation_serves_as_often_as_it_says() {
         let invitation = Some(one.id.clone());
         let registrant = Registrant { did: did(name), granted_at: NOW, invitation };
         let mut batch = Batch::new();
-        grant(&mut batch, &registrant, Some(&one));
+        grant(&mut batch, &registrant, None, Some(&one));
         store.commit(batch)
     };
     grant_by("did:web:a.example").await.unwrap();
