@@ -160,7 +160,7 @@ pub const RECIPIENT_KEYS_MAX: usize = 8;
 /// How long a forward is remembered, in seconds (one day): so long its repeats are held once.
 pub const FORWARD_HISTORY_S: u64 = 24 * 3600;
 
-/// Forwards that are remembered at most; beyond, senders are told to come later.
+/// Forwards that are remembered at most; beyond, a repeat is held twice.
 pub const FORWARDS_REMEMBERED_MAX: i64 = 2_000_000;
 
 /// Requests of one registrant that are remembered at most, so that a repeat changes nothing.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use comity_core::inbound::Written;
 use comity_core::relay::{Held, Route, RouteFacts};
 use comity_didcomm::{Did, DidDocument, Endpoint, Service};
-use comity_store::records::relay::{self, HeldId};
+use comity_store::records::relay::{self, HeldId, Memory};
 use comity_store::{Batch, Seq, StoreFault};
 
 use crate::home::Home;
@@ -45,8 +45,14 @@ pub(crate) async fn facts(home: &Home, route: &Route) -> Result<RouteFacts, Stor
 /// Puts a message into its queue, durably, and tells whoever waits for it.
 pub(crate) async fn hold(home: &Arc<Home>, held: &Held) -> Result<Written, StoreFault> {
     let mut batch = Batch::new();
-    let at = relay::hold(&mut batch, held);
-    let written = relay::holding(held, at, home.store.commit(batch).await)?;
+    let mut at = relay::hold(&mut batch, held, Memory::Kept);
+    let mut result = home.store.commit(batch).await;
+    if at.wants_memory(&result) {
+        let mut batch = Batch::new();
+        at = relay::hold(&mut batch, held, Memory::Full);
+        result = home.store.commit(batch).await;
+    }
+    let written = relay::holding(held, at, result)?;
     if let Written::New { seq } = written {
         let row = held.row();
         let id = HeldId { queue: relay::queue_key(&row.recipient), seq: Seq(seq) };

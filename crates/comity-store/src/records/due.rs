@@ -58,6 +58,11 @@ impl Due {
         batch.put(Keyspace::Index, &self.key(at), self.value());
     }
 
+    /// Takes it away again, so that it is not looked at in vain.
+    pub(super) fn cancel(&self, batch: &mut Batch, at: UnixTime) {
+        batch.delete(Keyspace::Index, &self.key(at));
+    }
+
     /// Adds the expiry of the message whose mailbox row is in the same batch.
     pub(super) fn put_expiry(
         batch: &mut Batch,

@@ -21,8 +21,8 @@ mod queue;
 
 pub use answered::{Answered, answered, remember};
 pub use queue::{
-    HeldId, HeldIdError, Holding, envelope, figures, hold, holding, oldest_first, queue_key, row,
-    take_out, totals,
+    HeldId, HeldIdError, Holding, Memory, envelope, figures, hold, holding, oldest_first,
+    queue_key, row, take_out, totals,
 };
 
 use comity_core::limits::{REGISTRANTS_MAX, UNUSED_GRANT_S};

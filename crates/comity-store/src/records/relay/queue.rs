@@ -60,7 +60,29 @@ impl FromStr for HeldId {
 
 /// Where in its batch the operations of [`hold`] can conflict.
 #[derive(Clone, Copy, Debug)]
-pub struct Holding(usize);
+pub struct Holding {
+    first: usize,
+    remembered: Option<usize>,
+}
+
+/// Whether a forward is remembered, so that a repeat of it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// It is not: as many are remembered as may be. A repeat is held twice, which its recipient
+    /// notices, and nobody is turned away for what others sent.
+    Full,
+    /// It is.
+    Kept,
+}
+
+impl Holding {
+    /// Whether a batch conflicted for want of memory of forwards alone.
+    #[must_use]
+    pub fn wants_memory(self, result: &Result<Stamp, CommitError>) -> bool {
+        let Err(CommitError::Conflict(Conflict::Bound { index })) = result else { return false };
+        self.remembered == Some(*index)
+    }
+}
 
 /// Returns the key of a recipient's queue.
 #[must_use]
@@ -69,15 +91,17 @@ pub fn queue_key(recipient: &Did) -> MailboxKey {
 }
 
 /// Adds everything about one held message to a batch.
-pub fn hold(batch: &mut Batch, held: &Held) -> Holding {
+pub fn hold(batch: &mut Batch, held: &Held, memory: Memory) -> Holding {
     let (row, quotas) = (held.row(), held.quotas());
     let queue = queue_key(&row.recipient);
     let forward = key_hash(&[&queue.0, held.digest().as_bytes()]);
     let first = batch.assert_absent(Keyspace::Index, &seen_key(&forward));
-    batch.put(Keyspace::Index, &seen_key(&forward), held.digest());
-    batch.add_bounded(&seen_counter(), 1, FORWARDS_REMEMBERED_MAX);
-    let forget = row.received_at.saturating_add(FORWARD_HISTORY_S).min(row.expires);
-    Due::ForgetRelayed(Relayed::Forward(forward)).put(batch, forget);
+    let remembered = (memory == Memory::Kept).then(|| {
+        batch.put(Keyspace::Index, &seen_key(&forward), held.digest());
+        let forget = row.received_at.saturating_add(FORWARD_HISTORY_S).min(row.expires);
+        Due::ForgetRelayed(Relayed::Forward(forward)).put(batch, forget);
+        batch.add_bounded(&seen_counter(), 1, FORWARDS_REMEMBERED_MAX)
+    });
 
     batch.put_stamped_key(Keyspace::Body, b"R", held.envelope());
     batch.put_stamped_key(Keyspace::Index, &queue_prefix(queue), encode(row));
@@ -93,7 +117,7 @@ pub fn hold(batch: &mut Batch, held: &Held) -> Holding {
     batch.add_bounded(&all.bytes, signed(row.size_bytes), bytes.saturating_mul(share));
     batch.add(&total.messages, 1);
     batch.add(&total.bytes, signed(row.size_bytes));
-    Holding(first)
+    Holding { first, remembered }
 }
 
 /// Tells what became of a batch that [`hold`] was part of.
@@ -108,7 +132,7 @@ pub fn holding(
 ) -> Result<Written, StoreFault> {
     match result {
         Ok(stamp) => Ok(Written::New { seq: stamp.seq.0 }),
-        Err(CommitError::Conflict(Conflict::Assertion { index })) if index == holding.0 => {
+        Err(CommitError::Conflict(Conflict::Assertion { index })) if index == holding.first => {
             // The digest is part of the key: the same row means the same bytes.
             Ok(Written::Repeat { digest: held.digest().to_owned() })
         }
@@ -170,6 +194,7 @@ pub fn take_out(batch: &mut Batch, id: HeldId, row: &HeldRow) {
     batch.assert_value(Keyspace::Index, &row_key(id), &encode(row));
     batch.delete(Keyspace::Index, &row_key(id));
     batch.delete(Keyspace::Body, &body(b'R', id.seq));
+    Due::ExpireHeld(id).cancel(batch, row.expires);
     for counter in counters(row) {
         batch.add(&counter.messages, -1);
         batch.add(&counter.bytes, -signed(row.size_bytes));

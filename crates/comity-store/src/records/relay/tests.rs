@@ -69,9 +69,15 @@ impl Stand {
     }
 
     async fn hold(&self, held: &Held) -> Written {
-        let mut batch = Batch::new();
-        let at = hold(&mut batch, held);
-        holding(held, at, self.store.commit(batch).await).unwrap()
+        for memory in [Memory::Kept, Memory::Full] {
+            let mut batch = Batch::new();
+            let at = hold(&mut batch, held, memory);
+            let result = self.store.commit(batch).await;
+            if !at.wants_memory(&result) {
+                return holding(held, at, result).unwrap();
+            }
+        }
+        panic!("without memory, none is wanted")
     }
 
     async fn rows(&self) -> Vec<(HeldId, HeldRow)> {
@@ -141,6 +147,37 @@ async fn a_full_queue_takes_nothing_until_there_is_room() {
     let stand = Stand::new(few_bytes);
     assert_eq!(stand.hold(&stand.held(1, 600)).await, full);
     stand.check().await;
+}
+
+#[tokio::test]
+async fn a_full_memory_of_forwards_turns_nobody_away() {
+    let stand = Stand::new(Quotas::default());
+    let remembered = stand.held(1, 600);
+    assert!(matches!(stand.hold(&remembered).await, Written::New { .. }));
+    let mut batch = Batch::new();
+    batch.add(&join(b'c', &[b"Rs"]), comity_core::limits::FORWARDS_REMEMBERED_MAX - 1);
+    stand.store.commit(batch).await.unwrap();
+    let other = stand.held(2, 600);
+    assert!(matches!(stand.hold(&other).await, Written::New { .. }));
+    assert!(matches!(stand.hold(&other).await, Written::New { .. }), "this one is not remembered");
+    assert!(matches!(stand.hold(&remembered).await, Written::Repeat { .. }));
+    stand.check().await;
+}
+
+#[tokio::test]
+async fn what_was_taken_out_is_not_due_to_expire() {
+    let stand = Stand::new(Quotas::default());
+    assert!(matches!(stand.hold(&stand.held(1, 600)).await, Written::New { .. }));
+    let store = stand.store.as_ref();
+    let expiries = async || {
+        let later = NOW.saturating_add(9_999);
+        let rows = crate::records::due::until(store, later, None, 99).await.unwrap();
+        rows.iter().filter(|row| matches!(row.due, Due::ExpireHeld(_))).count()
+    };
+    assert_eq!(expiries().await, 1);
+    let (id, row) = stand.rows().await.remove(0);
+    assert!(stand.take_out(id, &row).await);
+    assert_eq!(expiries().await, 0);
 }
 
 #[test]
