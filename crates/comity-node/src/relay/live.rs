@@ -2,7 +2,7 @@
 //! every reconnect, and what was not acknowledged is in its queue.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +49,7 @@ pub(crate) struct Session {
     frames: mpsc::Sender<Vec<u8>>,
     /// Who, proven, asked for answers on this socket.
     routes: Mutex<HashSet<Did>>,
+    has_ended: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -57,7 +58,7 @@ impl Lives {
     pub(crate) fn session(&self, frames: mpsc::Sender<Vec<u8>>) -> Arc<Session> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (routes, tasks) = (Mutex::default(), Mutex::default());
-        Arc::new(Session { number, frames, routes, tasks })
+        Arc::new(Session { number, frames, routes, has_ended: AtomicBool::new(false), tasks })
     }
 
     /// Counts who has live delivery.
@@ -98,6 +99,41 @@ impl Lives {
 
     fn is_on(&self, key: MailboxKey, session: u64) -> bool {
         self.live(key).is_some_and(|live| live.session == session)
+    }
+
+    fn is_current(&self, key: MailboxKey, live: &Arc<Live>) -> bool {
+        self.live(key).is_some_and(|current| Arc::ptr_eq(&current, live))
+    }
+
+    /// Begins a live delivery, in place of an older one; none for a session that has ended: what
+    /// was begun on its socket may come to this point when the peer is on another one.
+    fn begin(&self, key: MailboxKey, session: &Session) -> Option<Arc<Live>> {
+        let (arrived, more) = (Mutex::default(), Notify::new());
+        let live = Arc::new(Live { session: session.number, arrived, more });
+        let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        if session.has_ended.load(Ordering::Relaxed) {
+            return None;
+        }
+        if let Some(former) = by.insert(key, Arc::clone(&live)) {
+            former.more.notify_one();
+        }
+        Some(live)
+    }
+
+    /// Takes away what [`Self::begin`] added, unless another has taken its place.
+    fn finish(&self, key: MailboxKey, live: &Arc<Live>) {
+        let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        if by.get(&key).is_some_and(|current| Arc::ptr_eq(current, live)) {
+            by.remove(&key);
+        }
+    }
+
+    /// Ends all live deliveries of a session.
+    fn end(&self, session: &Session) {
+        let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        // While the lock is held: whoever begins one later sees it.
+        session.has_ended.store(true, Ordering::Relaxed);
+        by.retain(|_, live| live.session != session.number);
     }
 }
 
@@ -151,12 +187,8 @@ impl Session {
         if self.is_live(home, sender) {
             return;
         }
-        let live =
-            Arc::new(Live { session: self.number, arrived: Mutex::default(), more: Notify::new() });
         let key = queue_key(sender);
-        let mut by = home.relay.by.lock().unwrap_or_else(PoisonError::into_inner);
-        by.insert(key, Arc::clone(&live));
-        drop(by);
+        let Some(live) = home.relay.begin(key, self) else { return };
         let (home, frames) = (Arc::clone(home), self.frames.clone());
         let peer = Peer { did: sender.clone(), document: Arc::clone(document), version };
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,6 +197,8 @@ impl Session {
             if let Err(fault) = run(&home, &peer, &live, &frames).await {
                 tracing::error!(%fault, "a queue cannot be read; live delivery ends");
             }
+            // So that nobody is told that it goes on, and it can be asked for again.
+            home.relay.finish(key, &live);
         });
     }
 
@@ -181,9 +215,7 @@ impl Session {
 
     /// Ends everything that hangs on the session.
     pub(crate) fn end(&self, home: &Home) {
-        let mut by = home.relay.by.lock().unwrap_or_else(PoisonError::into_inner);
-        by.retain(|_, live| live.session != self.number);
-        drop(by);
+        home.relay.end(self);
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 }
@@ -208,11 +240,11 @@ struct Peer {
 async fn run(
     home: &Arc<Home>,
     peer: &Peer,
-    live: &Live,
+    live: &Arc<Live>,
     frames: &mpsc::Sender<Vec<u8>>,
 ) -> Result<(), StoreFault> {
     let key = queue_key(&peer.did);
-    while home.relay.is_on(key, live.session) {
+    while home.relay.is_current(key, live) {
         let (ids, lost_from) = live.take();
         if ids.is_empty() && lost_from.is_none() {
             live.more.notified().await;
@@ -307,6 +339,24 @@ mod tests {
 
     fn id(seq: usize) -> HeldId {
         HeldId { queue: MailboxKey([1; 16]), seq: Seq(seq as u64) }
+    }
+
+    #[test]
+    fn a_session_that_has_ended_takes_no_live_delivery_from_another() {
+        let lives = Lives::default();
+        let (frames, _kept) = mpsc::channel(1);
+        let (old, new) = (lives.session(frames.clone()), lives.session(frames));
+        let key = MailboxKey([1; 16]);
+        let first = lives.begin(key, &old).unwrap();
+        lives.end(&old);
+        assert_eq!(lives.count(), 0);
+        let second = lives.begin(key, &new).unwrap();
+        // What was begun on the old socket comes to its end only now.
+        assert!(lives.begin(key, &old).is_none());
+        lives.finish(key, &first);
+        assert!(lives.is_current(key, &second) && lives.is_on(key, new.number));
+        lives.end(&new);
+        assert_eq!(lives.count(), 0);
     }
 
     #[test]
