@@ -8,8 +8,8 @@ use comity_core::inbound::{Arrival, Outcome};
 use comity_core::refusal::Refusal;
 use comity_core::trust::WayIn;
 use comity_didcomm::ENCRYPTED_TYPE;
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::stream::SplitStream;
+use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
@@ -104,7 +104,7 @@ async fn read(
 /// Writes envelopes, many to a flush when many wait, and pings in between. A peer that does not
 /// read is left.
 async fn write(
-    mut sink: SplitSink<WebSocket, Frame>,
+    mut sink: impl Sink<Frame> + Unpin,
     mut outgoing: mpsc::Receiver<Vec<u8>>,
     mut closing: mpsc::Receiver<CloseFrame>,
 ) {
@@ -112,6 +112,14 @@ async fn write(
     loop {
         let envelope = tokio::select! {
             biased;
+            // First, or a peer for whom much waits would be asked for no sign of life.
+            _ = ping.tick() => {
+                let ping = sink.send(Frame::Ping(Vec::new().into()));
+                match timeout(SOCKET_WRITE_DEADLINE, ping).await {
+                    Ok(Ok(())) => continue,
+                    _ => return,
+                }
+            }
             Some(envelope) = outgoing.recv() => envelope,
             close = closing.recv() => {
                 if let Some(close) = close {
@@ -120,23 +128,17 @@ async fn write(
                 }
                 return;
             }
-            _ = ping.tick() => {
-                let ping = sink.send(Frame::Ping(Vec::new().into()));
-                match timeout(SOCKET_WRITE_DEADLINE, ping).await {
-                    Ok(Ok(())) => continue,
-                    _ => return,
-                }
-            }
         };
-        let written = async {
-            let mut next = Some(envelope);
-            while let Some(envelope) = next {
-                sink.feed(Frame::Text(text(envelope).into())).await?;
-                next = outgoing.try_recv().ok();
+        // The deadline is for each envelope: one that reads as fast as its line allows is not left,
+        // however much waits.
+        let more = std::iter::from_fn(|| outgoing.try_recv().ok());
+        for envelope in std::iter::once(envelope).chain(more).take(SOCKET_ANSWERS_MAX) {
+            let fed = sink.feed(Frame::Text(text(envelope).into()));
+            if !matches!(timeout(SOCKET_WRITE_DEADLINE, fed).await, Ok(Ok(()))) {
+                return;
             }
-            sink.flush().await
-        };
-        if !matches!(timeout(SOCKET_WRITE_DEADLINE, written).await, Ok(Ok(()))) {
+        }
+        if !matches!(timeout(SOCKET_WRITE_DEADLINE, sink.flush()).await, Ok(Ok(()))) {
             return;
         }
     }
@@ -145,4 +147,42 @@ async fn write(
 /// An envelope is JSON, so it is text; peers expect it as such.
 fn text(envelope: Vec<u8>) -> String {
     String::from_utf8(envelope).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::sink::unfold;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Writes to a peer that takes so long for each frame; returns how many it got.
+    async fn written(envelopes: usize, pause: Duration) -> usize {
+        let (frames, outgoing) = mpsc::channel(envelopes);
+        for _ in 0..envelopes {
+            frames.send(b"{}".to_vec()).await.unwrap();
+        }
+        let (close, closing) = mpsc::channel(1);
+        drop(close);
+        let (got, mut taken) = mpsc::unbounded_channel();
+        let sink = unfold(got, |got, frame| async move {
+            sleep(pause).await;
+            got.send(frame).map(|()| got).map_err(|_| ())
+        });
+        write(Box::pin(sink), outgoing, closing).await;
+        let mut count = 0;
+        while let Ok(frame) = taken.try_recv() {
+            count += usize::from(matches!(frame, Frame::Text(_)));
+        }
+        count
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_slowly_gets_everything_and_one_that_does_not_is_left() {
+        let many = 3 * SOCKET_ANSWERS_MAX;
+        assert_eq!(written(many, SOCKET_WRITE_DEADLINE / 2).await, many);
+        assert_eq!(written(many, SOCKET_WRITE_DEADLINE * 2).await, 0);
+    }
 }
