@@ -28,8 +28,20 @@ pub(super) async fn status(
         Ok(dids) => dids,
         Err(refusal) => return Ok(Answer::Problem(refusal)),
     };
+    tell(home, served, version, recipient, &dids, back).await
+}
+
+/// Says what waits in these queues.
+async fn tell(
+    home: &Arc<Home>,
+    served: &Served,
+    version: Version,
+    recipient: Option<&Did>,
+    dids: &[Did],
+    back: &Back,
+) -> Result<Answer, StoreFault> {
     let mut figures = Figures::default();
-    for did in &dids {
+    for did in dids {
         figures = figures.and(relay::figures(home.store.as_ref(), did).await?);
     }
     let is_live = match back {
@@ -83,24 +95,25 @@ pub(super) async fn deliver(
     Ok(Answer::Pickup(version, Pickup::Delivery { recipient_did, messages }))
 }
 
-/// Takes out what has arrived; ids that name nothing, or nothing of the asker's, change nothing.
+/// Takes out what has arrived; ids that name nothing, or nothing of the asker's, change nothing. The
+/// answer is a status: 4.0 asks for none, but agents in use wait for it there too, and it goes
+/// nowhere without a way back.
 pub(super) async fn received(
     home: &Arc<Home>,
     served: &Served,
     version: Version,
     ids: &[String],
     back: &Back,
-) -> Result<Option<Answer>, StoreFault> {
+) -> Result<Answer, StoreFault> {
     let ids: Vec<HeldId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
     for ids in ids.chunks(TAKE_OUT_MAX) {
         if !take_out(home, served.sender(), ids).await? {
-            return Ok(Some(Answer::Problem(Refusal::Busy)));
+            return Ok(Answer::Problem(Refusal::Busy));
         }
     }
-    match version {
-        Version::V3 => status(home, served, version, None, back).await.map(Some),
-        Version::V4 => Ok(None),
-    }
+    // Whoever may take something out of its own queue may hear what is left, granted or not.
+    let dids = queues(home, served.sender()).await?;
+    tell(home, served, version, None, &dids, back).await
 }
 
 /// Turns live delivery on or off. A repeat changes nothing: whoever recorded one must not have

@@ -94,7 +94,7 @@ async fn answer(
             pick_up::deliver(home, served, *version, recipient.as_ref(), *limit, back).await?
         }
         Request::Received(version, ids) => {
-            return pick_up::received(home, served, *version, ids, back).await;
+            pick_up::received(home, served, *version, ids, back).await?
         }
         Request::Live(version, live) => match back {
             Back::Socket(session) if returns => {

@@ -92,9 +92,11 @@ async fn both_versions_of_both_protocols_are_spoken() {
         let all = bruno.fetch(&stand).await.into_iter().map(|one| one.id).collect();
         bruno.received(&stand, all).await;
     }
-    let received = Pickup::MessagesReceived { ids: Vec::new() };
-    let answer = bruno.pickup(&stand, pickup::Version::V3, received).await;
-    assert!(matches!(answer, Pickup::Status(_)), "3.0 answers with a status");
+    for version in BOTH {
+        let received = Pickup::MessagesReceived { ids: Vec::new() };
+        let answer = bruno.pickup(&stand, version, received).await;
+        assert!(matches!(answer, Pickup::Status(_)), "{answer:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

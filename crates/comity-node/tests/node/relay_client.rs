@@ -154,11 +154,11 @@ impl Client {
         }
     }
 
-    /// Says that messages have arrived; version 4.0 answers nothing.
+    /// Says that messages have arrived; the answer is what is left.
     pub(crate) async fn received(&self, stand: &Stand, ids: Vec<String>) {
         let question = Pickup::MessagesReceived { ids };
-        let message = question.into_message(pickup::Version::V4, id());
-        assert_eq!(self.ask(stand, message).await, None);
+        let answer = self.pickup(stand, pickup::Version::V4, question).await;
+        assert!(matches!(answer, Pickup::Status(_)), "{answer:?}");
     }
 
     /// The code of the report that comes back instead of an answer.
