@@ -1,7 +1,8 @@
 """Uses a node as its relay, over HTTP and WebSocket, with the Python library `didcomm` and nothing of ours.
 
-Given is the URL of a relay that anybody may register with. It plays a recipient, a third party who sends to it, and a
-stranger; what it expects is in the specifications of Coordinate Mediation, Routing, Message Pickup, Discover Features
+Given is the URL of a relay that anybody may register with, the name of an agent whose home the node is too, and the
+command that speaks for the agent's operator. It plays a recipient, a third party who sends to it, and a stranger; what
+it expects is in the specifications of Coordinate Mediation, Routing, Message Pickup, Discover Features
 and Trust Ping, and in docs/protocols/mediation-proof.md. One JSON line a step: {"step", "ok", "why"}. The exit code
 says whether every step went well.
 """
@@ -158,6 +159,12 @@ class World:
         ]
         self.documents.append(document)
 
+    async def meet_agent(self, name):
+        document = (await self.http.get(f"{self.url}/agents/{name}/did.json")).json()
+        document["service"] = []
+        self.documents.append(document)
+        return document["id"]
+
 
 class Socket:
     """A connection on which the relay may send by itself."""
@@ -169,9 +176,6 @@ class Socket:
         message = self.party.message(kind, body, return_route="all")
         await self.socket.send(await self.party.seal(message))
         return await self.next(message.id)
-
-    async def tell(self, kind, body=None):
-        await self.socket.send(await self.party.seal(self.party.message(kind, body)))
 
     async def next(self, thid=None):
         packed = await asyncio.wait_for(self.socket.recv(), SECONDS)
@@ -205,11 +209,14 @@ async def contents(party, delivery):
     """Opens what was delivered; returns its texts and the ids under which it waits."""
     texts, ids = [], []
     for attachment in delivery.attachments or []:
-        data = attachment.data
-        packed = json.dumps(data.json) if hasattr(data, "json") else decode(data.base64)
-        texts.append((await party.open(packed)).body["content"])
+        texts.append((await party.open(packed_of(attachment))).body["content"])
         ids.append(attachment.id)
     return texts, ids
+
+
+def packed_of(attachment):
+    data = attachment.data
+    return json.dumps(data.json) if hasattr(data, "json") else decode(data.base64)
 
 
 def decode(text):
@@ -228,6 +235,15 @@ async def proof(of, registrant):
 
 def count(body):
     return body["message_count"]
+
+
+async def operator(play, *words):
+    """Does something on the agent's side, as its operator would on the command line."""
+    command = [*play.command, "--json", *words, "--as", play.agent.name]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    answer, _ = await process.communicate()
+    check(process.returncode == 0, f"{words[0]} ends with {process.returncode}")
+    return [json.loads(line) for line in answer.decode().splitlines()]
 
 
 # ---- the steps, in order ------------------------------------------------------------------------
@@ -430,8 +446,7 @@ async def speaks_version_four_live(play, socket):
     delivery = await socket.next()
     texts, ids = await contents(play.bob, delivery)
     check(texts == ["four"], f"delivered {texts}")
-    await socket.tell(f"{PICKUP_4}/messages-received", {"message_id_list": ids})
-    reply = await socket.ask(f"{PICKUP_4}/status-request")
+    reply = await socket.ask(f"{PICKUP_4}/messages-received", {"message_id_list": ids})
     check(count(expect(reply, f"{PICKUP_4}/status")) == 0, json.dumps(reply.body))
 
 
@@ -453,6 +468,43 @@ async def speaks_mediation_two(play):
     check(body["updated"][0]["result"] == "success", json.dumps(body))
     body = expect(await play.second.ask(f"{MEDIATION_2}/keylist-query"), f"{MEDIATION_2}/keylist")
     check(play.second.did in json.dumps(body), json.dumps(body))
+
+
+async def takes_a_letter_to_its_agent(play):
+    """A stranger's message waits for the operator; once allowed, it is in the agent's inbox."""
+    packed = await play.bob.seal(play.bob.message(LETTER, {"content": "to your agent"}, to=play.agent.did), play.agent.did)
+    check((await play.bob.post(packed)).is_success, "the letter is refused")
+    await operator(play, "allow", play.bob.did)
+    bodies = [message["body"] for message in await operator(play, "inbox", "--ack")]
+    check(bodies == [{"content": "to your agent"}], json.dumps(bodies))
+
+
+async def takes_a_signed_letter_to_its_agent(play):
+    message = play.bob.message(LETTER, {"content": "signed"}, to=play.agent.did)
+    config = PackEncryptedConfig(forward=False)
+    packed = await pack_encrypted(
+        play.bob.resolvers, message, to=play.agent.did, sign_frm=play.bob.did, pack_config=config
+    )
+    check((await play.bob.post(packed.packed_msg)).is_success, "the letter is refused")
+    bodies = [message["body"] for message in await operator(play, "inbox", "--ack")]
+    check(bodies == [{"content": "signed"}], json.dumps(bodies))
+
+
+async def brings_the_letter_of_its_agent(play):
+    """The agent writes through the relay that the library's DID names as its endpoint."""
+    await operator(play, "send", play.bob.did, '{"content":"from your agent"}')
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        delivery = await play.bob.ask(f"{PICKUP}/delivery-request", {"limit": 10})
+        for attachment in delivery.attachments or []:
+            opened = await unpack(play.bob.resolvers, packed_of(attachment))
+            if opened.message.type == LETTER:
+                check(opened.message.body == {"content": "from your agent"}, json.dumps(opened.message.body))
+                check(opened.metadata.non_repudiation, "it is not signed")
+                check(opened.message.frm == play.agent.did, f"it is from {opened.message.frm}")
+                return
+        await asyncio.sleep(0.1)
+    raise Unexpected("nothing came")
 
 
 async def takes_nothing_after_a_removal(play):
@@ -491,15 +543,19 @@ STEPS = [
     speaks_version_four_live,
     serves_a_recipient_with_proof,
     speaks_mediation_two,
+    takes_a_letter_to_its_agent,
+    takes_a_signed_letter_to_its_agent,
+    brings_the_letter_of_its_agent,
     takes_nothing_after_a_removal,
 ]
 
 
-async def main(url):
+async def main(url, agent, command):
     async with httpx.AsyncClient(timeout=SECONDS, trust_env=False) as http:
         world = World(url, http)
         await world.meet_relay()
-        play = SimpleNamespace(world=world, ids=[])
+        play = SimpleNamespace(world=world, ids=[], command=command)
+        play.agent = SimpleNamespace(name=agent, did=await world.meet_agent(agent))
         for name in ("bob", "other", "second", "stranger"):
             setattr(play, name, Party(world, endpoint=world.relay))
         play.carol = Party(world)
@@ -517,4 +573,4 @@ async def main(url):
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1].rstrip("/"))))
+    sys.exit(asyncio.run(main(sys.argv[1].rstrip("/"), sys.argv[2], sys.argv[3:])))

@@ -1,4 +1,5 @@
-//! The second half: a node of ours as relay, and a client on the Python library that has never seen our code.
+//! The second half: a node of ours as relay and as home of an agent, and a client on the Python library that has never
+//! seen our code.
 //!
 //! Starts the node on free ports of this machine with an empty data directory, runs `tools/interop/relay_client.py`
 //! against it and shows its steps. What the steps expect is in that file.
@@ -18,6 +19,9 @@ use crate::Passed;
 
 use super::install;
 
+/// Whose home the node is, besides being a relay.
+const AGENT: &str = "bruno";
+
 /// Runs the client against a fresh node.
 pub(super) fn run(root: &Path, json: bool) -> Result<Passed> {
     let data = root.join("target/interop/relay");
@@ -25,11 +29,19 @@ pub(super) fn run(root: &Path, json: bool) -> Result<Passed> {
         fs::remove_dir_all(&data)?;
     }
     let python = install::python(root)?;
-    let mut node = start(&install::comity(root)?, &data)?;
+    let comity = install::comity(root)?;
+    let mut node = start(&comity, &data)?;
     let url = ready(&mut node.0)?;
+    let added = Command::new(&comity).args(["agent", "add", AGENT, "--data"]).arg(&data).output()?;
+    if !added.status.success() {
+        bail!("the agent is not added: {}", String::from_utf8_lossy(&added.stderr));
+    }
     let mut client = Command::new(python)
         .arg(root.join("tools/interop/relay_client.py"))
-        .arg(&url)
+        .args([&url, AGENT])
+        .arg(&comity)
+        .arg("--data")
+        .arg(&data)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
