@@ -66,13 +66,15 @@ impl SigningKey {
     /// # Errors
     /// When keys on the curve do not sign, or the bytes are not a private key of it.
     pub fn from_bytes_on(curve: Curve, bytes: &[u8]) -> Result<Self, KeyError> {
-        let private = Zeroizing::new(<[u8; 32]>::try_from(bytes).map_err(|_| KeyError::Encoding)?);
+        // The curve first: a key that does not sign is none of ours, however long it is.
         let algorithm = match curve {
-            Curve::Ed25519 => return Ok(Self::from_seed(private)),
-            Curve::P256 => &ECDSA_P256_SHA256_FIXED_SIGNING,
-            Curve::Secp256k1 => &ECDSA_P256K1_SHA256_FIXED_SIGNING,
+            Curve::Ed25519 => None,
+            Curve::P256 => Some(&ECDSA_P256_SHA256_FIXED_SIGNING),
+            Curve::Secp256k1 => Some(&ECDSA_P256K1_SHA256_FIXED_SIGNING),
             Curve::X25519 | Curve::P384 | Curve::P521 => return Err(KeyError::Unsupported),
         };
+        let private = Zeroizing::new(<[u8; 32]>::try_from(bytes).map_err(|_| KeyError::Encoding)?);
+        let Some(algorithm) = algorithm else { return Ok(Self::from_seed(private)) };
         // An `ECPrivateKey` (RFC 5915) without the public part, which the library then computes.
         let mut der = Zeroizing::new([0_u8; 39]);
         let prefix = [0x30, 37, 0x02, 1, 1, 0x04, 32];

@@ -429,3 +429,16 @@ fn a_coordinate_without_its_leading_zeros_is_the_same_coordinate() {
     jwk["x"] = json!(encoding::base64url([&[0], &x[..]].concat()));
     assert_eq!(PublicKey::from_jwk(&jwk), Err(KeyError::Encoding));
 }
+
+#[test]
+fn a_curve_that_does_not_sign_is_named_as_such_whatever_the_length() {
+    // The length was looked at first, and a key on P-384 was called wrongly encoded.
+    for curve in [Curve::X25519, Curve::P384, Curve::P521] {
+        let key = AgreementKey::generate_on(curve, &mut rand::rng()).unwrap();
+        let refused = SigningKey::from_bytes_on(curve, &key.to_bytes());
+        assert_eq!(refused.unwrap_err(), KeyError::Unsupported);
+        let jwk = serde_json::from_str(&key.to_jwk()).unwrap();
+        assert_eq!(SigningKey::from_jwk(&jwk).unwrap_err(), KeyError::Unsupported);
+    }
+    assert_eq!(SigningKey::from_bytes_on(Curve::P256, &[1; 31]).unwrap_err(), KeyError::Encoding);
+}
