@@ -181,6 +181,10 @@ fn verify(
         (None, None) => return Err(AttachmentError::JwsForm),
     };
     let kid = header::key_id(kid).map_err(|_| AttachmentError::JwsForm)?;
+    // A document may give a key of its own an id that names somebody else.
+    if !kid.did().same_subject(&document.id) {
+        return Err(AttachmentError::Signature);
+    }
     let alg = header.get_str("alg").and_then(SignatureAlgorithm::from_name);
     let alg = alg.ok_or(AttachmentError::JwsForm)?;
     let key = document.authentication_key(&kid).filter(|key| alg.fits(key));
@@ -288,6 +292,20 @@ mod tests {
             signed.data.jws = Some(json!({ "signatures": [beside, signed.data.jws] }));
             assert_eq!(signed.verify_jws(&document), Ok(kid));
         }
+    }
+
+    #[test]
+    fn a_document_cannot_lend_its_key_the_name_of_somebody_else() {
+        // Mallory's document lists a key of its own under an id of Aria: the signature was returned
+        // as one by Aria's key.
+        let (kid, _, _) = party("aria", Curve::Ed25519);
+        let (_, key, mut mallorys) = party("mallory", Curve::Ed25519);
+        let mut method = VerificationMethod::new(kid.clone(), key.public());
+        method.controller = mallorys.id.clone();
+        let id = mallorys.add_key(method);
+        mallorys.authentication.push(id);
+        let signed = attachment().with_signature(&kid, &key).unwrap();
+        assert_eq!(signed.verify_jws(&mallorys), Err(AttachmentError::Signature));
     }
 
     #[test]
