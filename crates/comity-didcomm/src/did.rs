@@ -26,6 +26,10 @@ use crate::limits::DID_BYTES_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DidError {
+    /// It carries a document that is longer than one may be when its ids are written out, since the
+    /// DID stands in each of them.
+    #[error("the document that the DID carries is too long")]
+    DocumentTooLong,
     /// The part after the method does not follow the rules of the method.
     #[error("the DID does not follow the rules of its method")]
     Method,

@@ -15,7 +15,7 @@ pub use self::service::{Endpoint, Service};
 use crate::did::{Did, DidUrl};
 use crate::json::JsonError;
 use crate::key::{Curve, PublicKey};
-use crate::limits::RECIPIENTS_MAX;
+use crate::limits::{DOCUMENT_BYTES_MAX, RECIPIENTS_MAX, SERVICES_MAX};
 
 /// Says why a text is not the DID document that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -30,6 +30,10 @@ pub enum DocumentError {
     /// JSON, but not the shape of a DID document.
     #[error("the document does not have the shape of a DID document")]
     Shape,
+    /// Written out with absolute ids, in each of which the DID stands, it is longer than a document
+    /// that is read: it could be used, but not kept.
+    #[error("the document is too long when its ids are written out")]
+    TooLong,
     /// More keys or services than this crate takes.
     #[error("the document has too many entries")]
     TooMany,
@@ -224,6 +228,15 @@ impl DidDocument {
         put("keyAgreement", json!(self.key_agreement));
         put("service", self.service.iter().map(Service::to_json).collect());
         Value::Object(object)
+    }
+
+    /// Checks that what [`to_json`](Self::to_json) writes is read again: documents are kept as text.
+    pub(crate) fn bounded(self) -> Result<Self, DocumentError> {
+        if SERVICES_MAX < self.also_known_as.len() {
+            return Err(DocumentError::TooMany);
+        }
+        let length = self.to_json().to_string().len();
+        if length <= DOCUMENT_BYTES_MAX { Ok(self) } else { Err(DocumentError::TooLong) }
     }
 
     /// A key counts only if the subject, or a controller that the document names, holds it: a

@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 use serde_json::{Map, Value, json};
 
 use crate::did::{Did, DidError};
-use crate::document::{DidDocument, Endpoint, Service, VerificationMethod};
+use crate::document::{DidDocument, DocumentError, Endpoint, Service, VerificationMethod};
 use crate::encoding;
 use crate::json::{Json, Object, Tree};
 use crate::key::PublicKey;
@@ -147,7 +147,7 @@ fn contextualise(input: &[u8], id: &Did, other: &Did) -> Result<DidDocument, Did
     }
     let mut document = DidDocument::from_object(input, id).map_err(|_| DidError::Method)?;
     document.also_known_as.push(other.as_str().to_owned());
-    Ok(document)
+    document.bounded().map_err(unreadable)
 }
 
 fn resolve_2(did: &Did) -> Result<DidDocument, DidError> {
@@ -186,7 +186,15 @@ fn resolve_2(did: &Did) -> Result<DidDocument, DidError> {
             _ => return Err(DidError::Method),
         }
     }
-    Ok(document)
+    document.bounded().map_err(unreadable)
+}
+
+/// The DID stands in each id of its document, so a long one can have a document that nobody reads.
+const fn unreadable(error: DocumentError) -> DidError {
+    match error {
+        DocumentError::TooLong => DidError::DocumentTooLong,
+        _ => DidError::Method,
+    }
 }
 
 fn service_2(did: &Did, encoded: &str, unnamed: &mut usize) -> Result<Service, DidError> {

@@ -21,7 +21,7 @@ impl DidDocument {
         if object.get_str("id") != Some(expected_id.as_str()) {
             return Err(DocumentError::Id);
         }
-        Self::from_object(object, expected_id)
+        Self::from_object(object, expected_id)?.bounded()
     }
 
     /// Reads a document whose `id` is known from elsewhere.
@@ -130,18 +130,27 @@ fn read_key(type_: &str, object: Object<'_>) -> Option<PublicKey> {
     }
 }
 
-/// Keeps the material of an unusable key, except what could never be public.
+/// Keeps the material of an unusable key. A key whose private part is there is dropped whole: without that part
+/// the next reader would take it for a good one.
 fn material(object: Object<'_>) -> Map<String, Value> {
     let mut map = object.to_map();
     for name in ["id", "type", "controller"] {
         map.remove(name);
     }
     map.retain(|name, _| !name.starts_with("privateKey") && !name.starts_with("secretKey"));
-    if let Some(Value::Object(jwk)) = map.get_mut("publicKeyJwk") {
-        jwk.retain(|name, _| !matches!(name.as_str(), "d" | "p" | "q" | "dp" | "dq" | "qi" | "k"));
+    let is_private = |name: &String| PRIVATE_MEMBERS.contains(&name.as_str());
+    if map
+        .get("publicKeyJwk")
+        .and_then(Value::as_object)
+        .is_some_and(|jwk| jwk.keys().any(is_private))
+    {
+        map.remove("publicKeyJwk");
     }
     map
 }
+
+/// The members of a JWK that only its holder knows.
+const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "k"];
 
 fn absolute(text: &str, did: &Did) -> Result<DidUrl, DocumentError> {
     let url = if text.starts_with('#') { format!("{did}{text}") } else { text.to_owned() };

@@ -155,3 +155,25 @@ fn malformed_and_unsupported_ones_are_refused() {
         assert_eq!(resolve(&did), Err(DidError::Method), "{bad}");
     }
 }
+
+#[test]
+fn a_did_whose_document_could_not_be_read_again_is_refused() {
+    // Each of the ids of the document is as long as the DID.
+    let keys = |count: u8| -> Vec<PublicKey> {
+        (1..=count).map(|seed| SigningKey::from_seed([seed; 32].into()).public()).collect()
+    };
+    let made = create_2(&keys(10), &[], &[]).unwrap();
+    let document = resolve(&made).unwrap().unwrap();
+    let text = document.to_json().to_string();
+    assert_eq!(DidDocument::parse(text.as_bytes(), &made), Ok(document));
+    assert_eq!(create_2(&keys(64), &[], &[]), Err(DidError::DocumentTooLong));
+
+    let method = |at: usize| json!({ "id": format!("#{at}"), "type": "M" });
+    let methods: Vec<_> = (0..40).map(method).collect();
+    let Value::Object(input) = json!({ "verificationMethod": methods }) else { unreachable!() };
+    assert_eq!(create_4_from(&input), Err(DidError::DocumentTooLong));
+    // The other form of the DID is one name more.
+    let names = vec!["a"; SERVICES_MAX];
+    let Value::Object(input) = json!({ "alsoKnownAs": names }) else { unreachable!() };
+    assert_eq!(create_4_from(&input), Err(DidError::Method));
+}
