@@ -22,7 +22,9 @@ pub(super) struct Version {
     /// `versionTime`, as the log has it.
     pub(super) time_text: String,
     pub(super) did: Did,
-    pub(super) state: Map<String, Value>,
+    /// The document, as text: a tree of it would take up to eighty times the memory, and a host that
+    /// we do not know chooses what is in it.
+    pub(super) state: Box<str>,
     pub(super) parameters: Parameters,
     /// Who has to have approved this version.
     pub(super) approvers: Option<Witnesses>,
@@ -70,23 +72,32 @@ pub(super) fn verify(
     }
     let before = previous.map_or(&parameters, |previous| &previous.parameters);
     let signers = match previous {
-        None => parameters.update_keys.as_slice(),
+        None => &parameters.update_keys,
         Some(previous) => previous.parameters.signers(&parameters),
     };
     entry.verify_proofs(signers, now)?;
     let approvers = before.approvers(&parameters).cloned();
     let state = entry.object("state")?;
     let did = subject(state, previous, scid)?;
+    let state = serde_json::to_string(state).map_err(|_| WebvhError::Shape)?.into();
     Ok(Version {
         number,
         time,
         did,
-        state: state.clone(),
+        state,
         parameters,
         approvers,
         id: entry.version_id,
         time_text: entry.time_text,
     })
+}
+
+impl Version {
+    /// Returns the document as a tree.
+    pub(super) fn state(&self) -> Result<Map<String, Value>, WebvhError> {
+        // It was read strictly before it was kept.
+        serde_json::from_str(&self.state).map_err(|_| WebvhError::Shape)
+    }
 }
 
 impl Entry {

@@ -278,7 +278,7 @@ fn with_implicit_services(version: &Version) -> Result<Map<String, Value>, Webvh
         "type": "LinkedVerifiablePresentation",
         "serviceEndpoint": format!("{base}whois.vp"),
     });
-    let mut state = version.state.clone();
+    let mut state = version.state()?;
     let services = state.entry("service").or_insert_with(|| json!([]));
     let Value::Array(services) = services else { return Err(WebvhError::Shape) };
     for (fragment, service) in [("#files", files), ("#whois", whois)] {

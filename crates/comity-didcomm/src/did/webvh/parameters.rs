@@ -4,6 +4,8 @@
 //! Strict: a name that the specification does not have, or a value of another type, refuses the
 //! entry. The one leniency is its own: an early `null` stands for the default.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::WebvhError;
@@ -18,17 +20,19 @@ const TTL_DEFAULT_SECS: u32 = 3600;
 const TTL_SECS_MAX: u64 = 1 << 31;
 
 /// Holds the parameters that are active after an entry.
+///
+/// Entries that leave a list as it is share it: each of a thousand versions has its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Parameters {
     /// Keys, in Multikey form, that may sign the next entry unless there are `next_key_hashes`.
-    pub update_keys: Vec<String>,
+    pub update_keys: Arc<[String]>,
     /// Hashes of the keys that may sign the next entry (pre-rotation); empty: no commitment.
-    pub next_key_hashes: Vec<String>,
+    pub next_key_hashes: Arc<[String]>,
     /// Who has to approve the next entry.
     pub witness: Option<Witnesses>,
     /// Services that keep copies.
-    pub watchers: Vec<String>,
+    pub watchers: Arc<[String]>,
     /// Whether the DID may move to another place.
     pub portable: bool,
     /// Whether the DID has ended.
@@ -42,7 +46,7 @@ pub struct Parameters {
 pub struct Witnesses {
     threshold: usize,
     /// Keys in Multikey form, each once.
-    keys: Vec<String>,
+    keys: Arc<[String]>,
 }
 
 impl Witnesses {
@@ -53,7 +57,7 @@ impl Witnesses {
     /// sign.
     pub fn new(threshold: usize, keys: &[PublicKey]) -> Result<Self, WebvhError> {
         let signing = keys.iter().all(|key| key.curve() == Curve::Ed25519);
-        let keys: Vec<_> = keys.iter().map(PublicKey::to_multibase).collect();
+        let keys = keys.iter().map(PublicKey::to_multibase).collect();
         let witnesses = Self { threshold, keys };
         if signing { witnesses.checked() } else { Err(WebvhError::Parameter("witness")) }
     }
@@ -84,7 +88,7 @@ impl Witnesses {
             document.signing_keys().find(|(_, key)| key.curve() == Curve::Ed25519)?;
             keys.push(did.method_specific_id().to_owned());
         }
-        Self { threshold, keys }.checked().ok()
+        Self { threshold, keys: keys.into() }.checked().ok()
     }
 
     fn checked(self) -> Result<Self, WebvhError> {
@@ -108,10 +112,10 @@ impl Parameters {
     /// Reads the parameters of the first entry. Returns them with the SCID that they claim.
     pub(super) fn first(given: &Map<String, Value>) -> Result<(Self, &str), WebvhError> {
         let defaults = Self {
-            update_keys: Vec::new(),
-            next_key_hashes: Vec::new(),
+            update_keys: Arc::default(),
+            next_key_hashes: Arc::default(),
             witness: None,
-            watchers: Vec::new(),
+            watchers: Arc::default(),
             portable: false,
             deactivated: false,
             ttl_secs: TTL_DEFAULT_SECS,
@@ -197,9 +201,9 @@ fn witness(value: &Value) -> Result<Option<Witnesses>, WebvhError> {
     }
 }
 
-fn texts(name: &'static str, value: &Value) -> Result<Vec<String>, WebvhError> {
+fn texts(name: &'static str, value: &Value) -> Result<Arc<[String]>, WebvhError> {
     let items = match value {
-        Value::Null => return Ok(Vec::new()),
+        Value::Null => return Ok(Arc::default()),
         Value::Array(items) if items.len() <= WEBVH_LIST_MAX => items,
         _ => return Err(WebvhError::Parameter(name)),
     };

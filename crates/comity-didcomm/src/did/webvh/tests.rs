@@ -668,3 +668,16 @@ fn a_log_has_a_bounded_number_of_entries() {
     written.log.push_str("x\n");
     assert_eq!(refused(written.verify()), WebvhError::TooMany);
 }
+
+#[test]
+fn versions_share_the_lists_that_they_leave_as_they_are() {
+    // One line with lists of 96 KiB and a thousand short ones after it took a hundred megabytes.
+    let mut written = two_versions();
+    written.update(1, &Settings { ttl_secs: Some(60), ..Settings::default() }, 20);
+    let history = written.verify().unwrap();
+    let [first, last] = [Select::Number(1), Select::Latest]
+        .map(|select| history.at(&select).unwrap().metadata.parameters);
+    assert_eq!(last.ttl_secs, 60);
+    assert!(std::sync::Arc::ptr_eq(&first.update_keys, &last.update_keys));
+    assert!(std::sync::Arc::ptr_eq(&first.watchers, &last.watchers));
+}

@@ -126,7 +126,7 @@ pub fn deactivate(
     if !parameters.contains_key("nextKeyHashes") {
         parameters.insert("updateKeys".to_owned(), json!([]));
     }
-    append(history, &Value::Object(history.last().state.clone()), parameters, signer, now)
+    append(history, &Value::Object(history.last().state()?), parameters, signer, now)
 }
 
 /// The keys that an entry by this signer has to name.
