@@ -108,6 +108,10 @@ pub const DOCUMENT_CACHE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// How many documents the cache is laid out for.
 pub const DOCUMENT_CACHE_ENTRIES: usize = 4_096;
 
+/// Into how many parts the document cache is divided: each holds the heaviest document there is, a
+/// did:webvh of full length or 64 KiB of the smallest objects.
+pub const DOCUMENT_CACHE_PARTS: usize = 4;
+
 /// The memory that remembered did:peer:4 long forms may use, in bytes.
 pub const LONG_FORMS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 

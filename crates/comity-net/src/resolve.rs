@@ -7,6 +7,7 @@
 //! DID cause one fetch. It does not judge a document, beyond its `id` being the DID.
 
 mod webvh;
+mod weight;
 
 use std::{
     fmt,
@@ -22,19 +23,21 @@ use comity_didcomm::{
     },
 };
 use quick_cache::{
-    Weighter,
-    sync::{Cache, EntryAction, EntryResult},
+    DefaultHashBuilder, OptionsBuilder,
+    sync::{Cache, DefaultLifecycle, EntryAction, EntryResult},
 };
 use thiserror::Error;
 use tokio::time::Instant;
 
 pub use self::webvh::Version;
 use self::webvh::{Head, WallClock};
+use self::weight::ByBytes;
 use crate::{
     fetch::{FetchError, Fetcher},
     limits::{
-        DOCUMENT_CACHE_BYTES_MAX, DOCUMENT_CACHE_ENTRIES, DOCUMENT_TTL, FAILURE_TTL, HEADS_MAX,
-        LONG_FORMS_BYTES_MAX, LONG_FORMS_ENTRIES, REFRESH_AGE_MIN, REFRESH_INTERVAL,
+        DOCUMENT_CACHE_BYTES_MAX, DOCUMENT_CACHE_ENTRIES, DOCUMENT_CACHE_PARTS, DOCUMENT_TTL,
+        FAILURE_TTL, HEADS_MAX, LONG_FORMS_BYTES_MAX, LONG_FORMS_ENTRIES, REFRESH_AGE_MIN,
+        REFRESH_INTERVAL,
     },
 };
 
@@ -154,6 +157,7 @@ struct Known {
     refreshed_at: Option<Instant>,
     /// `None`: for ever, since the DID itself says it.
     until: Option<Instant>,
+    /// The memory it takes.
     bytes: usize,
 }
 
@@ -179,7 +183,7 @@ impl Resolver {
         Self {
             fetcher,
             local,
-            known: Cache::with_weighter(DOCUMENT_CACHE_ENTRIES, DOCUMENT_CACHE_BYTES_MAX, ByBytes),
+            known: documents_cache(),
             long_forms: Cache::with_weighter(LONG_FORMS_ENTRIES, LONG_FORMS_BYTES_MAX, ByBytes),
             heads: Cache::new(HEADS_MAX),
             clock: Arc::new(|| {
@@ -282,10 +286,10 @@ impl Resolver {
     async fn find_out(&self, did: &Did) -> Known {
         let found = match self.read_from_did(did) {
             Ok(Some(document)) => Ok(Found {
+                bytes: weight::of(&document),
                 document: Arc::new(document),
                 history: None,
                 ttl: None,
-                bytes: did.as_str().len() * 2,
             }),
             Ok(None) if did.method() == "web" => self.fetch(did).await,
             Ok(None) if did.method() == "webvh" => self.fetch_webvh(did).await,
@@ -332,10 +336,10 @@ impl Resolver {
         let document =
             DidDocument::parse(&bytes, did).map_err(|_error| ResolveError::InvalidDocument)?;
         Ok(Found {
+            bytes: weight::of(&document),
             document: Arc::new(document),
             history: None,
             ttl: Some(DOCUMENT_TTL),
-            bytes: bytes.len(),
         })
     }
 
@@ -343,12 +347,32 @@ impl Resolver {
         let (history, bytes) = self.fetch_history(did).await?;
         let latest = history.at(&Select::Latest).map_err(ResolveError::InvalidLog)?;
         Ok(Found {
+            // A history keeps little but the texts of its log.
+            bytes: weight::of(&latest.document) + 2 * bytes,
             document: Arc::new(latest.document),
             ttl: Some(webvh::ttl(&history)),
             history: Some(history),
-            bytes,
         })
     }
+}
+
+/// Makes the cache of documents. What weighs more than one of its parts is not kept at all, and would
+/// be fetched for each message: on a machine of many cores, by whose number there would be parts
+/// otherwise, that is every did:webvh of some length.
+fn documents_cache() -> Cache<Did, Known, ByBytes> {
+    let options = OptionsBuilder::new()
+        .shards(DOCUMENT_CACHE_PARTS)
+        .estimated_items_capacity(DOCUMENT_CACHE_ENTRIES)
+        .weight_capacity(DOCUMENT_CACHE_BYTES_MAX)
+        .build();
+    #[expect(clippy::expect_used, reason = "fails only when one of the two bounds is not given")]
+    let options = options.expect("both bounds are given");
+    Cache::with_options(
+        options,
+        ByBytes,
+        DefaultHashBuilder::default(),
+        DefaultLifecycle::default(),
+    )
 }
 
 impl fmt::Debug for Resolver {
@@ -373,24 +397,6 @@ impl Known {
                 now < until && (is_fresh || was_refreshed || self.outcome.is_err())
             }
         }
-    }
-}
-
-/// Weighs entries by the memory they use, roughly: a parsed document is about twice its text.
-#[derive(Clone)]
-struct ByBytes;
-
-const ENTRY_BYTES: usize = 512;
-
-impl Weighter<Did, Known> for ByBytes {
-    fn weight(&self, did: &Did, known: &Known) -> u64 {
-        (ENTRY_BYTES + did.as_str().len() + 2 * known.bytes) as u64
-    }
-}
-
-impl Weighter<Did, Did> for ByBytes {
-    fn weight(&self, short: &Did, long: &Did) -> u64 {
-        (ENTRY_BYTES + short.as_str().len() + long.as_str().len()) as u64
     }
 }
 
