@@ -425,6 +425,10 @@ fn own_keys(
     mut keys: Vec<(DidUrl, AgreementKey)>,
 ) -> Result<Vec<(DidUrl, AgreementKey)>, OpenError> {
     keys.retain(|(kid, _)| jwe.recipients.iter().any(|recipient| recipient.kid == *kid));
+    if jwe.skid.is_some() {
+        // To a key that others have, they can seal in anybody's name.
+        keys.retain(|(_, key)| key.proves_sender());
+    }
     if keys.is_empty() {
         return Err(OpenError::UnknownRecipient);
     }

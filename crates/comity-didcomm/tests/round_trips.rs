@@ -299,6 +299,23 @@ fn a_cache_of_agreements_changes_nothing_and_fills_only_with_proved_senders() {
     assert_eq!((sending.len(), receiving.len()), (1, 1));
 }
 
+#[test]
+fn authcrypt_to_a_key_that_others_have_proves_nothing_and_is_refused() {
+    // Whoever has Bruno's private key computes what Aria would compute with hers.
+    let mut world = World::new();
+    world.bruno.agreement = world.bruno.agreement.clone().compromised();
+    let bruno = [world.bruno.recipient()];
+    let message = world.message();
+    let sealed = seal(&message, world.aria.deniable(), &bruno, &mut world.rng).unwrap().envelope;
+    assert_eq!(world.open(&sealed).unwrap_err(), OpenError::UnknownRecipient);
+    let enc = ContentEncryption::A256Gcm;
+    let hidden = anoncrypt(sealed.as_bytes(), &bruno, enc, &mut world.rng).unwrap();
+    assert_eq!(world.open(&hidden).unwrap_err(), OpenError::UnknownRecipient);
+    // A signature is Aria's whoever reads it.
+    let signed = seal(&message, world.aria.accountable(), &bruno, &mut world.rng).unwrap();
+    assert!(world.open(&signed.envelope).unwrap().sender().is_some());
+}
+
 fn cache() -> Arc<AgreementCache> {
     Arc::new(AgreementCache::new(8))
 }

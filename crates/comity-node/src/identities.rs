@@ -67,15 +67,18 @@ impl Identity {
         &self.signing_kid
     }
 
-    /// Returns the agreement key of this id, the present one or a former one.
-    fn agreement_key(&self, kid: &DidUrl) -> Option<&AgreementKey> {
+    /// Returns the agreement key of this id, the present one or a former one, for messages of that
+    /// age.
+    fn agreement_key(&self, kid: &DidUrl, age: Age) -> Option<AgreementKey> {
         let fragment = kid.fragment()?;
         if self.agreement_kid.fragment() == Some(fragment) {
-            return Some(&self.keys.agreement);
+            return Some(self.keys.agreement.clone());
         }
         let is_named = |number: u32| fragment == format!("key-{number}");
         let retired = self.keys.retired.iter().find(|retired| is_named(retired.number))?;
-        Some(&retired.key)
+        let key = retired.key.clone();
+        let is_doubtful = retired.is_compromised && age == Age::Arriving;
+        Some(if is_doubtful { key.compromised() } else { key })
     }
 
     /// Returns the keys with which it speaks.
@@ -85,6 +88,15 @@ impl Identity {
             agreement: (self.agreement_kid.clone(), self.keys.agreement.clone()),
         }
     }
+}
+
+/// Says whether a message is judged for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// It was accepted before, with keys that were good then.
+    Accepted,
+    /// It may have been made by whoever stole a key.
+    Arriving,
 }
 
 /// All identities of this home.
@@ -164,11 +176,11 @@ impl Identities {
     }
 
     /// Picks those of the keys that are ours.
-    pub(crate) fn agreement_keys(&self, kids: &[DidUrl]) -> Vec<(DidUrl, AgreementKey)> {
+    pub(crate) fn agreement_keys(&self, kids: &[DidUrl], age: Age) -> Vec<(DidUrl, AgreementKey)> {
         kids.iter()
             .filter_map(|kid| {
                 let identity = self.by_did(kid.did())?;
-                let key = identity.agreement_key(kid)?.clone();
+                let key = identity.agreement_key(kid, age)?;
                 Some((kid.clone(), key))
             })
             .collect()
@@ -229,7 +241,7 @@ mod tests {
             sealed.envelope.as_bytes(),
             &OpenPolicy::default(),
             UnixTime(0),
-            &|kid| Some(home.agreement_keys(std::slice::from_ref(kid)).pop()?.1),
+            &|kid| Some(home.agreement_keys(std::slice::from_ref(kid), Age::Arriving).pop()?.1),
             &|did| home.document(did),
         );
         assert_eq!(opened.unwrap().sender().unwrap().did(), &from.did);

@@ -13,6 +13,7 @@ use comity_store::records::{mailbox, mailbox_key, message_key, outbox, relations
 use comity_store::{Batch, StoreFault, Wake as _};
 
 use crate::home::Home;
+use crate::identities::Age;
 use crate::learn;
 use crate::outbound;
 use crate::relay::{self, Back, Done};
@@ -67,7 +68,7 @@ async fn attempt(
     };
     loop {
         let input = match inbound.poll_output() {
-            Output::Keys(kids) => Input::Keys(home.identities.agreement_keys(&kids)),
+            Output::Keys(kids) => Input::Keys(home.identities.agreement_keys(&kids, Age::Arriving)),
             Output::Resolve(did) => match home.resolver.resolve(&did).await {
                 Ok(resolved) => {
                     if resolved.source == Source::Fetched {

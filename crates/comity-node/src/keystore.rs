@@ -83,11 +83,14 @@ pub(crate) struct RetiredKey {
     /// Until when it is kept.
     pub(crate) until: UnixTime,
     pub(crate) key: AgreementKey,
+    /// Whether others may have it.
+    pub(crate) is_compromised: bool,
 }
 
 /// Marks of what follows the first two keys in their sealed form.
 const NEXT_UPDATE: u8 = 1;
 const RETIRED: u8 = 2;
+const COMPROMISED: u8 = 3;
 
 impl Keys {
     pub(crate) fn generate() -> Self {
@@ -119,7 +122,7 @@ impl Keys {
             plain.extend_from_slice(key.seed().as_ref());
         }
         for retired in &self.retired {
-            plain.push(RETIRED);
+            plain.push(if retired.is_compromised { COMPROMISED } else { RETIRED });
             plain.extend_from_slice(&retired.number.to_be_bytes());
             plain.extend_from_slice(&retired.until.0.to_be_bytes());
             plain.extend_from_slice(retired.key.to_bytes().as_ref());
@@ -137,10 +140,11 @@ impl Keys {
                     let seed = Zeroizing::new(take(&mut plain)?);
                     keys.next_update = Some(SigningKey::from_seed(seed));
                 }
-                [RETIRED] => keys.retired.push(RetiredKey {
+                [mark @ (RETIRED | COMPROMISED)] => keys.retired.push(RetiredKey {
                     number: u32::from_be_bytes(take(&mut plain)?),
                     until: UnixTime(u64::from_be_bytes(take(&mut plain)?)),
                     key: AgreementKey::from_bytes(Zeroizing::new(take(&mut plain)?)),
+                    is_compromised: mark == COMPROMISED,
                 }),
                 _ => return None,
             }
@@ -282,11 +286,13 @@ mod tests {
         keys.next_update = Some(Keys::generate().signing);
         for number in [2, 4] {
             let until = UnixTime(u64::from(number));
-            keys.retired.push(RetiredKey { number, until, key: Keys::generate().agreement });
+            let key = Keys::generate().agreement;
+            keys.retired.push(RetiredKey { number, until, key, is_compromised: number == 4 });
         }
         let opened = keystore.unseal(&did("aria"), &keystore.seal(&did("aria"), &keys)).unwrap();
         assert_eq!(*opened.to_bytes(), *keys.to_bytes());
         assert_eq!(opened.retired[1].number, 4);
+        assert!(opened.retired[1].is_compromised && !opened.retired[0].is_compromised);
         // A version of this program that knows more marks wrote it: guessing would lose keys.
         let plain = [&keys.to_bytes()[..], &[9]].concat();
         assert!(Keys::from_bytes(&plain).is_none());

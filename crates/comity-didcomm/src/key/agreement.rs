@@ -15,6 +15,16 @@ use super::{AgreementCache, Curve, KeyError, PublicKey, draw, random};
 pub struct AgreementKey {
     inner: Arc<Agreement>,
     cache: Option<Arc<AgreementCache>>,
+    trust: Trust,
+}
+
+/// Says what a message that a key opens proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// Nobody else has the key, so authcrypt to it proves its sender.
+    Secret,
+    /// Others may have it.
+    Shared,
 }
 
 struct Agreement {
@@ -91,7 +101,11 @@ impl AgreementKey {
             _ => PublicKey::from_raw(curve, public.as_ref()),
         }?;
         let private = Zeroizing::new(bytes.to_vec());
-        Ok(Self { inner: Arc::new(Agreement { private, key, public }), cache: None })
+        Ok(Self {
+            inner: Arc::new(Agreement { private, key, public }),
+            cache: None,
+            trust: Trust::Secret,
+        })
     }
 
     /// Returns the key with a cache attached, in which it remembers what it agreed on with other
@@ -99,6 +113,22 @@ impl AgreementKey {
     #[must_use]
     pub fn with_cache(self, cache: Arc<AgreementCache>) -> Self {
         Self { cache: Some(cache), ..self }
+    }
+
+    /// Returns the key as one that others may have: it opens anoncrypt, and no authcrypt.
+    ///
+    /// Whoever has the private key of a recipient can make authcrypt to it in anybody's name, since
+    /// the secret that proves the sender is as well computed from the recipient's private and the
+    /// sender's public key (key compromise impersonation). What is signed inside anoncrypt is as
+    /// good as before.
+    #[must_use]
+    pub fn compromised(self) -> Self {
+        Self { trust: Trust::Shared, ..self }
+    }
+
+    /// Whether authcrypt to the key proves its sender.
+    pub(crate) fn proves_sender(&self) -> bool {
+        self.trust == Trust::Secret
     }
 
     /// Returns the bytes, to be kept in a key store.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{Holder, Lease};
 use crate::home::Home;
-use crate::identities::Identity;
+use crate::identities::{Age, Identity};
 
 /// A message that is now in an agent's hands.
 pub(crate) struct Handed {
@@ -145,7 +145,10 @@ async fn reopen(home: &Home, message: &Handed) -> Result<Option<Opened>, StoreFa
         &envelope,
         &OpenPolicy::default(),
         received.received_at,
-        &|kid| home.identities.agreement_keys(std::slice::from_ref(kid)).pop().map(|(_, key)| key),
+        &|kid| {
+            let kids = std::slice::from_ref(kid);
+            home.identities.agreement_keys(kids, Age::Accepted).pop().map(|(_, key)| key)
+        },
         &|did| document.clone().filter(|document| document.id == *did),
     );
     opened

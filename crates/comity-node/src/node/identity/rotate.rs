@@ -23,7 +23,7 @@ use crate::problem::{ApiCode, ApiError};
 /// Why keys are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// Others may have them: they leave the document at once.
+    /// Others may have them: they leave the document at once, and authcrypt to them is refused.
     Compromised,
     /// It is time.
     Routine,
@@ -130,7 +130,16 @@ impl Stored {
         }
         let until = now.saturating_add(KEY_RETIRED_FOR_S);
         let key = std::mem::replace(&mut self.keys.agreement, fresh.agreement);
-        self.keys.retired.push(RetiredKey { number: retired_number, until, key });
+        self.keys.retired.push(RetiredKey {
+            number: retired_number,
+            until,
+            key,
+            is_compromised: false,
+        });
+        if reason == Reason::Compromised {
+            // Who has the present keys has the whole keystore, for all we know.
+            self.keys.retired.iter_mut().for_each(|retired| retired.is_compromised = true);
+        }
         self.keys.signing = fresh.signing;
 
         let did = &self.record.did;

@@ -2,10 +2,13 @@
 
 use comity_core::limits::EXPIRES_S_MAX;
 use comity_didcomm::did::webvh::Select;
-use comity_didcomm::{Did, PublicKey};
+use comity_didcomm::{
+    ContentEncryption, Did, Message, OpenError, OpenPolicy, Protection, PublicKey, did, open, seal,
+};
 
 use super::super::document_for;
 use super::*;
+use crate::identities::{Age, Identities};
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
@@ -88,6 +91,43 @@ fn compromised_keys_leave_at_once_but_still_open_what_was_sealed_to_them() {
     assert_eq!(fragments(twice.document.agreement_keys()), ["key-6"]);
     assert_eq!(twice.document.verification_method.len(), 2);
     assert_eq!(numbers(&twice), [2, 4]);
+    assert!(twice.keys.retired.iter().all(|retired| retired.is_compromised));
+}
+
+#[test]
+fn who_stole_an_agreement_key_cannot_write_to_its_agent_in_anybodys_name() {
+    // The secret that proves the sender of authcrypt is as well computed from the recipient's
+    // private and the sender's public key, and the stolen key opened messages for 62 days.
+    let before = stored();
+    let (kid, stolen) = (before.record.did.url("key-2"), before.keys.agreement.public());
+    let after = rotated(before, Reason::Compromised, NOW);
+    let home = Identities::default();
+    let aria = agent_identity(after.record, after.document, after.keys, None).unwrap();
+    let aria = home.insert(aria);
+
+    let bruno = SigningKey::generate(&mut rand::rng());
+    let did = did::key::create(&bruno.public());
+    let document = Arc::new(did::key::resolve(&did).unwrap());
+    let message =
+        Message::new("m-1".parse().unwrap(), "https://a.example/x/1.0/y".parse().unwrap())
+            .with_from(did)
+            .with_to([aria.did.clone()]);
+    let opened_at = |protection: Protection<'_>, age: Age| {
+        let to = [(kid.clone(), stolen)];
+        let sealed = seal(&message, protection, &to, &mut rand::rng()).unwrap();
+        let keys =
+            |kid: &DidUrl| Some(home.agreement_keys(std::slice::from_ref(kid), age).pop()?.1);
+        let documents = |_: &Did| Some(Arc::clone(&document));
+        open(sealed.envelope.as_bytes(), &OpenPolicy::default(), NOW, &keys, &documents).map(drop)
+    };
+    let skid = document.agreement_keys().next().unwrap().0;
+    let own = bruno.to_agreement().unwrap();
+    let authcrypt = || Protection::Deniable { kid: skid, key: &own };
+    assert_eq!(opened_at(authcrypt(), Age::Arriving), Err(OpenError::UnknownRecipient));
+    assert_eq!(opened_at(authcrypt(), Age::Accepted), Ok(()), "it was good when it came");
+    let kid = document.signing_keys().next().unwrap().0;
+    let signed = Protection::Accountable { kid, key: &bruno, enc: ContentEncryption::default() };
+    assert_eq!(opened_at(signed, Age::Arriving), Ok(()));
 }
 
 #[test]
