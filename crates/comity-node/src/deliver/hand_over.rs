@@ -6,7 +6,7 @@ use std::time::Duration;
 use comity_core::api::{Delivery, rfc3339};
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
-use comity_didcomm::{Message, OpenPolicy, Opened, SenderProof, open};
+use comity_didcomm::{Input, Message, OpenError, OpenPolicy, Opened, Opening, Output, SenderProof};
 use comity_store::records::notices::Debts;
 use comity_store::records::{documents, mailbox, mailbox_key, message_key};
 use comity_store::{Batch, Seq, StoreFault};
@@ -141,19 +141,28 @@ async fn reopen(home: &Home, message: &Handed) -> Result<Option<Opened>, StoreFa
     let Some(envelope) = mailbox::envelope(store, message.seq).await? else { return Ok(None) };
     let document = documents::document(store, &received.sender, &received.document).await?;
     let document = document.map(Arc::new);
-    let opened = open(
-        &envelope,
-        &OpenPolicy::default(),
-        received.received_at,
-        &|kid| {
-            let kids = std::slice::from_ref(kid);
-            home.identities.agreement_keys(kids, Age::Accepted).pop().map(|(_, key)| key)
-        },
-        &|did| document.clone().filter(|document| document.id == *did),
-    );
-    opened
-        .map(Some)
-        .map_err(|error| StoreFault::Corrupt(format!("a stored envelope does not open: {error}")))
+    let corrupt = |error| StoreFault::Corrupt(format!("a stored envelope does not open: {error}"));
+    let mut opening =
+        Opening::new(&envelope, &OpenPolicy::default(), received.received_at).map_err(corrupt)?;
+    loop {
+        let input = match opening.poll_output().map_err(corrupt)? {
+            Output::Done(opened) => return Ok(Some(*opened)),
+            Output::Keys(kids) => Input::Keys(home.identities.agreement_keys(&kids, Age::Accepted)),
+            Output::Resolve(did) => {
+                let found = if did.same_subject(&received.sender) {
+                    document.clone()
+                } else {
+                    // The prior DID of a rotation, whose document is not kept beside the message.
+                    let resolved = home.resolver.resolve(&did).await.ok();
+                    resolved.map(|resolved| Arc::clone(&resolved.document))
+                };
+                found.map_or(Input::Unresolvable(did), Input::Document)
+            }
+            // Nothing else is asked today; an unanswered question would be asked for ever.
+            _ => return Err(corrupt(OpenError::DidUnresolvable)),
+        };
+        opening.handle_input(input);
+    }
 }
 
 fn describe(handed: &Handed, message: &Message, opened: &Opened) -> Delivery {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use comity_core::api::AgentInfo;
 use comity_didcomm::did::webvh::{History, Select};
 use comity_didcomm::{
-    ContentEncryption, Did, DidDocument, Message, MessageId, Protection, SigningKey, UnixTime, seal,
+    ContentEncryption, Did, DidDocument, Message, MessageId, Protection, SigningKey, UnixTime, did,
+    from_prior, seal,
 };
 use comity_store::{MemoryStore, Store};
 use http::Method;
@@ -72,6 +73,24 @@ async fn messages_sealed_to_former_keys_arrive_before_and_after_a_restart() {
         ids.sort();
         assert_eq!(ids, ["m-0", "m-1", "m-2", "m-3", "m-4"], "{method}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_announces_a_peers_rotation_is_handed_over_after_a_restart() {
+    // It was accepted and opened only for as long as it was remembered: the document of the prior
+    // DID is not kept beside it, and it was asked for in vain.
+    let stand = Stand::new().await;
+    let bruno = add(&stand, "bruno", "web").await;
+    let peer = Foreigner::new().await;
+    stand.allow(&bruno, peer.did.as_str()).await;
+    let key = SigningKey::generate(&mut rand::rng());
+    let prior = did::key::resolve(&did::key::create(&key.public())).unwrap();
+    let kid = prior.signing_keys().next().unwrap().0;
+    let mut message = peer.message("m-1", ASK, &bruno);
+    message.from_prior = Some(from_prior(kid, &key, Some(&peer.did), UnixTime(1_800_000_000)));
+    assert_eq!(stand.post(&peer.seal(&stand, &message).await).await.0, 202);
+    let stand = stand.restart().await;
+    assert_eq!(stand.receive(&bruno, 1).await[0].id, "m-1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
