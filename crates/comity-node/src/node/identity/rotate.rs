@@ -113,7 +113,11 @@ impl Stored {
         let agreement_kid = self.document.agreement_keys().next()?.0.clone();
         let retired_number = agreement_kid.fragment()?.strip_prefix("key-")?.parse().ok()?;
         if KEYS_LEAVING_MAX <= self.keys.retired.len() {
-            return None;
+            if reason == Reason::Routine {
+                return None;
+            }
+            // It cannot wait. The oldest has opened what was sealed to it, for all but a few days.
+            self.keys.retired.remove(0);
         }
 
         let until = now.saturating_add(KEY_LEAVES_AFTER_S);

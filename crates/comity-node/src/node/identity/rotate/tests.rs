@@ -95,6 +95,22 @@ fn compromised_keys_leave_at_once_but_still_open_what_was_sealed_to_them() {
 }
 
 #[test]
+fn keys_that_others_have_are_replaced_however_many_there_were() {
+    // Who had changed keys each day for two months was told to wait.
+    let mut agent = stored();
+    for number in 0..60 {
+        let key = Keys::generate().agreement;
+        let (until, is_compromised) = (at(KEY_RETIRED_FOR_S), false);
+        agent.keys.retired.push(RetiredKey { number, until, key, is_compromised });
+    }
+    assert_eq!(agent.keys.retired.len(), KEYS_LEAVING_MAX);
+    let agent = rotated(agent, Reason::Compromised, NOW);
+    assert_eq!(fragments(agent.document.agreement_keys()), ["key-4"]);
+    assert_eq!((agent.keys.retired.len(), numbers(&agent)[0]), (KEYS_LEAVING_MAX, 1));
+    assert!(agent.rotated(Reason::Routine, Keys::generate(), NOW).is_none());
+}
+
+#[test]
 fn who_stole_an_agreement_key_cannot_write_to_its_agent_in_anybodys_name() {
     // The secret that proves the sender of authcrypt is as well computed from the recipient's
     // private and the sender's public key, and the stolen key opened messages for 62 days.
