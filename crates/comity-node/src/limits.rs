@@ -108,8 +108,12 @@ pub const EVENTS_MAX: usize = 256;
 pub const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Envelopes from the public listener that are worked on at once; beyond, they are turned away with
-/// 503.
+/// 503. A large one counts for several.
 pub const ENVELOPES_UNDER_WAY_MAX: usize = 512;
+
+/// Bytes of an envelope that count for one of those. Read into memory, a message can take eighty
+/// times its text, and waits so while its sender's document is fetched.
+pub const ENVELOPE_PLACE_BYTES: usize = 64 * 1024;
 
 /// What a peer that was turned away for the moment reads in `Retry-After`, in seconds.
 pub const RETRY_AFTER_S: u64 = 1;

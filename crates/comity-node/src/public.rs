@@ -22,8 +22,8 @@ use tokio::sync::{Semaphore, watch};
 use crate::home::Home;
 use crate::inbound::receive_on;
 use crate::limits::{
-    BODY_DEADLINE, ENVELOPES_ARRIVING_MAX, ENVELOPES_UNDER_WAY_MAX, PUBLIC_SOCKETS_MAX,
-    SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES,
+    BODY_DEADLINE, ENVELOPE_PLACE_BYTES, ENVELOPES_ARRIVING_MAX, ENVELOPES_UNDER_WAY_MAX,
+    PUBLIC_SOCKETS_MAX, SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES,
 };
 use crate::problem::{ApiCode, ApiError};
 use crate::relay::{self, Back};
@@ -71,7 +71,8 @@ async fn envelope(State(public): State<Public>, request: Request) -> Response {
         }
     };
     drop(arriving);
-    let Ok(place) = Arc::clone(&public.under_way).try_acquire_owned() else {
+    let places = places(envelope.len());
+    let Ok(place) = Arc::clone(&public.under_way).try_acquire_many_owned(places) else {
         return refused(Refusal::Busy);
     };
     let arrival = Arrival { envelope: envelope.into(), media_type, way_in: WayIn::Direct };
@@ -113,6 +114,12 @@ async fn socket(
             relay::socket(public.home, socket, public.under_way, public.stopping).await;
             drop(place);
         })
+}
+
+/// For how many an envelope counts among those that are worked on.
+pub(crate) fn places(envelope_bytes: usize) -> u32 {
+    let places = envelope_bytes.div_ceil(ENVELOPE_PLACE_BYTES).clamp(1, ENVELOPES_UNDER_WAY_MAX);
+    u32::try_from(places).unwrap_or(u32::MAX)
 }
 
 fn refused(refusal: Refusal) -> Response {
@@ -184,4 +191,19 @@ fn not_here() -> Response {
 fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_envelopes_count_for_several() {
+        // Five hundred of full size, all waiting for one slow document, took twenty gigabytes.
+        assert_eq!([0, 1, ENVELOPE_PLACE_BYTES].map(places), [1, 1, 1]);
+        assert_eq!(places(ENVELOPE_PLACE_BYTES + 1), 2);
+        let largest = usize::try_from(places(ENVELOPE_BYTES_MAX)).unwrap();
+        assert_eq!(ENVELOPES_UNDER_WAY_MAX / largest, 32);
+        assert!(usize::try_from(places(usize::MAX)).unwrap() <= ENVELOPES_UNDER_WAY_MAX);
+    }
 }

@@ -18,6 +18,7 @@ use super::live::Session;
 use crate::home::Home;
 use crate::inbound::receive_on;
 use crate::limits::{PING_EVERY, SOCKET_ANSWERS_MAX, SOCKET_WRITE_DEADLINE};
+use crate::public::places;
 
 /// Close codes of RFC 6455: a message that violates the peer's policy, an orderly stop, overload.
 const POLICY_VIOLATION: u16 = 1008;
@@ -77,7 +78,9 @@ async fn read(
             Frame::Close(_) => return None,
         };
         // A place among all that is worked on: one socket waits its turn, and is not read meanwhile.
-        let Ok(place) = Arc::clone(under_way).acquire_owned().await else { return None };
+        let places = places(envelope.len());
+        let place = Arc::clone(under_way).acquire_many_owned(places).await;
+        let Ok(place) = place else { return None };
         let media_type = ENCRYPTED_TYPE.to_owned();
         let arrival = Arrival { envelope, media_type, way_in: WayIn::Direct };
         let (home, back) = (Arc::clone(home), Back::Socket(Arc::clone(session)));
