@@ -3,8 +3,8 @@
 
 use comity_didcomm::routing::{Route, wrap};
 use comity_didcomm::{
-    AgreementKey, ContentEncryption, DidUrl, Message, Protection, SealError, SigningKey, UnixTime,
-    seal,
+    AgreementKey, ContentEncryption, DidUrl, Message, Protection, PublicKey, SealError, SigningKey,
+    UnixTime, anoncrypt, seal,
 };
 use rand_core::CryptoRng;
 use serde_json::Value;
@@ -75,7 +75,11 @@ pub(super) fn pack(
         seal(&message, protection, recipients, rng).map_err(|_| Unsendable::NoSenderKey)?;
     let envelope = match &authorized.addressed.way {
         Way::Out { route, .. } if !route.hops.is_empty() => {
-            wrap_for(route, sealed.envelope, authorized.expires, rng)?
+            let letter = match submission.accountability {
+                Accountability::Accountable => sealed.envelope,
+                Accountability::Deniable => hide_sender(&sealed.envelope, recipients, rng)?,
+            };
+            wrap_for(route, letter, authorized.expires, rng)?
         }
         _ => sealed.envelope,
     };
@@ -86,6 +90,21 @@ pub(super) fn pack(
         request_digest,
         authorized,
     })
+}
+
+/// Closes an envelope that names its sender in its header: the mediators are not told who writes
+/// (DIDComm v2.1, "Protecting the Sender Identity").
+fn hide_sender(
+    envelope: &str,
+    recipients: &[(DidUrl, PublicKey)],
+    rng: &mut dyn CryptoRng,
+) -> Result<String, Unsendable> {
+    anoncrypt(envelope.as_bytes(), recipients, ContentEncryption::A256CbcHs512, rng).map_err(
+        |error| match error {
+            SealError::TooLarge => Unsendable::TooLargeForMediator,
+            _ => Unsendable::NoRecipientKey,
+        },
+    )
 }
 
 fn wrap_for(

@@ -2,7 +2,7 @@
 //! and which endpoints are of no use.
 
 use comity_didcomm::routing::{Forward, Next};
-use comity_didcomm::{Endpoint, MessageId};
+use comity_didcomm::{Endpoint, Layer, MessageId, OpenPolicy, Opening};
 use rand::rng;
 use serde_json::{Map, json};
 
@@ -53,6 +53,15 @@ fn send(to: &Party, known: &[&Party]) -> Driven {
 }
 
 fn send_body(to: &Party, known: &[&Party], body: Map<String, serde_json::Value>) -> Driven {
+    submit(to, known, body, Accountability::Accountable)
+}
+
+fn submit(
+    to: &Party,
+    known: &[&Party],
+    body: Map<String, serde_json::Value>,
+    accountability: Accountability,
+) -> Driven {
     let aria = aria();
     let submission = Submission {
         id: MessageId::parse("m-1").unwrap(),
@@ -65,7 +74,7 @@ fn send_body(to: &Party, known: &[&Party], body: Map<String, serde_json::Value>)
         pthid: None,
         ack: Vec::new(),
         expires_in_s: Some(600),
-        accountability: Accountability::Accountable,
+        accountability,
         kind: OutgoingKind::Message,
     };
     let home = "did:web:home.example".parse().unwrap();
@@ -112,6 +121,20 @@ fn a_recipient_behind_a_mediator_is_reached_through_it() {
     assert_eq!(forward.expires_time, Some(queued.sent().expires), "it may be forgotten then");
     let letter = bruno.open(&forward.payloads[0], &driven.aria).unwrap();
     assert_eq!(letter.sender().unwrap().did(), &driven.aria.did);
+}
+
+#[test]
+fn no_mediator_learns_who_sends_whichever_way_it_is_sealed() {
+    // A deniable envelope went into the forward as it was, with `skid` and `apu` in its header.
+    let (bruno, relay) = (bruno(&[Endpoint::new(RELAY)]), relay());
+    for accountability in [Accountability::Accountable, Accountability::Deniable] {
+        let driven = submit(&bruno, &[&relay], Map::new(), accountability);
+        let forward = unwrap(driven.queued().envelope(), &relay);
+        let opening = Opening::new(&forward.payloads[0], &OpenPolicy::default(), NOW).unwrap();
+        assert_eq!(opening.outline().layer, Some(Layer::Anoncrypt), "{accountability:?}");
+        let letter = bruno.open(&forward.payloads[0], &driven.aria).unwrap();
+        assert_eq!(letter.sender().unwrap().did(), &driven.aria.did);
+    }
 }
 
 #[test]
