@@ -145,12 +145,7 @@ impl Pickup {
             },
             "delivery" => Self::Delivery {
                 recipient_did: recipient(body)?,
-                messages: message
-                    .attachments
-                    .iter()
-                    .map(waiting)
-                    .collect::<Option<_>>()
-                    .ok_or(ProtocolError::Malformed)?,
+                messages: message.attachments.iter().filter_map(waiting).collect(),
             },
             "messages-received" => {
                 let ids = list(body, "message_id_list", RECEIVED_IDS_MAX)?;
@@ -259,13 +254,15 @@ pub(crate) fn is_deliverable(envelope: &[u8]) -> bool {
 /// What stands around one envelope in a delivery, in bytes, roughly.
 const DELIVERY_FRAME_BYTES: usize = 1024;
 
-/// Mediators attach the envelope as base64url, or as the JSON that it is.
+/// Mediators attach the envelope as base64url, or as the JSON that it is; some attach whatever a
+/// stranger gave them. What holds no envelope is an empty one: nobody can open it, so it is
+/// acknowledged and holds up nothing. What has no name cannot be.
 fn waiting(attachment: &Attachment) -> Option<Waiting> {
     let id = attachment.id.clone()?;
     let envelope = match (&attachment.data.base64, &attachment.data.json) {
-        (Some(_), _) => attachment.data.bytes()?,
+        (Some(_), _) => attachment.data.bytes().unwrap_or_default(),
         (None, Some(json)) => json.to_string().into_bytes(),
-        (None, None) => return None,
+        (None, None) => Vec::new(),
     };
     Some(Waiting { id, envelope })
 }
@@ -351,6 +348,26 @@ mod tests {
         message.attachments.push(Attachment::from_json(Some("a".to_owned()), None, envelope));
         let Ok((_, Pickup::Delivery { messages, .. })) = Pickup::parse(&message) else { panic!() };
         assert_eq!(messages[0].envelope, br#"{"ciphertext":"x"}"#);
+    }
+
+    #[test]
+    fn one_attachment_that_is_no_envelope_does_not_spoil_a_delivery() {
+        // A stranger's forward with a link in it, passed on as it was, made every page that held it
+        // unreadable, for good.
+        let mut message = Pickup::Delivery { recipient_did: None, messages: Vec::new() }
+            .into_message(Version::V3, id());
+        for (id, data) in [
+            (Some("link"), json!({ "links": ["https://a.example"], "hash": "x" })),
+            (Some("broken"), json!({ "base64": "*" })),
+            (None, json!({ "json": {} })),
+            (Some("good"), json!({ "json": { "ciphertext": "x" } })),
+        ] {
+            let attachment = json!({ "id": id, "data": data });
+            message.attachments.push(serde_json::from_value(attachment).unwrap());
+        }
+        let Ok((_, Pickup::Delivery { messages, .. })) = Pickup::parse(&message) else { panic!() };
+        let read: Vec<_> = messages.iter().map(|one| (&*one.id, one.envelope.len())).collect();
+        assert_eq!(read, [("link", 0), ("broken", 0), ("good", 18)]);
     }
 
     #[test]
