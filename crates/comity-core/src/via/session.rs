@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use comity_didcomm::problem::ProblemCode;
 use comity_didcomm::{Did, Message, MessageId, Opened, UnixTime};
 use rand_core::CryptoRng;
 use serde_json::Value;
@@ -20,9 +21,9 @@ use crate::refusal::Refusal;
 
 /// The machine of one connection.
 ///
-/// First it registers the identities that are not yet, and fetches what waits; when nothing waits any more it
-/// asks for live delivery. An identity that is added later is registered at once. From time to time
-/// it asks what waits, in case something was lost.
+/// First it registers the identities that are not yet, and fetches what waits; when nothing waits
+/// any more it asks for live delivery. An identity that is added later is registered at once. From
+/// time to time it asks what waits, in case something was lost.
 pub struct Session {
     pub(super) parties: Parties,
     /// Everybody who lives in the home.
@@ -197,7 +198,9 @@ impl Session {
                     self.outputs.push_back(Output::Registered(did));
                 }
                 UpdateResult::ClientError | UpdateResult::ServerError => {
-                    self.trouble(Trouble::Rejected { did: did.clone(), code: one.code });
+                    // It goes to the log and to terminals: nothing that is not a code.
+                    let code = one.code.filter(|code| ProblemCode::parse(code).is_ok());
+                    self.trouble(Trouble::Rejected { did: did.clone(), code });
                     self.rejected.push(did);
                 }
             }

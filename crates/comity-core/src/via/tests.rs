@@ -103,11 +103,15 @@ impl Stand {
     }
 
     fn updated(&mut self, results: &[(Did, UpdateResult)]) {
+        self.updated_with(results, None);
+    }
+
+    fn updated_with(&mut self, results: &[(Did, UpdateResult)], code: Option<&str>) {
         let updated = results.iter().map(|(did, result)| Updated {
             recipient_did: did.clone(),
             action: Action::Add,
             result: *result,
-            code: None,
+            code: code.map(str::to_owned),
         });
         let updated = updated.collect();
         self.hear_mediation(Mediation::Updated(updated));
@@ -269,6 +273,19 @@ fn a_rejected_identity_is_told_and_tried_again_later() {
     assert_eq!(stand.outputs(), [Output::Trouble(rejected)]);
     stand.ticks(VIA_LOOK_TICKS);
     assert_eq!(stand.outputs()[0], Output::Prove(vec![agent(0)]));
+}
+
+#[test]
+fn of_a_rejection_only_what_is_a_code_is_told() {
+    for (said, told) in [("e.p.me.nope", Some("e.p.me.nope")), ("\u{1b}[2J", None)] {
+        let mut stand = Stand::new(vec![agent(0)]);
+        stand.prove(&[agent(0)]);
+        stand.outputs();
+        stand.updated_with(&[(agent(0), UpdateResult::ClientError)], Some(said));
+        let code = told.map(str::to_owned);
+        let rejected = Trouble::Rejected { did: agent(0), code };
+        assert_eq!(stand.outputs(), [Output::Trouble(rejected)]);
+    }
 }
 
 #[test]
