@@ -79,9 +79,15 @@ impl Hands {
         if self.put_off.len() <= VIA_PUT_OFF_MAX { None } else { self.give_up() }
     }
 
-    /// Gives up the oldest that was put off for its own sake.
+    /// Gives up the oldest that was put off for its own sake. Those that nobody has proven to have
+    /// sent come first: a stranger can make any number of them, and they must not drive out
+    /// messages of people whom we know.
     pub(super) fn give_up(&mut self) -> Option<Refusal> {
-        let at = self.put_off.iter().position(|(_, refusal)| *refusal != Refusal::Busy)?;
+        let oldest = |is_meant: fn(Refusal) -> bool| {
+            self.put_off.iter().position(|(_, refusal)| is_meant(*refusal))
+        };
+        let at = oldest(|refusal| refusal == Refusal::DidUnavailable)
+            .or_else(|| oldest(|refusal| refusal != Refusal::Busy))?;
         let (id, refusal) = self.put_off.remove(at)?;
         self.done.push(id);
         Some(refusal)

@@ -362,6 +362,18 @@ fn so_much_is_put_off_and_no_more_but_never_for_a_fault_of_ours() {
 }
 
 #[test]
+fn what_nobody_has_proven_drives_out_nothing_that_somebody_has() {
+    // Forged messages are put off too, while their pretended sender's document is in doubt: enough
+    // of them had the oldest of all given up, which waited for room in its mailbox.
+    let mut stand = Stand::live();
+    stand.delivery(0..=VIA_PUT_OFF_MAX);
+    stand.taken(0, Fate::Later(Refusal::MailboxFull));
+    (1..=VIA_PUT_OFF_MAX).for_each(|id| stand.taken(id, LATER));
+    let shorts = stand.shorts();
+    assert!(shorts.contains(&"got 1".to_owned()), "{shorts:?}");
+}
+
+#[test]
 fn those_that_cannot_be_taken_in_do_not_bar_the_others_for_good() {
     let mut stand = Stand::live();
     stand.delivery([1]);
