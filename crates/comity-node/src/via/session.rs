@@ -39,18 +39,13 @@ pub(super) enum End {
 
 /// Opens a session and serves it until it ends, which every session does.
 pub(super) async fn run(home: &Arc<Home>, via: &Arc<Via>) -> End {
-    match serve(home, via).await {
-        Err(End::NotUnderstood(reason)) => {
-            // Perhaps it has other keys now.
-            via.remember(None);
-            let fresh = home.resolver.resolve_fresh(&via.parties.relay).await;
-            if let Ok(fresh) = fresh {
-                via.remember(Some(Arc::clone(&fresh.document)));
-            }
-            End::NotUnderstood(reason)
-        }
-        Err(end) => end,
+    let Err(end) = serve(home, via).await;
+    // Perhaps it has another address now, or other keys. While it cannot be asked, what was known
+    // of it stands.
+    if let Ok(fresh) = home.resolver.resolve_fresh(&via.parties.relay).await {
+        via.remember(Some(Arc::clone(&fresh.document)));
     }
+    end
 }
 
 struct Serving<'a> {

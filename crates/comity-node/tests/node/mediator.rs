@@ -2,12 +2,14 @@
 //! queue in memory. It remembers what it was told, and can break its connections.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::State;
 use axum::extract::ws::{Message as Frame, WebSocket, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use comity_core::protocol::coordinate_mediation::{
     Action, Mediation, UpdateResult, Updated, Version,
@@ -31,6 +33,8 @@ pub(crate) struct Mediator {
     document: Arc<DidDocument>,
     agreement: AgreementKey,
     books: Arc<Mutex<Books>>,
+    /// What the host of a did:web gives, and how often it gave it.
+    published: Arc<(String, AtomicU32)>,
     /// Changes when the sessions that are open are to be cut.
     cut: watch::Sender<u32>,
 }
@@ -48,6 +52,19 @@ struct Books {
 
 impl Mediator {
     pub(crate) async fn new() -> Self {
+        Self::listen(|_, long| long).await
+    }
+
+    /// Starts one whose DID is a did:web. The first document that it gives out names a WebSocket
+    /// address where nobody listens.
+    pub(crate) async fn moved() -> Self {
+        let web = |address: SocketAddr, _| {
+            format!("did:web:localhost%3A{}", address.port()).parse().unwrap()
+        };
+        Self::listen(web).await
+    }
+
+    async fn listen(name: impl FnOnce(SocketAddr, Did) -> Did) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let endpoints =
@@ -55,12 +72,18 @@ impl Mediator {
         let signing = SigningKey::generate(&mut rng());
         let agreement = AgreementKey::generate(&mut rng());
         let keys = [signing.public(), agreement.public()];
-        let did = did::peer::create_4(&keys, &endpoints).unwrap().long;
-        let document = Arc::new(resolve_self_contained(&did).unwrap().unwrap());
-        let books = Arc::default();
-        let mediator = Self { did, document, agreement, books, cut: watch::Sender::new(0) };
+        let long = did::peer::create_4(&keys, &endpoints).unwrap().long;
+        let document = resolve_self_contained(&long).unwrap().unwrap();
+        let did = name(address, long.clone());
+        let published = document.to_json().to_string();
+        let published = published.replace(long.as_str(), did.as_str());
+        let document = Arc::new(DidDocument::parse(published.as_bytes(), &did).unwrap());
+        let published = Arc::new((published, AtomicU32::new(0)));
+        let (books, cut) = (Arc::default(), watch::Sender::new(0));
+        let mediator = Self { did, document, agreement, books, published, cut };
         let app = axum::Router::new()
             .route("/didcomm", post(receive).get(upgrade))
+            .route("/.well-known/did.json", get(publish))
             .with_state(mediator.clone());
         let limits = comity_net::ListenLimits::default();
         let served =
@@ -189,6 +212,18 @@ impl Mediator {
 enum Served {
     Forward(StatusCode),
     Reply(Vec<u8>),
+}
+
+async fn publish(State(mediator): State<Mediator>) -> Response {
+    let (document, given) = &*mediator.published;
+    let text = match given.fetch_add(1, Ordering::Relaxed) {
+        0 => {
+            let address = mediator.document.didcomm_endpoints()[0].uri.clone();
+            document.replace(&address, "ws://127.0.0.1:1/didcomm")
+        }
+        _ => document.clone(),
+    };
+    ([(header::CONTENT_TYPE, "application/did+json")], text).into_response()
 }
 
 async fn receive(State(mediator): State<Mediator>, envelope: Bytes) -> Response {

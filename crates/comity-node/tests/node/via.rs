@@ -158,6 +158,15 @@ async fn a_broken_session_is_opened_again_and_nothing_comes_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_has_moved_is_found_by_its_document() {
+    // The document that the home had first was kept for as long as it ran, and with it an address
+    // where nobody answers.
+    let mediator = Mediator::moved().await;
+    let home = home(&mediator).await;
+    home.until("there is a session", async || 0 < mediator.sessions()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_taken_in_now_stays_at_the_mediator() {
     let mediator = Mediator::new().await;
     let via = mediator.did.to_string();
