@@ -93,7 +93,7 @@ impl Serving<'_> {
                 self.act(output).await?;
             }
             let input = tokio::select! {
-                envelope = self.socket.next() => match self.hear(&envelope?)? {
+                envelope = self.socket.next(), if self.takes.has_room() => match self.hear(&envelope?)? {
                     Some(input) => input,
                     None => continue,
                 },
@@ -146,7 +146,8 @@ impl Serving<'_> {
     }
 
     /// Opens what the relay says to us. What is not for the registrant is an envelope for somebody
-    /// who lives here, which some mediators pass on as it is.
+    /// who lives here, which some mediators pass on as it is. The machine does not count these; the
+    /// relay is not listened to while too many wait.
     fn hear(&mut self, envelope: &[u8]) -> Result<Option<Input>, End> {
         let Ok(opening) = Opening::new(envelope, &OpenPolicy::default(), self.home.now()) else {
             tracing::debug!("something on the relay's connection is no envelope");

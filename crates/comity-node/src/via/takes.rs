@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use comity_core::inbound::{Arrival, Outcome};
+use comity_core::limits::VIA_HELD_MAX;
 use comity_core::protocol::pickup::Waiting;
 use comity_core::trust::WayIn;
 use comity_core::via::Fate;
@@ -28,6 +29,11 @@ pub(super) struct Takes {
 impl Takes {
     pub(super) fn new(home: Arc<Home>) -> Self {
         Self { home, waiting: VecDeque::new(), under_way: JoinSet::new(), turn: None }
+    }
+
+    /// Whether more may be pushed.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.len() < VIA_HELD_MAX
     }
 
     pub(super) fn push(&mut self, waiting: Waiting) {
