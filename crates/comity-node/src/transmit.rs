@@ -363,9 +363,10 @@ pub(crate) async fn report(
     code: &str,
     state: State,
 ) -> Option<Arc<Queued>> {
-    let comment = match state {
-        State::Expired => "The message expired before it was processed",
-        _ => "The recipient's home refused the message",
+    let comment = match (state, &sent.via) {
+        (State::Expired, _) => "The message expired before it was processed",
+        (_, None) => "The recipient's home refused the message",
+        (_, Some(_)) => "The recipient's home or its mediator refused the message",
     };
     // A peer's code may be anything.
     let code =
