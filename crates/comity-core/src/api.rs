@@ -294,30 +294,42 @@ pub struct AgentInfo {
 pub struct AddAgent {
     /// Name: 1 to 64 characters of a-z, 0-9, `-`, `_`, `.`.
     pub name: String,
-    /// DID method.
-    #[serde(default)]
-    pub did: DidMethod,
+    /// DID method; absent: that of the node's own DID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub did: Option<DidMethod>,
 }
 
 /// DID methods that an agent can be given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DidMethod {
     /// did:peer:4: needs no domain; the DID carries its document.
     Peer,
     /// did:web under the node's public URL.
-    #[default]
     Web,
     /// did:webvh under the node's public URL: as did:web, with a signed history.
     Webvh,
 }
 
-/// An agent's keys to be replaced by new ones.
+/// The node, as far as its keys go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NodeInfo {
+    /// Its DID.
+    pub did: String,
+    /// Id of the key with which it signs.
+    pub signing_key: String,
+    /// `versionId` of its document; only did:webvh has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+}
+
+/// Keys to be replaced by new ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-pub struct RotateAgent {
+pub struct Rotate {
     /// Whether others may have the former keys: the document then drops them at once, at the price
     /// of messages that are under way with their signature.
     #[serde(default)]

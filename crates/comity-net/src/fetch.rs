@@ -137,8 +137,11 @@ impl Fetcher {
         self.get_wanted(url, Want { accept, bytes_max, is_fit: is_json }).await
     }
 
-    /// Fetches the log of a did:webvh at the URL.
-    pub(crate) async fn get_log(&self, url: &str) -> Result<Bytes, FetchError> {
+    /// Fetches the log of a did:webvh at the URL; it is not verified.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn get_log(&self, url: &str) -> Result<Bytes, FetchError> {
         let accept = "text/jsonl, application/jsonl;q=0.9";
         let want = Want { accept, bytes_max: WEBVH_LOG_BYTES_MAX, is_fit: is_log };
         self.get_wanted(url, want).await

@@ -4,11 +4,15 @@
 mod relay;
 mod source;
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use comity_core::limits::MAILBOX_MESSAGES_MAX;
 use comity_core::relay::RelayPolicy;
+use serde::Deserialize;
+use thiserror::Error;
 
 pub use source::{ConfigError, Overrides};
 
@@ -24,6 +28,9 @@ pub struct Config {
     /// URL under which peers reach the public listener, without a path. In development mode
     /// `http://localhost:PORT` when absent.
     pub public_url: Option<String>,
+    /// Which DID a new node is given under its public URL; absent: the one that it has, and a did:web
+    /// if it is new.
+    pub node_did: Option<NodeDid>,
     /// The relay that keeps this home's messages, for a home that peers cannot reach: a DID, the
     /// URL of a node, or an invitation. There is no public listener then.
     pub via: Option<String>,
@@ -43,12 +50,49 @@ pub struct Config {
     pub passphrase: Option<Passphrase>,
 }
 
+/// The DID methods that a node can have under its public URL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeDid {
+    /// did:web.
+    #[default]
+    Web,
+    /// did:webvh: as did:web, with a signed history.
+    Webvh,
+}
+
+impl fmt::Display for NodeDid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Web => "web",
+            Self::Webvh => "webvh",
+        })
+    }
+}
+
+/// A text that names no DID method that a node can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("give web or webvh")]
+pub struct NodeDidError;
+
+impl FromStr for NodeDid {
+    type Err = NodeDidError;
+
+    fn from_str(text: &str) -> Result<Self, NodeDidError> {
+        match text {
+            "web" => Ok(Self::Web),
+            "webvh" => Ok(Self::Webvh),
+            _ => Err(NodeDidError),
+        }
+    }
+}
+
 /// A passphrase that shows itself nowhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Passphrase(pub(crate) zeroize::Zeroizing<String>);
 
-impl std::fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Passphrase(..)")
     }
 }
@@ -62,6 +106,7 @@ impl Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7700)),
             local: SocketAddr::from((Ipv4Addr::LOCALHOST, 7701)),
             public_url: None,
+            node_did: None,
             via: None,
             dev: false,
             agreement_cache: true,

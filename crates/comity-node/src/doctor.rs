@@ -80,8 +80,16 @@ async fn reachable(home: &Home) -> CheckResult {
         let detail = "peers cannot reach this node: it has no public URL".to_owned();
         return check("public url", false, detail, hint);
     }
-    let url = format!("{}/.well-known/did.json", home.public_url);
-    match home.fetcher.get(&url, "application/did+json").await {
+    let fetched = match home.did.method() {
+        "webvh" => {
+            home.fetcher.get_log(&format!("{}/.well-known/did.jsonl", home.public_url)).await
+        }
+        _ => {
+            let url = format!("{}/.well-known/did.json", home.public_url);
+            home.fetcher.get(&url, "application/did+json").await
+        }
+    };
+    match fetched {
         Ok(_) => check("public url", true, format!("{} answers", home.public_url), ""),
         Err(error) => {
             let hint = "Check DNS, the TLS proxy and the firewall; the proxy must pass /didcomm and /.well-known";

@@ -60,6 +60,7 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/checks", get(admin::checks))
         .route("/admin/invitations", post(invite::invite))
         .route("/admin/resolve", get(admin::resolve))
+        .route("/admin/rotate", post(admin::rotate_node))
         .route("/admin/status", get(admin::status))
         .route("/admin/trace/{id}", get(admin::trace))
         .route_layer(middleware::from_fn_with_state(local.clone(), auth::require_admin));

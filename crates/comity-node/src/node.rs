@@ -3,7 +3,7 @@
 mod data_dir;
 mod identity;
 
-pub(crate) use identity::{Reason, add_agent, peer_document, rotate, web_did};
+pub(crate) use identity::{Reason, Whose, add_agent, peer_document, place, rotate, web_did};
 
 use std::fs::{self, File};
 use std::io;
@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, NodeDid};
 use crate::deliver::Mailboxes;
 use crate::home::{Home, endpoint, opened_cache};
 use crate::identities::Identities;
@@ -73,14 +73,17 @@ pub enum StartError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreFault),
-    /// The node has another identity than the public URL gives it.
-    #[error("this data directory belongs to {stored}, and the public URL says {given}")]
+    /// The node has another identity than the settings give it.
+    #[error("this data directory belongs to {stored}, and the settings say {given}")]
     Identity {
         /// The DID in the store.
         stored: Did,
-        /// The DID by the public URL.
+        /// The DID by the settings; of a did:webvh the place counts, and the rest is a draft.
         given: Did,
     },
+    /// The node cannot have the DID that it is told to have.
+    #[error("a node without a host name cannot have a did:{0}")]
+    NodeDid(NodeDid),
     /// The node cannot be a home behind the relay that it is told to.
     #[error(transparent)]
     Via(#[from] ViaError),
@@ -107,7 +110,10 @@ impl StartError {
                 "Check the disk; a store made by a newer version needs that version"
             }
             Self::Identity { .. } => {
-                "Use the former --public-url, or start anew in another directory: a DID cannot move"
+                "Use the former --public-url and --node-did, or start anew in another directory: a DID cannot move"
+            }
+            Self::NodeDid(_) => {
+                "Give a --public-url with a name, or leave --node-did out; a did:web may have an address too"
             }
             Self::Via(error) => error.hint(),
             Self::BadIdentity => "Restore the data directory from a copy",
@@ -273,10 +279,14 @@ async fn home(
     let deliverer = Deliverer::new(connector.clone());
     let relay = config.via.as_deref();
     let keys = (store.as_ref(), &keystore);
-    let via = via::enrol(relay, keys, (&resolver, &deliverer), SystemClock.now()).await?;
+    let via = via::enrol(relay, keys, (&resolver, &fetcher, &deliverer), SystemClock.now()).await?;
     let endpoint = endpoint(&public_url, via.as_ref());
-    let endpoint = endpoint.as_deref();
-    let did = identity::load_node(keys, &identities, &public_url, endpoint).await?;
+    let wanted = identity::Wanted {
+        public_url: &public_url,
+        endpoint: endpoint.as_deref(),
+        did: config.node_did,
+    };
+    let did = identity::load_node(keys, &identities, &wanted, SystemClock.now()).await?;
     identity::load_agents(store.as_ref(), &keystore, &identities).await?;
     Ok(Arc::new(Home {
         public_url,

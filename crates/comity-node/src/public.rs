@@ -20,6 +20,7 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
 
 use crate::home::Home;
+use crate::identities::Identity;
 use crate::inbound::receive_on;
 use crate::limits::{
     BODY_DEADLINE, ENVELOPE_PLACE_BYTES, ENVELOPES_ARRIVING_MAX, ENVELOPES_UNDER_WAY_MAX,
@@ -45,6 +46,7 @@ pub(crate) fn router(home: Arc<Home>, stopping: watch::Receiver<bool>) -> Router
     Router::new()
         .route("/didcomm", post(envelope).get(socket))
         .route("/.well-known/did.json", get(node_document))
+        .route("/.well-known/did.jsonl", get(node_log))
         .route("/agents/{name}/did.json", get(agent_document))
         .route("/agents/{name}/did.jsonl", get(agent_log))
         .route("/.well-known/webfinger", get(webfinger))
@@ -142,8 +144,15 @@ async fn agent_document(State(public): State<Public>, Path(name): Path<String>) 
 }
 
 async fn agent_log(State(public): State<Public>, Path(name): Path<String>) -> Response {
-    let agent = public.home.identities.by_name(&name);
-    match agent.as_ref().and_then(|agent| agent.log.as_ref()) {
+    log(public.home.identities.by_name(&name).as_deref())
+}
+
+async fn node_log(State(public): State<Public>) -> Response {
+    log(public.home.identities.by_did(&public.home.did).as_deref())
+}
+
+fn log(identity: Option<&Identity>) -> Response {
+    match identity.and_then(|identity| identity.log.as_ref()) {
         Some(log) => ([(header::CONTENT_TYPE, "text/jsonl")], log.text.to_string()).into_response(),
         None => not_here(),
     }

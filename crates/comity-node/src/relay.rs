@@ -70,8 +70,8 @@ pub(crate) async fn expire(home: &Home, mut batch: Batch, id: HeldId) -> Result<
     Ok(batch)
 }
 
-/// Adds the WebSocket endpoint to the document of a relay, unless it has one. A DID that carries its
-/// own document cannot have one added.
+/// Adds the WebSocket endpoint to the document of a node, unless it has one or peers cannot reach
+/// it.
 pub(crate) fn add_socket_endpoint(document: &mut DidDocument, public_url: &str) {
     let uri = match public_url.split_once("://") {
         Some(("https", authority)) => format!("wss://{authority}/didcomm"),
@@ -79,7 +79,7 @@ pub(crate) fn add_socket_endpoint(document: &mut DidDocument, public_url: &str) 
         None => return,
     };
     let known = document.didcomm_endpoints().iter().any(|endpoint| endpoint.uri == uri);
-    if !known && document.id.method() == "web" {
+    if !known {
         let id = document.id.url("didcomm-socket");
         document.service.push(Service::didcomm(&id, &Endpoint::new(uri)));
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::relay::RelayLayer;
-use super::{Config, Passphrase};
+use super::{Config, NodeDid, Passphrase};
 
 /// Why the settings cannot be used.
 #[derive(Debug, Error)]
@@ -87,6 +87,8 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     /// As [`Config::local`].
     pub local: Option<SocketAddr>,
+    /// As [`Config::node_did`].
+    pub node_did: Option<NodeDid>,
     /// As [`Config::public_url`].
     pub public_url: Option<String>,
     /// As [`Config::via`].
@@ -119,13 +121,14 @@ pub struct Overrides {
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 16] = [
+const FILE_KEYS: [&str; 17] = [
     "agreement_cache",
     "dev",
     "key_file",
     "listen",
     "local",
     "mailbox_messages_max",
+    "node_did",
     "public_url",
     "relay",
     "relay_age_s_max",
@@ -139,7 +142,7 @@ const FILE_KEYS: [&str; 16] = [
 ];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 18] = [
+const VARIABLES: [&str; 19] = [
     "COMITY_AGREEMENT_CACHE",
     "COMITY_DATA",
     "COMITY_DEV",
@@ -147,6 +150,7 @@ const VARIABLES: [&str; 18] = [
     "COMITY_LISTEN",
     "COMITY_LOCAL",
     "COMITY_MAILBOX_MESSAGES_MAX",
+    "COMITY_NODE_DID",
     "COMITY_PASSPHRASE",
     "COMITY_PUBLIC_URL",
     "COMITY_RELAY",
@@ -190,10 +194,10 @@ pub(super) fn load(
     }
     // Whoever is reached through a relay has no listener by which to be one, or to be reached.
     if let Some(via) = &config.via
-        && (config.public_url.is_some() || config.relay.is_some())
+        && (config.public_url.is_some() || config.relay.is_some() || config.node_did.is_some())
     {
         let (setting, value) = ("via".to_owned(), via.clone());
-        let expected = "via alone: a node behind a relay has no public_url, and is no relay itself";
+        let expected = "via alone: a node behind a relay has no public_url, no node_did, and is no relay itself";
         return Err(ConfigError::BadValue { setting, value, expected });
     }
     Ok(config)
@@ -207,6 +211,7 @@ impl Overrides {
             self.mailbox_messages_max.unwrap_or(config.mailbox_messages_max);
         config.agreement_cache = self.agreement_cache.unwrap_or(config.agreement_cache);
         config.dev = self.dev.unwrap_or(config.dev);
+        config.node_did = self.node_did.or(config.node_did);
         config.public_url = self.public_url.or_else(|| config.public_url.take());
         config.via = self.via.or_else(|| config.via.take());
         config.key_file = self.key_file.or_else(|| config.key_file.take());
@@ -248,6 +253,9 @@ fn read_environment(
             "COMITY_LOCAL" => settings.local = Some(parse(&name, &value, ADDRESS)?),
             "COMITY_MAILBOX_MESSAGES_MAX" => {
                 settings.mailbox_messages_max = Some(parse(&name, &value, "a number")?);
+            }
+            "COMITY_NODE_DID" => {
+                settings.node_did = Some(parse(&name, &value, "web or webvh")?);
             }
             "COMITY_PASSPHRASE" => passphrase = Some(Passphrase(zeroize::Zeroizing::new(value))),
             "COMITY_PUBLIC_URL" => settings.public_url = Some(value),
@@ -415,6 +423,7 @@ mod tests {
         for with in [
             Overrides { public_url: Some("https://a.example".to_owned()), ..via() },
             Overrides { relay: Some(true), ..via() },
+            Overrides { node_did: Some(NodeDid::Webvh), ..via() },
         ] {
             let error = load(None, environment(&[]), with).unwrap_err();
             assert!(matches!(error, ConfigError::BadValue { .. }), "{error}");
@@ -427,6 +436,18 @@ mod tests {
         assert!(!load(None, environment(&[]), flags.clone()).unwrap().agreement_cache);
         let variables = [("COMITY_AGREEMENT_CACHE", "true")];
         assert!(load(None, environment(&variables), flags).unwrap().agreement_cache);
+    }
+
+    #[test]
+    fn a_node_is_given_one_of_two_kinds_of_did() {
+        let (_folder, flags) = in_folder("node_did = 'webvh'");
+        let config = load(None, environment(&[]), flags.clone()).unwrap();
+        assert_eq!(config.node_did, Some(NodeDid::Webvh));
+        let variables = [("COMITY_NODE_DID", "web")];
+        let config = load(None, environment(&variables), flags.clone()).unwrap();
+        assert_eq!(config.node_did, Some(NodeDid::Web));
+        let error = load(None, environment(&[("COMITY_NODE_DID", "peer")]), flags).unwrap_err();
+        assert_eq!(error.hint(), "Give web or webvh");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use comity_core::api::{
-    AddAgent, AgentInfo, CheckResult, Decide, Problem, Relation, Resolved, RotateAgent, Status,
-    Trace, parse_rfc3339, rfc3339,
+    AddAgent, AgentInfo, CheckResult, Decide, NodeInfo, Problem, Relation, Resolved, Rotate,
+    Status, Trace, parse_rfc3339, rfc3339,
 };
 use comity_core::inbound::problem_report;
 use comity_core::receipt::Rung;
@@ -29,7 +29,7 @@ use crate::doctor;
 use crate::home::{Committed, Home};
 use crate::identities::Identity;
 use crate::limits::ENTRIES_MAX;
-use crate::node;
+use crate::node::{self, Whose};
 use crate::outbound;
 use crate::problem::{ApiCode, ApiError};
 
@@ -127,19 +127,42 @@ pub(crate) async fn revoke(
 }
 
 /// Replaces an agent's keys by new ones.
-#[utoipa::path(post, path = "/admin/agents/{name}/rotate", tag = "admin", security(("token" = [])), params(("name" = String, Path)), request_body = RotateAgent,
+#[utoipa::path(post, path = "/admin/agents/{name}/rotate", tag = "admin", security(("token" = [])), params(("name" = String, Path)), request_body = Rotate,
     responses((status = 200, body = AgentInfo), (status = "default", body = Problem)))]
 pub(crate) async fn rotate(
     State(local): State<Local>,
     Path(name): Path<String>,
-    JsonBody(RotateAgent { compromised }): JsonBody<RotateAgent>,
+    JsonBody(Rotate { compromised }): JsonBody<Rotate>,
 ) -> Result<Json<AgentInfo>, ApiError> {
+    let agent = change_keys(&local, Whose::Agent(name), compromised).await?;
+    Ok(Json(info(&local.home, &agent)))
+}
+
+/// Replaces the node's own keys by new ones.
+#[utoipa::path(post, path = "/admin/rotate", tag = "admin", security(("token" = [])), request_body = Rotate,
+    responses((status = 200, body = NodeInfo), (status = "default", body = Problem)))]
+pub(crate) async fn rotate_node(
+    State(local): State<Local>,
+    JsonBody(Rotate { compromised }): JsonBody<Rotate>,
+) -> Result<Json<NodeInfo>, ApiError> {
+    let node = change_keys(&local, Whose::Node, compromised).await?;
+    Ok(Json(NodeInfo {
+        did: node.did.to_string(),
+        signing_key: node.signing_kid().to_string(),
+        version_id: node.log.as_ref().map(|log| log.history.latest_version_id().to_owned()),
+    }))
+}
+
+async fn change_keys(
+    local: &Local,
+    whose: Whose,
+    compromised: bool,
+) -> Result<Arc<Identity>, ApiError> {
     let reason = if compromised { node::Reason::Compromised } else { node::Reason::Routine };
     let home = Arc::clone(&local.home);
     // A task of its own: a caller who hangs up does not leave the store and the memory apart.
-    let rotated = tokio::spawn(async move { node::rotate(&home, &name, reason).await });
-    let agent = rotated.await.map_err(|_| ApiError::of(ApiCode::Fault, "See the node's log"))??;
-    Ok(Json(info(&local.home, &agent)))
+    let rotated = tokio::spawn(async move { node::rotate(&home, &whose, reason).await });
+    rotated.await.map_err(|_| ApiError::of(ApiCode::Fault, "See the node's log"))?
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -32,6 +32,7 @@ use super::{admin, agents, invite, socket};
         admin::resolve,
         admin::revoke,
         admin::rotate,
+        admin::rotate_node,
         admin::status,
         admin::trace,
     ),

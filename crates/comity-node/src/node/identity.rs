@@ -12,13 +12,14 @@ use comity_didcomm::{
     Did, DidDocument, DidError, Endpoint, PublicKey, Service, SigningKey, UnixTime,
     VerificationMethod, did, resolve_self_contained,
 };
-use comity_store::records::agents::{self, AgentRecord, NodeRecord};
+use comity_store::records::agents::{self, AgentRecord, Published};
 use comity_store::{Batch, CommitError, Store};
 use serde_json::{Map, json};
 
-pub(crate) use self::rotate::{Reason, rotate, tidy};
+pub(crate) use self::rotate::{Reason, Whose, rotate, tidy};
 use super::StartError;
 use super::data_dir::random_token;
+use crate::config::NodeDid;
 use crate::home::Home;
 use crate::identities::{Identities, Identity, PublishedLog};
 use crate::keystore::{Keys, Keystore};
@@ -46,15 +47,7 @@ pub(crate) async fn add_agent(
         let hint = "Run another node for more";
         return Err(ApiError::of(ApiCode::TooManyAgents, hint));
     }
-    // A home behind a relay has no address of its own, so that nothing could be looked up there.
-    let method = match request.did {
-        DidMethod::Web if home.via.is_some() => DidMethod::Peer,
-        method => method,
-    };
-    if method != DidMethod::Peer && home.public_url.is_empty() {
-        let hint = "Start the node with --public-url or --dev, or add the agent with --did peer";
-        return Err(ApiError::of(ApiCode::NoPublicUrl, hint));
-    }
+    let method = method(home, request.did)?;
     let bad =
         |_| ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log");
     let mut keys = Keys::generate();
@@ -65,7 +58,10 @@ pub(crate) async fn add_agent(
             document_for(did, &keys, &home.public_url, Some(&home.did))
         }
         DidMethod::Webvh => {
-            let (document, line) = webvh_document(home, name, &mut keys)?;
+            let place = (home.public_url.as_str(), &["agents", name.as_str()][..]);
+            let document =
+                |did, keys: &Keys| document_for(did, keys, &home.public_url, Some(&home.did));
+            let (document, line) = begin_log(place, &mut keys, document, home.now())?;
             log = Some(line);
             document
         }
@@ -77,18 +73,15 @@ pub(crate) async fn add_agent(
     let token = random_token();
     let record = AgentRecord {
         name: name.clone(),
-        did: document.id.clone(),
-        document: document.to_json(),
+        published: Published::new(document.id.clone(), document.to_json()),
         token_digest: digest_text(token.as_bytes()),
         added_at: home.now(),
-        next_key: 3,
-        leaving: Vec::new(),
     };
-    let sealed = home.keystore.seal(&record.did, &keys);
+    let sealed = home.keystore.seal(&document.id, &keys);
     let mut batch = Batch::new();
     agents::add(&mut batch, &record, &sealed);
     if let Some(log) = &log {
-        agents::put_log(&mut batch, &record.did, log);
+        agents::put_log(&mut batch, &document.id, log);
     }
     match home.store.commit(batch).await {
         Ok(_) => {}
@@ -97,7 +90,7 @@ pub(crate) async fn add_agent(
         }
         Err(CommitError::Fault(fault)) => return Err(fault.into()),
     }
-    let identity = agent_identity(record, document, keys, log).ok_or_else(|| {
+    let identity = agent_identity(record, (document, keys, log)).ok_or_else(|| {
         ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log")
     })?;
     let identity = home.identities.insert(identity);
@@ -107,12 +100,44 @@ pub(crate) async fn add_agent(
     Ok((identity, token))
 }
 
+/// Chooses the method of a new agent's DID: the wish, or that of the node's own DID.
+fn method(home: &Home, wish: Option<DidMethod>) -> Result<DidMethod, ApiError> {
+    let method = match (wish, home.did.method()) {
+        (Some(wish), _) => wish,
+        (None, _) if home.via.is_some() => DidMethod::Peer,
+        (None, "webvh") => DidMethod::Webvh,
+        (None, _) => DidMethod::Web,
+    };
+    let hint = if method == DidMethod::Peer || !home.public_url.is_empty() {
+        return Ok(method);
+    } else if home.via.is_some() {
+        "A home behind a relay has no address to look a DID up at: leave --did out, or give peer"
+    } else {
+        "Start the node with --public-url or --dev, or add the agent with --did peer"
+    };
+    Err(ApiError::of(ApiCode::NoPublicUrl, hint))
+}
+
+/// What belongs to an identity beside its record: its document, its keys and, for a did:webvh, its
+/// log.
+type Parts = (DidDocument, Keys, Option<String>);
+
 /// Joins an agent's parts; nothing if they do not fit together.
-fn agent_identity(
-    record: AgentRecord,
-    document: DidDocument,
-    keys: Keys,
-    log: Option<String>,
+fn agent_identity(record: AgentRecord, parts: Parts) -> Option<Identity> {
+    identity(record.name, record.token_digest, &record.published, parts, Recipient::Agent)
+}
+
+/// Joins the node's own parts; nothing if they do not fit together.
+fn node_identity(record: &Published, parts: Parts) -> Option<Identity> {
+    identity(String::new(), String::new(), record, parts, Recipient::Home)
+}
+
+fn identity(
+    name: String,
+    token_digest: String,
+    record: &Published,
+    (document, keys, log): Parts,
+    role: Recipient,
 ) -> Option<Identity> {
     let log = match log {
         Some(text) => {
@@ -123,55 +148,123 @@ fn agent_identity(
         None => None,
     };
     let leaving = record.leaving.iter().map(|leaving| leaving.until).min();
-    let mut identity =
-        Identity::new(record.name, document, keys, record.token_digest, Recipient::Agent)?;
+    let mut identity = Identity::new(name, document, keys, token_digest, role)?;
     identity.next_leaving = [identity.next_leaving, leaving].into_iter().flatten().min();
     identity.log = log;
     Some(identity)
+}
+
+/// What the settings say about the node's own identity.
+pub(super) struct Wanted<'a> {
+    /// Under which peers reach the node; empty when they cannot.
+    pub(super) public_url: &'a str,
+    /// Where they write to it instead, if it is behind a relay.
+    pub(super) endpoint: Option<&'a str>,
+    /// Which DID it is to have.
+    pub(super) did: Option<NodeDid>,
 }
 
 /// Reads the node's own identity, or makes it at the first start.
 pub(super) async fn load_node(
     (store, keystore): (&dyn Store, &Keystore),
     identities: &Identities,
-    public_url: &str,
-    endpoint: Option<&str>,
+    wanted: &Wanted<'_>,
+    now: UnixTime,
 ) -> Result<Did, StartError> {
-    let given = match public_url {
-        "" => None,
-        url => Some(web_did(url, &[]).map_err(|_| StartError::BadIdentity)?),
-    };
-    let (mut document, keys) = match agents::node(store).await? {
+    let (record, parts) = match agents::node(store).await? {
         Some(record) => {
-            if let Some(given) = given.filter(|given| *given != record.did) {
-                return Err(StartError::Identity { stored: record.did, given });
-            }
+            stays(&record.did, wanted)?;
             let keys = load_keys(store, keystore, &record.did).await?;
-            (parse_document(&record.document, &record.did)?, keys)
+            let mut document = parse_document(&record.document, &record.did)?;
+            if record.did.method() == "web" {
+                // One that was made by an earlier version has none.
+                relay::add_socket_endpoint(&mut document, wanted.public_url);
+            }
+            let log = agents::log(store, &record.did).await?;
+            (record, (document, keys, log))
         }
         None => {
-            let keys = Keys::generate();
-            let document = match given {
-                Some(did) => document_for(did, &keys, public_url, None),
-                None => {
-                    peer_document(&keys, endpoint, None).map_err(|_| StartError::BadIdentity)?
-                }
-            };
-            let record = NodeRecord { did: document.id.clone(), document: document.to_json() };
+            let parts = new_node(wanted, now)?;
+            let (document, keys, log) = &parts;
+            let record = Published::new(document.id.clone(), document.to_json());
             let mut batch = Batch::new();
-            agents::put_node(&mut batch, &record, &keystore.seal(&record.did, &keys));
+            agents::put_node(&mut batch, &record, &keystore.seal(&record.did, keys));
+            if let Some(log) = log {
+                agents::put_log(&mut batch, &record.did, log);
+            }
             store.commit(batch).await.map_err(|error| match error {
                 CommitError::Fault(fault) => StartError::Store(fault),
                 CommitError::Conflict(_) => StartError::BadIdentity,
             })?;
-            (document, keys)
+            (record, parts)
         }
     };
-    relay::add_socket_endpoint(&mut document, public_url);
-    let did = document.id.clone();
-    let node = Identity::new(String::new(), document, keys, String::new(), Recipient::Home);
-    identities.insert(node.ok_or(StartError::BadIdentity)?);
-    Ok(did)
+    let node = node_identity(&record, parts).ok_or(StartError::BadIdentity)?;
+    identities.insert(node);
+    Ok(record.did)
+}
+
+/// Checks that the settings still name the DID that the node has.
+fn stays(stored: &Did, wanted: &Wanted<'_>) -> Result<(), StartError> {
+    let did = match wanted.did {
+        None if wanted.public_url.is_empty() => return Ok(()),
+        None if stored.method() == "webvh" => NodeDid::Webvh,
+        did => did.unwrap_or_default(),
+    };
+    let given = given(did, wanted.public_url)?;
+    if stored.method() == given.method() && place(stored) == place(&given) {
+        return Ok(());
+    }
+    Err(StartError::Identity { stored: stored.clone(), given })
+}
+
+/// Returns the DID that the settings give the node: a draft, if it is to be a did:webvh.
+fn given(did: NodeDid, public_url: &str) -> Result<Did, StartError> {
+    let given = match did {
+        _ if public_url.is_empty() => Err(DidError::Method),
+        NodeDid::Web => web_did(public_url, &[]),
+        NodeDid::Webvh => {
+            authority(public_url).and_then(|(host, port)| webvh::draft_did(host, port, &[]))
+        }
+    };
+    given.map_err(|_| StartError::NodeDid(did))
+}
+
+/// Makes the node's own identity.
+fn new_node(wanted: &Wanted<'_>, now: UnixTime) -> Result<Parts, StartError> {
+    let mut keys = Keys::generate();
+    let document = |did, keys: &Keys| {
+        let mut document = document_for(did, keys, wanted.public_url, None);
+        relay::add_socket_endpoint(&mut document, wanted.public_url);
+        document
+    };
+    let (document, log) = match wanted.did {
+        None if wanted.public_url.is_empty() => {
+            let document = peer_document(&keys, wanted.endpoint, None);
+            (document.map_err(|_| StartError::BadIdentity)?, None)
+        }
+        None | Some(NodeDid::Web) => {
+            (document(given(NodeDid::Web, wanted.public_url)?, &keys), None)
+        }
+        Some(NodeDid::Webvh) => {
+            let begun = begin_log((wanted.public_url, &[]), &mut keys, document, now);
+            let (document, line) = begun.map_err(|error| match error {
+                BeginError::NoName => StartError::NodeDid(NodeDid::Webvh),
+                BeginError::Unwritten => StartError::BadIdentity,
+            })?;
+            (document, Some(line))
+        }
+    };
+    Ok((document, keys, log))
+}
+
+/// Returns what a did:web or did:webvh says of where it is; nothing for others.
+pub(crate) fn place(did: &Did) -> Option<&str> {
+    match did.method() {
+        "web" => Some(did.method_specific_id()),
+        "webvh" => did.method_specific_id().split_once(':').map(|(_scid, place)| place),
+        _ => None,
+    }
 }
 
 /// Reads the agents.
@@ -181,10 +274,11 @@ pub(super) async fn load_agents(
     identities: &Identities,
 ) -> Result<(), StartError> {
     for record in agents::all(store, AGENTS_MAX).await? {
-        let keys = load_keys(store, keystore, &record.did).await?;
-        let document = parse_document(&record.document, &record.did)?;
-        let log = agents::log(store, &record.did).await?;
-        let identity = agent_identity(record, document, keys, log);
+        let Published { did, document, .. } = &record.published;
+        let keys = load_keys(store, keystore, did).await?;
+        let document = parse_document(document, did)?;
+        let log = agents::log(store, did).await?;
+        let identity = agent_identity(record, (document, keys, log));
         identities.insert(identity.ok_or(StartError::BadIdentity)?);
     }
     Ok(())
@@ -218,33 +312,50 @@ fn document_for(did: Did, keys: &Keys, public_url: &str, controller: Option<&Did
     document
 }
 
+/// Why a log is not begun.
+enum BeginError {
+    /// The node has no host name by which it could be found.
+    NoName,
+    /// It could not be written.
+    Unwritten,
+}
+
+impl From<BeginError> for ApiError {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::NoName => {
+                let hint = "A did:webvh needs a host name, not an address: start the node with \
+                    another --public-url, or add the agent with --did web";
+                Self::of(ApiCode::NoPublicUrl, hint)
+            }
+            BeginError::Unwritten => {
+                Self::new(ApiCode::Fault, "The identity cannot be made", "See the node's log")
+            }
+        }
+    }
+}
+
 /// Makes a did:webvh that commits to the key of its next version, and returns its document and the
 /// first line of its log.
-fn webvh_document(
-    home: &Home,
-    name: &str,
+fn begin_log(
+    (public_url, path): (&str, &[&str]),
     keys: &mut Keys,
-) -> Result<(DidDocument, String), ApiError> {
-    let no_name = |_| {
-        let hint = "A did:webvh needs a host name, not an address: start the node with another \
-            --public-url, or add the agent with --did web";
-        ApiError::of(ApiCode::NoPublicUrl, hint)
-    };
-    let (host, port) = authority(&home.public_url).map_err(no_name)?;
-    let draft = webvh::draft_did(host, port, &["agents", name]).map_err(no_name)?;
-    let document = document_for(draft, keys, &home.public_url, Some(&home.did));
+    document: impl Fn(Did, &Keys) -> DidDocument,
+    now: UnixTime,
+) -> Result<(DidDocument, String), BeginError> {
+    let (host, port) = authority(public_url).map_err(|_| BeginError::NoName)?;
+    let draft = webvh::draft_did(host, port, path).map_err(|_| BeginError::NoName)?;
     let (first, next) =
         (SigningKey::generate(&mut rand::rng()), SigningKey::generate(&mut rand::rng()));
     let settings =
         Settings { next_keys: &[next.public()], ttl_secs: Some(LOG_TTL_S), ..Settings::default() };
-    let written = webvh::create(&document, &first, &settings, home.now());
+    let written = webvh::create(&document(draft, keys), &first, &settings, now);
     let (line, history) = written.map_err(|error| {
         tracing::error!(%error, "a DID log could not be begun");
-        ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log")
+        BeginError::Unwritten
     })?;
     keys.next_update = Some(next);
-    let did = history.did().clone();
-    Ok((document_for(did, keys, &home.public_url, Some(&home.did)), line))
+    Ok((document(history.did().clone(), keys), line))
 }
 
 /// Makes a did:peer:4 and returns its document: what [`document_for`] says, with relative ids and

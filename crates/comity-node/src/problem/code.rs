@@ -34,7 +34,7 @@ codes! {
     TooLarge = "http.too-large", 413, "The body is larger than 1 MiB";
     Unauthorized = "http.unauthorized", 401, "The bearer token is missing or not valid";
     BadName = "node.bad-name", 400, "The name cannot be an agent's";
-    CannotRotate = "node.cannot-rotate", 409, "The agent's keys cannot change: they are its DID";
+    CannotRotate = "node.cannot-rotate", 409, "The keys cannot change: they are the DID";
     Fault = "node.fault", 500, "The node failed to finish the call; it may or may not have taken effect";
     MailboxFull = "node.mailbox-full", 409, "The agent's mailbox has no room for the message that the decision lets in";
     NameTaken = "node.name-taken", 409, "An agent of this name exists";
@@ -44,7 +44,7 @@ codes! {
     NoSuchMessage = "node.no-such-message", 404, "The agent has neither sent nor received a message with this id";
     Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
     TooManyAgents = "node.too-many-agents", 409, "The node has as many agents as it can";
-    TooManyKeys = "node.too-many-keys", 409, "The agent's document, log or keystore has no room for more former keys";
+    TooManyKeys = "node.too-many-keys", 409, "The document, log or keystore has no room for more former keys";
     Unresolvable = "node.unresolvable", 422, "The DID or handle cannot be resolved";
 }
 

@@ -10,9 +10,9 @@ use comity_core::via::{NotGranted, Parties, granted, request};
 use comity_didcomm::invitation::{InvitationError, Invited};
 use comity_didcomm::{
     Curve, Did, DidDocument, Message, MessageId, OpenError, OpenPolicy, Opened, Protection,
-    SealError, UnixTime, open, resolve_self_contained, seal,
+    SealError, UnixTime, did, open, resolve_self_contained, seal,
 };
-use comity_net::{DeliverError, Deliverer, MediaType, ResolveError, Resolver};
+use comity_net::{DeliverError, Deliverer, Fetcher, MediaType, ResolveError, Resolver};
 use comity_store::records::via::{self, ViaRecord};
 use comity_store::records::{agents, documents};
 use comity_store::{Batch, CommitError, Store, StoreFault};
@@ -22,7 +22,7 @@ use super::Via;
 use crate::config::Config;
 use crate::identities::Identity;
 use crate::keystore::{Keys, Keystore};
-use crate::node::{StartError, peer_document, web_did};
+use crate::node::{StartError, peer_document, place, web_did};
 
 /// Why a home cannot be behind the relay that it is told to.
 #[derive(Debug, Error)]
@@ -91,6 +91,8 @@ impl ViaError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Named {
     relay: Did,
+    /// Whether it is named by its address: then it is what the host says it is.
+    by_address: bool,
     /// Id of the invitation, if it is one.
     invitation: Option<String>,
 }
@@ -107,26 +109,30 @@ pub(crate) async fn is_wanted(config: &Config, store: &dyn Store) -> Result<bool
 pub(crate) async fn enrol(
     setting: Option<&str>,
     (store, keystore): (&dyn Store, &Keystore),
-    (resolver, deliverer): (&Resolver, &Deliverer),
+    (resolver, fetcher, deliverer): (&Resolver, &Fetcher, &Deliverer),
     now: UnixTime,
 ) -> Result<Option<Via>, StartError> {
     let named = setting.map(read_setting).transpose()?;
     let mut record = via::get(store).await?;
     if let (Some(record), Some(named)) = (&record, &named) {
-        let is_same = record.relay.same_subject(&named.relay);
+        let is_same = record.relay.same_subject(&named.relay)
+            || named.by_address && place(&record.relay) == place(&named.relay);
         if !is_same && record.routing.is_some() {
             let (stored, given) = (record.relay.clone(), named.relay.clone());
             return Err(ViaError::OtherRelay { stored, given }.into());
         }
     }
     let granted = record.as_ref().is_some_and(|record| record.routing.is_some());
-    let Some(named) = named.filter(|_| !granted) else {
+    let Some(mut named) = named.filter(|_| !granted) else {
         let Some(record) = record else { return Ok(None) };
         let registrant = load(store, keystore, &record.registrant).await?;
         return Ok(of_record(record, registrant));
     };
     if agents::node(store).await?.is_some() {
         return Err(ViaError::HasIdentity.into());
+    }
+    if named.by_address {
+        named.relay = at_address(named.relay, resolver, fetcher).await;
     }
     let registrant = match &record {
         Some(record) => load(store, keystore, &record.registrant).await?,
@@ -154,6 +160,26 @@ pub(crate) async fn enrol(
     documents::put_last(&mut batch, &document);
     commit(store, batch).await?;
     Ok(of_record(record, registrant))
+}
+
+/// Finds out which DID a node has that is named by its address: a did:web, or the did:webvh whose log
+/// it has in that place. Whoever names an address takes the host's word for it either way.
+async fn at_address(web: Did, resolver: &Resolver, fetcher: &Fetcher) -> Did {
+    if resolver.resolve(&web).await.is_ok() {
+        return web;
+    }
+    let Ok(location) = did::web::document_url(&web) else { return web };
+    let url = format!("{}l", location.url(fetcher.policy().scheme_for(&location.host)));
+    let Ok(log) = fetcher.get_log(&url).await else { return web };
+    webvh_of(&log).filter(|did| place(did) == place(&web)).unwrap_or(web)
+}
+
+/// Reads which DID a log says that it is of. Whether it is its log is seen when it is resolved.
+fn webvh_of(log: &[u8]) -> Option<Did> {
+    let last = log.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty())?;
+    let entry: serde_json::Value = serde_json::from_slice(last).ok()?;
+    let did: Did = entry.pointer("/state/id")?.as_str()?.parse().ok()?;
+    did::webvh::log_url(&did).is_ok().then_some(did)
 }
 
 /// Asks the relay for its service, and returns the DID that it is to be named by, with its own
@@ -222,12 +248,14 @@ pub(super) fn open_from(
 fn read_setting(text: &str) -> Result<Named, ViaError> {
     if text.starts_with("did:") {
         let relay = text.parse().map_err(|_| ViaError::Setting("it is not a valid DID"))?;
-        return Ok(Named { relay, invitation: None });
+        return Ok(Named { relay, by_address: false, invitation: None });
     }
     match Invited::from_url(text) {
         Ok(Invited::Here(invitation)) => {
             let invitation_id = invitation.id.as_str().to_owned();
-            return Ok(Named { relay: invitation.from, invitation: Some(invitation_id) });
+            let invitation_id = Some(invitation_id);
+            let relay = invitation.from;
+            return Ok(Named { relay, by_address: false, invitation: invitation_id });
         }
         Ok(_) => return Err(ViaError::Setting("a shortened invitation has to be opened first")),
         // Not an invitation, perhaps an address.
@@ -240,7 +268,7 @@ fn read_setting(text: &str) -> Result<Named, ViaError> {
     }
     let relay = web_did(text.trim_end_matches('/'), &[]);
     let relay = relay.map_err(|_| ViaError::Setting("it is not the URL of a node"))?;
-    Ok(Named { relay, invitation: None })
+    Ok(Named { relay, by_address: true, invitation: None })
 }
 
 fn of_record(record: ViaRecord, registrant: Identity) -> Option<Via> {
@@ -282,15 +310,16 @@ mod tests {
     #[test]
     fn a_relay_is_named_by_its_did_its_address_or_an_invitation() {
         let relay: Did = "did:web:relay.example".parse().unwrap();
-        let named = |invitation: Option<&str>| Named {
+        let named = |by_address: bool, invitation: Option<&str>| Named {
             relay: relay.clone(),
+            by_address,
             invitation: invitation.map(str::to_owned),
         };
-        assert_eq!(read_setting("did:web:relay.example").unwrap(), named(None));
-        assert_eq!(read_setting("https://relay.example/").unwrap(), named(None));
+        assert_eq!(read_setting("did:web:relay.example").unwrap(), named(false, None));
+        assert_eq!(read_setting("https://relay.example/").unwrap(), named(true, None));
         let invitation = Invitation::new(MessageId::parse("i-1").unwrap(), relay.clone());
         let url = invitation.to_url("https://elsewhere.example").unwrap();
-        assert_eq!(read_setting(&url).unwrap(), named(Some("i-1")));
+        assert_eq!(read_setting(&url).unwrap(), named(false, Some("i-1")));
         let port = read_setting("http://localhost:7700").unwrap().relay;
         assert_eq!(port.as_str(), "did:web:localhost%3A7700");
         for bad in ["", "relay.example", "did:", "ftp://relay.example", "https://a.example?_oob=x"]

@@ -11,6 +11,7 @@ mod conservation;
 mod faults;
 mod foreign;
 mod mediator;
+mod node_did;
 mod receipts;
 mod relay;
 mod relay_client;

@@ -1,7 +1,7 @@
 //! `comity agent`: the agents that live in the node.
 
 use clap::{Subcommand, ValueEnum};
-use comity_core::api::{AddAgent, AgentInfo, DidMethod, RotateAgent};
+use comity_core::api::{AddAgent, AgentInfo, DidMethod, NodeInfo, Rotate};
 
 use super::Context;
 use crate::{
@@ -24,9 +24,9 @@ enum Action {
         /// Name: 1 to 64 characters of a-z, 0-9, `-`, `_`, `.`
         name: String,
         /// Kind of DID: `web` and `webvh` can be looked up as NAME@HOST, and `webvh` keeps a signed
-        /// history of its keys; `peer` needs no domain
-        #[arg(long, value_enum, default_value_t = Method::Web, value_name = "METHOD")]
-        did: Method,
+        /// history of its keys; `peer` needs no domain. When absent, the kind that the node itself has
+        #[arg(long, value_enum, value_name = "METHOD")]
+        did: Option<Method>,
     },
     /// List the agents
     List,
@@ -35,13 +35,17 @@ enum Action {
         /// Name of the agent
         name: String,
     },
-    /// Replace an agent's keys by new ones
+    /// Replace the keys of an agent, or of the node, by new ones
     ///
     /// Messages that are under way still arrive: the former keys stay in the DID document for 31
     /// days, after the new ones.
     Rotate {
         /// Name of the agent
-        name: String,
+        #[arg(required_unless_present = "node")]
+        name: Option<String>,
+        /// The node's own keys, with which it signs receipts and serves as a relay
+        #[arg(long, conflicts_with = "name")]
+        node: bool,
         /// Others may have the keys: drop them from the document at once. What is under way with
         /// their signature may be refused
         #[arg(long)]
@@ -61,11 +65,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let output = &context.output;
     match args.action {
         Action::Add { name, did } => {
-            let did = match did {
+            let did = did.map(|did| match did {
                 Method::Peer => DidMethod::Peer,
                 Method::Web => DidMethod::Web,
                 Method::Webvh => DidMethod::Webvh,
-            };
+            });
             let added: AgentInfo = client.post("/admin/agents", &AddAgent { name, did }).await?;
             output.object(&added, || describe(output, &added))
         }
@@ -77,10 +81,14 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             let agent: AgentInfo = client.get(&format!("/admin/agents/{}", encode(&name))).await?;
             output.object(&agent, || describe(output, &agent))
         }
-        Action::Rotate { name, compromised } => {
+        Action::Rotate { name: Some(name), compromised, .. } => {
             let path = format!("/admin/agents/{}/rotate", encode(&name));
-            let agent: AgentInfo = client.post(&path, &RotateAgent { compromised }).await?;
+            let agent: AgentInfo = client.post(&path, &Rotate { compromised }).await?;
             output.object(&agent, || describe(output, &agent))
+        }
+        Action::Rotate { name: None, compromised, .. } => {
+            let node: NodeInfo = client.post("/admin/rotate", &Rotate { compromised }).await?;
+            output.object(&node, || describe_node(&node))
         }
     }
 }
@@ -97,6 +105,17 @@ fn list(output: &Output, agents: &[AgentInfo]) -> Result<(), CliError> {
         .map(|agent| vec![agent.name.clone(), agent.handle.clone(), agent.did.clone()])
         .collect();
     output.remark(&columns(&rows))
+}
+
+fn describe_node(node: &NodeInfo) -> String {
+    let mut rows = vec![
+        vec!["node".to_owned(), node.did.clone()],
+        vec!["signs with".to_owned(), node.signing_key.clone()],
+    ];
+    if let Some(version_id) = &node.version_id {
+        rows.push(vec!["version".to_owned(), version_id.clone()]);
+    }
+    columns(&rows)
 }
 
 fn describe(output: &Output, agent: &AgentInfo) -> String {

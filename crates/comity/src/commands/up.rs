@@ -8,7 +8,10 @@ use std::{
     path::PathBuf,
 };
 
-use comity_node::{Config, ConfigError, Node, Ready, StartError, config::Overrides};
+use comity_node::{
+    Config, ConfigError, Node, Ready, StartError,
+    config::{NodeDid, Overrides},
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -46,6 +49,10 @@ pub(crate) struct Args {
     /// it for good
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Which kind of DID a new node gets under its public address: `web`, which it gets when nothing says
+    /// otherwise, or `webvh`, which keeps a signed history of its keys; choose it for good
+    #[arg(long, value_name = "METHOD", conflicts_with = "via")]
+    node_did: Option<NodeDid>,
     /// The relay that keeps this node's messages, when peers cannot reach it: a DID, the URL of a node, or an
     /// invitation; there is no public listener then
     #[arg(long, value_name = "RELAY", conflicts_with = "public_url")]
@@ -74,6 +81,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let overrides = Overrides {
         listen: args.listen,
         local: args.local,
+        node_did: args.node_did,
         public_url: args.public_url,
         via: args.via,
         dev: args.dev.then_some(true),

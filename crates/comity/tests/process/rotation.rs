@@ -39,4 +39,12 @@ fn an_agent_rotates_its_keys_and_goes_on_where_it_was() {
     let latest = b.run(&["did", "resolve", did]).ok();
     assert_eq!((keys(&first), keys(&latest)), (1, 2));
     b.run(&["agent", "rotate", "nobody"]).error(1);
+
+    // The node itself, which signs the receipts.
+    let node = b.run(&["agent", "rotate", "--node"]).ok();
+    assert_eq!(node["did"], b.ready["did"]);
+    assert_eq!(node["signing_key"], format!("{}#key-3", node["did"].as_str().unwrap()));
+    send("from now on");
+    b.run(&["agent", "rotate", "bruno", "--node"]).error(1);
+    b.run(&["agent", "rotate"]).error(1);
 }

@@ -1,4 +1,4 @@
-//! Replaces an agent's keys, and lets former keys go when their time is over (ADR 0022).
+//! Replaces the keys of an agent or of the node itself, and lets former keys go when their time is over (ADR 0022).
 //!
 //! New keys come first in the document, so that others use them from now on. Former keys stay in it
 //! for as long as a message can be under way: what was signed or sealed with them before the
@@ -11,14 +11,24 @@ use comity_didcomm::did::webvh::{self, History, Settings};
 use comity_didcomm::limits::{WEBVH_CLOCK_SKEW_SECS, WEBVH_ENTRIES_MAX, WEBVH_LOG_BYTES_MAX};
 use comity_didcomm::{DidDocument, DidUrl, SigningKey, UnixTime, VerificationMethod};
 use comity_store::Batch;
-use comity_store::records::agents::{self, AgentRecord, LeavingKey};
+use comity_store::records::agents::{self, AgentRecord, LeavingKey, Published};
 
-use super::{agent_identity, parse_document};
+use super::{agent_identity, node_identity, parse_document};
 use crate::home::Home;
 use crate::identities::Identity;
 use crate::keystore::{Keys, RetiredKey};
 use crate::limits::{KEY_LEAVES_AFTER_S, KEY_RETIRED_FOR_S, KEYS_LEAVING_MAX, KEYS_TICK};
 use crate::problem::{ApiCode, ApiError};
+use crate::relay;
+
+/// Whose keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Those of the agent of this name.
+    Agent(String),
+    /// The node's own.
+    Node,
+}
 
 /// Why keys are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +39,21 @@ pub(crate) enum Reason {
     Routine,
 }
 
-/// Replaces an agent's keys.
+/// Replaces an identity's keys.
 pub(crate) async fn rotate(
     home: &Home,
-    name: &str,
+    whose: &Whose,
     reason: Reason,
 ) -> Result<Arc<Identity>, ApiError> {
     let _one_at_a_time = home.identities.changing.lock().await;
-    let stored = Stored::read(home, name).await?;
-    if stored.record.did.method() == "peer" {
-        let hint = "Its keys are its DID: add another agent, and tell those who write to this one";
+    let stored = Stored::read(home, whose).await?;
+    if stored.record.published().did.method() == "peer" {
+        let hint = match whose {
+            Whose::Agent(_) => {
+                "Its keys are its DID: add another agent, and tell those who write to this one"
+            }
+            Whose::Node => "Its keys are its DID: a node with a public URL has one that can change",
+        };
         return Err(ApiError::of(ApiCode::CannotRotate, hint));
     }
     let former = stored.log.clone();
@@ -50,31 +65,56 @@ pub(crate) async fn rotate(
 pub(crate) async fn tidy(home: Arc<Home>) {
     loop {
         let now = home.now();
-        for agent in home.identities.agents() {
-            if agent.next_leaving.is_some_and(|until| until <= now)
-                && let Err(error) = tidy_agent(&home, &agent.name).await
+        let agents = home.identities.agents().into_iter();
+        let agents = agents.map(|agent| (Whose::Agent(agent.name.clone()), agent));
+        let node = home.identities.by_did(&home.did).map(|node| (Whose::Node, node));
+        for (whose, identity) in node.into_iter().chain(agents) {
+            if identity.next_leaving.is_some_and(|until| until <= now)
+                && let Err(error) = tidy_one(&home, &whose).await
             {
                 // It is tried again with the next tick.
-                tracing::error!(agent = %agent.name, error = %error.0.title, "former keys could not be let go");
+                tracing::error!(did = %identity.did, error = %error.0.title, "former keys could not be let go");
             }
         }
         tokio::time::sleep(KEYS_TICK).await;
     }
 }
 
-async fn tidy_agent(home: &Home, name: &str) -> Result<(), ApiError> {
+async fn tidy_one(home: &Home, whose: &Whose) -> Result<(), ApiError> {
     let _one_at_a_time = home.identities.changing.lock().await;
-    let stored = Stored::read(home, name).await?;
+    let stored = Stored::read(home, whose).await?;
     let former = stored.log.clone();
     stored.tidied(home.now()).commit(home, former.as_deref()).await.map(drop)
 }
 
-/// What the store holds about an agent and its keys.
+/// What the store holds about an identity and its keys.
 struct Stored {
-    record: AgentRecord,
+    record: Record,
     document: DidDocument,
     keys: Keys,
     log: Option<String>,
+}
+
+/// The record of an identity.
+enum Record {
+    Agent(AgentRecord),
+    Node(Published),
+}
+
+impl Record {
+    const fn published(&self) -> &Published {
+        match self {
+            Self::Agent(agent) => &agent.published,
+            Self::Node(node) => node,
+        }
+    }
+
+    const fn published_mut(&mut self) -> &mut Published {
+        match self {
+            Self::Agent(agent) => &mut agent.published,
+            Self::Node(node) => node,
+        }
+    }
 }
 
 /// What is to be stored instead.
@@ -85,24 +125,35 @@ struct Changed {
 }
 
 impl Stored {
-    async fn read(home: &Home, name: &str) -> Result<Self, ApiError> {
+    async fn read(home: &Home, whose: &Whose) -> Result<Self, ApiError> {
         let store = home.store.as_ref();
-        let record = agents::agent(store, name).await?;
-        let record =
-            record.ok_or_else(|| ApiError::of(ApiCode::NoSuchAgent, "See comity agent list"))?;
         let unreadable =
             || ApiError::new(ApiCode::Fault, "The identity cannot be read", "See the node's log");
-        let sealed = agents::sealed_keys(store, &record.did).await?.ok_or_else(unreadable)?;
-        let keys = home.keystore.unseal(&record.did, &sealed).map_err(|_| unreadable())?;
-        let log = agents::log(store, &record.did).await?;
-        let document = parse_document(&record.document, &record.did).map_err(|_| unreadable())?;
+        let record = match whose {
+            Whose::Agent(name) => Record::Agent(
+                agents::agent(store, name)
+                    .await?
+                    .ok_or_else(|| ApiError::of(ApiCode::NoSuchAgent, "See comity agent list"))?,
+            ),
+            Whose::Node => Record::Node(agents::node(store).await?.ok_or_else(unreadable)?),
+        };
+        let Published { did, document, .. } = record.published();
+        let sealed = agents::sealed_keys(store, did).await?.ok_or_else(unreadable)?;
+        let keys = home.keystore.unseal(did, &sealed).map_err(|_| unreadable())?;
+        let log = agents::log(store, did).await?;
+        let mut document = parse_document(document, did).map_err(|_| unreadable())?;
+        if matches!(&record, Record::Node(node) if node.did.method() == "web") {
+            // One that was made by an earlier version has none.
+            relay::add_socket_endpoint(&mut document, &home.public_url);
+        }
         Ok(Self { record, document, keys, log })
     }
 
     /// Puts fresh keys in the place of the present ones. Nothing if there is no room for more.
     fn rotated(mut self, reason: Reason, fresh: Keys, now: UnixTime) -> Option<Changed> {
-        let number = self.record.next_key;
-        self.record.next_key = number.checked_add(2)?;
+        let record = self.record.published_mut();
+        let number = record.next_key;
+        record.next_key = number.checked_add(2)?;
         let former: Vec<DidUrl> = self
             .document
             .authentication
@@ -122,14 +173,14 @@ impl Stored {
 
         let until = now.saturating_add(KEY_LEAVES_AFTER_S);
         for kid in former {
-            if self.record.leaving.iter().all(|leaving| leaving.kid != kid) {
-                self.record.leaving.push(LeavingKey { kid, until });
+            if record.leaving.iter().all(|leaving| leaving.kid != kid) {
+                record.leaving.push(LeavingKey { kid, until });
             }
         }
         if reason == Reason::Compromised {
-            self.record.leaving.clear();
+            record.leaving.clear();
         }
-        if KEYS_LEAVING_MAX < self.record.leaving.len() {
+        if KEYS_LEAVING_MAX < record.leaving.len() {
             return None;
         }
         let until = now.saturating_add(KEY_RETIRED_FOR_S);
@@ -146,7 +197,7 @@ impl Stored {
         }
         self.keys.signing = fresh.signing;
 
-        let did = &self.record.did;
+        let did = &record.did;
         let signing = (did.url(&format!("key-{number}")), self.keys.signing.public());
         let agreement = (did.url(&format!("key-{}", number + 1)), self.keys.agreement.public());
         let mut first = self.document.clone();
@@ -163,16 +214,17 @@ impl Stored {
     /// Takes out of the document what is neither present nor leaving, and out of the keystore what
     /// was kept long enough.
     fn tidied(mut self, now: UnixTime) -> Changed {
-        self.record.leaving.retain(|leaving| now < leaving.until);
+        let record = self.record.published_mut();
+        record.leaving.retain(|leaving| now < leaving.until);
         self.keys.retired.retain(|retired| now < retired.until);
         let present = [self.document.authentication.first(), self.document.key_agreement.first()];
         let mut stays: Vec<DidUrl> = present.into_iter().flatten().cloned().collect();
-        stays.extend(self.record.leaving.iter().map(|leaving| leaving.kid.clone()));
+        stays.extend(record.leaving.iter().map(|leaving| leaving.kid.clone()));
         let document = &mut self.document;
         document.verification_method.retain(|method| stays.contains(&method.id));
         document.authentication.retain(|kid| stays.contains(kid));
         document.key_agreement.retain(|kid| stays.contains(kid));
-        let document_changed = self.record.document != self.document.to_json();
+        let document_changed = record.document != self.document.to_json();
         Changed { stored: self, document_changed }
     }
 }
@@ -181,7 +233,8 @@ impl Changed {
     /// Writes the next version, if the DID has versions, and switches to it with one commit.
     async fn commit(self, home: &Home, log: Option<&str>) -> Result<Arc<Identity>, ApiError> {
         let Self { stored: Stored { mut record, document, mut keys, .. }, document_changed } = self;
-        record.document = document.to_json();
+        let did = document.id.clone();
+        record.published_mut().document = document.to_json();
         let log = match log {
             Some(log) if document_changed => {
                 Some(with_version(log, &document, &mut keys, home.now())?)
@@ -189,17 +242,25 @@ impl Changed {
             log => log.map(str::to_owned),
         };
         let mut batch = Batch::new();
-        agents::replace(&mut batch, &record, &home.keystore.seal(&record.did, &keys));
+        let sealed = home.keystore.seal(&did, &keys);
+        match &record {
+            Record::Agent(agent) => agents::replace(&mut batch, agent, &sealed),
+            Record::Node(node) => agents::put_node(&mut batch, node, &sealed),
+        }
         if let Some(log) = &log {
-            agents::put_log(&mut batch, &record.did, log);
+            agents::put_log(&mut batch, &did, log);
         }
         home.store.commit(batch).await.map_err(|error| {
             tracing::error!(%error, "new keys could not be stored");
             ApiError::of(ApiCode::Store, "Repeat it when the node's disk is well again")
         })?;
-        let (name, version) = (record.name.clone(), log.as_ref().map(|log| log.lines().count()));
-        let identity = agent_identity(record, document, keys, log).ok_or_else(fault)?;
-        tracing::info!(agent = %name, kid = %identity.signing_kid(), version, "keys have changed");
+        let version = log.as_ref().map(|log| log.lines().count());
+        let identity = match record {
+            Record::Agent(agent) => agent_identity(agent, (document, keys, log)),
+            Record::Node(node) => node_identity(&node, (document, keys, log)),
+        };
+        let identity = identity.ok_or_else(fault)?;
+        tracing::info!(%did, kid = %identity.signing_kid(), version, "keys have changed");
         Ok(home.identities.insert(identity))
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use comity_core::api::{AddAgent, AgentInfo, Decide, DidMethod, Relation};
+use comity_core::api::{AddAgent, AgentInfo, Decide, Relation};
 use comity_sdk::{Agent, Body};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -154,7 +154,7 @@ impl Field {
 
 async fn add(node: &NodeProcess, name: &str) -> Result<(AgentInfo, Agent), CliError> {
     let client = node.client()?;
-    let add = AddAgent { name: name.to_owned(), did: DidMethod::Web };
+    let add = AddAgent { name: name.to_owned(), did: None };
     let info: AgentInfo = client.post("/admin/agents", &add).await?;
     let token = info.token.as_deref().unwrap_or_default();
     let agent = Agent::connect(&node.ready().local, token)

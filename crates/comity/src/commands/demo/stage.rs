@@ -3,10 +3,7 @@
 use std::path::Path;
 
 use comity_core::{
-    api::{
-        AddAgent, AgentInfo, Decide, DidMethod, Invite, Invited, Relation, Resolved, Status,
-        rfc3339,
-    },
+    api::{AddAgent, AgentInfo, Decide, Invite, Invited, Relation, Resolved, Status, rfc3339},
     receipt::State,
 };
 use comity_didcomm::UnixTime;
@@ -74,7 +71,7 @@ pub(super) struct Organisation {
 impl Organisation {
     pub(super) async fn found(node: NodeProcess, name: &str) -> Result<Self, CliError> {
         let client = node.client()?;
-        let add = AddAgent { name: name.to_owned(), did: DidMethod::Web };
+        let add = AddAgent { name: name.to_owned(), did: None };
         let agent = client.post("/admin/agents", &add).await?;
         let as_agent = client.agent(name)?;
         Ok(Self { node, client, agent, as_agent })

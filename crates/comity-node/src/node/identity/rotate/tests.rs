@@ -22,14 +22,11 @@ fn stored() -> Stored {
     let document = document_for(did.clone(), &keys, "https://a.example", None);
     let record = AgentRecord {
         name: "aria".to_owned(),
-        did,
-        document: document.to_json(),
+        published: Published::new(did, document.to_json()),
         token_digest: String::new(),
         added_at: NOW,
-        next_key: 3,
-        leaving: Vec::new(),
     };
-    Stored { record, document, keys, log: None }
+    Stored { record: Record::Agent(record), document, keys, log: None }
 }
 
 fn rotated(stored: Stored, reason: Reason, now: UnixTime) -> Stored {
@@ -41,7 +38,7 @@ fn rotated(stored: Stored, reason: Reason, now: UnixTime) -> Stored {
 /// What the next reading of the store gives.
 fn taken_over(changed: Changed) -> Stored {
     let mut stored = changed.stored;
-    stored.record.document = stored.document.to_json();
+    stored.record.published_mut().document = stored.document.to_json();
     stored
 }
 
@@ -115,10 +112,12 @@ fn who_stole_an_agreement_key_cannot_write_to_its_agent_in_anybodys_name() {
     // The secret that proves the sender of authcrypt is as well computed from the recipient's
     // private and the sender's public key, and the stolen key opened messages for 62 days.
     let before = stored();
-    let (kid, stolen) = (before.record.did.url("key-2"), before.keys.agreement.public());
+    let (kid, stolen) =
+        (before.record.published().did.url("key-2"), before.keys.agreement.public());
     let after = rotated(before, Reason::Compromised, NOW);
     let home = Identities::default();
-    let aria = agent_identity(after.record, after.document, after.keys, None).unwrap();
+    let Record::Agent(record) = after.record else { panic!("it is an agent") };
+    let aria = agent_identity(record, (after.document, after.keys, None)).unwrap();
     let aria = home.insert(aria);
 
     let bruno = SigningKey::generate(&mut rand::rng());
@@ -154,8 +153,8 @@ fn key_ids_are_never_used_again_and_former_keys_are_bounded() {
     loop {
         seen.extend(fragments(agent.document.signing_keys()).first().map(|it| (*it).to_owned()));
         let text = agent.document.to_json().to_string();
-        assert!(DidDocument::parse(text.as_bytes(), &agent.record.did).is_ok());
-        let room = agent.record.leaving.len() + 2 <= KEYS_LEAVING_MAX;
+        assert!(DidDocument::parse(text.as_bytes(), &agent.record.published().did).is_ok());
+        let room = agent.record.published().leaving.len() + 2 <= KEYS_LEAVING_MAX;
         match agent.rotated(Reason::Routine, Keys::generate(), at(rounds)) {
             Some(changed) => agent = taken_over(changed),
             None => {
