@@ -173,6 +173,10 @@ pub const REWRAPS_MAX: usize = 2;
 /// How often a session with a relay is told that time has passed, in seconds.
 pub const VIA_TICK_S: u64 = 5;
 
+/// Deadline of what a home says to its relay, in seconds (one day): longer than any difference of
+/// clocks, and short enough for a relay to remember each.
+pub const VIA_EXPIRES_S: u64 = 24 * 3600;
+
 /// Ticks after which a home asks its relay what waits, in case something was lost (one minute).
 pub const VIA_LOOK_TICKS: u32 = 12;
 

@@ -21,6 +21,7 @@ use comity_didcomm::{Did, Message, MessageId, Opened, ReturnRoute, UnixTime};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::limits::VIA_EXPIRES_S;
 use crate::protocol::coordinate_mediation::{Mediation, Version};
 use crate::protocol::is_report;
 use crate::protocol::pickup::Waiting;
@@ -158,8 +159,12 @@ fn is_from(opened: &Opened, relay: &Did) -> bool {
 
 /// Addresses a message to the relay; its answer travels back on the same connection.
 fn addressed(message: Message, relay: &Did, registrant: &Did, now: UnixTime) -> Message {
-    let mut message =
-        message.with_from(registrant.clone()).with_to([relay.clone()]).with_times(Some(now), None);
+    // A relay remembers requests for as long as somebody could repeat them.
+    let expires = now.saturating_add(VIA_EXPIRES_S);
+    let mut message = message
+        .with_from(registrant.clone())
+        .with_to([relay.clone()])
+        .with_times(Some(now), Some(expires));
     message.return_route = Some(ReturnRoute::All);
     message
 }

@@ -107,6 +107,7 @@ fn request(opened: &Opened, sender: &Sender, document: Arc<DidDocument>) -> Serv
         pthid: message.pthid.clone(),
         return_route: message.return_route.unwrap_or(ReturnRoute::None),
         digest: digest_text(opened.plaintext()),
+        expires: message.expires_time,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use comity_didcomm::{Did, DidDocument, Message, ProtocolId, ReturnRoute};
+use comity_didcomm::{Did, DidDocument, Message, ProtocolId, ReturnRoute, UnixTime};
 
 use crate::protocol::ProtocolError;
 use crate::protocol::coordinate_mediation::{
@@ -24,6 +24,7 @@ pub struct Served {
     pub(crate) pthid: Option<String>,
     pub(crate) return_route: ReturnRoute,
     pub(crate) digest: String,
+    pub(crate) expires: Option<UnixTime>,
 }
 
 /// What is asked.
@@ -101,6 +102,12 @@ impl Served {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Returns until when the message is one; from then on a repeat of it is refused as expired.
+    #[must_use]
+    pub const fn expires(&self) -> Option<UnixTime> {
+        self.expires
     }
 
     /// Whether the answer may travel back on the connection that brought the question. Each answer

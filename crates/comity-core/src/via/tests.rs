@@ -154,6 +154,7 @@ fn a_request_is_granted_denied_or_refused_by_the_relay_alone() {
         (Party::new("did:web:relay.example", None), Party::new("did:web:h.example", None));
     let id = || MessageId::random(&mut rng());
     let asked = request(id(), &relay.did, &home.did, Some("i-1"), NOW);
+    assert_eq!(asked.expires_time, Some(NOW.saturating_add(VIA_EXPIRES_S)));
     assert_eq!(asked.pthid.as_deref(), Some("i-1"));
     assert_eq!(asked.return_route, Some(ReturnRoute::All), "the answer finds no other way back");
 

@@ -1,7 +1,7 @@
 //! Requests that changed something, with their answers: a repeat changes nothing and gets the first
 //! answer again.
 
-use comity_core::limits::{HISTORY_S, SERVED_REMEMBERED_MAX};
+use comity_core::limits::{EXPIRES_S_MAX, HISTORY_S, SERVED_REMEMBERED_MAX};
 use comity_core::relay::Served;
 use comity_didcomm::UnixTime;
 use serde::{Deserialize, Serialize};
@@ -48,9 +48,17 @@ pub fn remember(
     let answered = Answered { digest: served.digest().to_owned(), results };
     batch.put(Keyspace::Index, &key(&message), encode(&answered));
     batch.add_bounded(&counter(&registrant), 1, SERVED_REMEMBERED_MAX);
-    let forget = now.saturating_add(HISTORY_S);
+    let forget = forget_at(served.expires(), now);
     Due::ForgetRelayed(Relayed::Answered(registrant, message)).put(batch, forget);
     first
+}
+
+/// Until when a request is remembered: a repeat of one that has expired is refused for that. A day
+/// more, for clocks.
+fn forget_at(expires: Option<UnixTime>, now: UnixTime) -> UnixTime {
+    let longest = now.saturating_add(HISTORY_S);
+    let expires = expires.map(|expires| expires.saturating_add(HISTORY_S - EXPIRES_S_MAX));
+    expires.map_or(longest, |expires| expires.min(longest))
 }
 
 pub(super) async fn forget(
@@ -73,4 +81,20 @@ fn key(message: &[u8; 16]) -> Vec<u8> {
 
 fn counter(registrant: &[u8; 16]) -> Vec<u8> {
     join(b'c', &[b"Ra", registrant])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_remembered_for_as_long_as_it_can_be_repeated() {
+        const NOW: UnixTime = UnixTime(1_800_000_000);
+        let after = |secs: u64| NOW.saturating_add(secs);
+        assert_eq!(forget_at(None, NOW), after(HISTORY_S));
+        assert!(after(60) < forget_at(Some(after(60)), NOW), "also by a clock that is late");
+        assert!(forget_at(Some(after(60)), NOW) < after(2 * 24 * 3600));
+        let for_ever = forget_at(Some(UnixTime(u64::MAX)), NOW);
+        assert_eq!(for_ever, after(HISTORY_S), "who asks does not say for how long");
+    }
 }
