@@ -32,7 +32,8 @@ pub(super) fn run(root: &Path, json: bool) -> Result<Passed> {
     let comity = install::comity(root)?;
     let mut node = start(&comity, &data)?;
     let url = ready(&mut node.0)?;
-    let added = Command::new(&comity).args(["agent", "add", AGENT, "--data"]).arg(&data).output()?;
+    let added =
+        Command::new(&comity).args(["agent", "add", AGENT, "--data"]).arg(&data).output()?;
     if !added.status.success() {
         bail!("the agent is not added: {}", String::from_utf8_lossy(&added.stderr));
     }
