@@ -52,6 +52,13 @@ pub const RECONNECT_MAX: Duration = Duration::from_secs(30);
 /// How long adding an agent waits for the relay to take messages for it.
 pub const REGISTER_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a message of the home's own, such as a report to somebody refused, may take to be
+/// addressed. A stranger's message is written, and its 202 goes out, after that.
+pub const NOTICE_ADDRESS_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Documents that are fetched to address one message of the home's own, its recipient's among them.
+pub const NOTICE_FETCHES_MAX: usize = 3;
+
 /// Envelopes from a relay that are being taken in at once.
 pub const TAKES_MAX: usize = 32;
 

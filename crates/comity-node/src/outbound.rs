@@ -17,8 +17,10 @@ use comity_net::{Handle, Source};
 use comity_store::Batch;
 use comity_store::records::{MessageKey, documents, ladder, outbox};
 use thiserror::Error;
+use tokio::time::{Instant, timeout};
 
 use crate::home::Home;
+use crate::limits::{NOTICE_ADDRESS_DEADLINE, NOTICE_FETCHES_MAX};
 
 /// Why an agent's wish to send was not fulfilled.
 #[derive(Debug, Error)]
@@ -169,9 +171,11 @@ pub(crate) async fn prepare_notice(
         kind: OutgoingKind::Notice,
     };
     let mut outbound = Outbound::new(submission, home.context());
-    match drive(home, &mut outbound, Memory::Forget).await {
-        Step::Commit(queued) => Ok(queued),
-        Step::Done(result) => result,
+    // A stranger may choose where this goes, and what it is told in is written with its message.
+    match timeout(NOTICE_ADDRESS_DEADLINE, drive(home, &mut outbound, Memory::Forget)).await {
+        Ok(Step::Commit(queued)) => Ok(queued),
+        Ok(Step::Done(result)) => result,
+        Err(_elapsed) => Err(Unsendable::Unresolvable),
     }
 }
 
@@ -190,9 +194,14 @@ enum Step {
 
 /// Answers the machine until it wants to write or ends.
 async fn drive(home: &Arc<Home>, outbound: &mut Outbound, memory: Memory) -> Step {
+    let mut fetches = 0;
     loop {
         let input = match outbound.poll_output() {
-            Output::Resolve(did) => match document(home, &did, memory).await {
+            // What is left out is in doubt, as if it could not be had; other endpoints may do.
+            Output::Resolve(_) if memory == Memory::Forget && NOTICE_FETCHES_MAX <= fetches => {
+                Input::Unresolvable
+            }
+            Output::Resolve(did) => match document(home, &did, memory, &mut fetches).await {
                 Some(document) => {
                     let here = home.identities.by_did(&did).is_some();
                     let residence = if here { Residence::Here } else { Residence::Elsewhere };
@@ -215,20 +224,31 @@ async fn drive(home: &Arc<Home>, outbound: &mut Outbound, memory: Memory) -> Ste
 
 /// Gets the document of somebody who is written to again and again, as [`document`] does.
 pub(crate) async fn known_document(home: &Arc<Home>, did: &Did) -> Option<Arc<DidDocument>> {
-    document(home, did, Memory::Keep).await
+    document(home, did, Memory::Keep, &mut 0).await
 }
 
 /// Gets a recipient's document. One that cannot be had at this moment is replaced by the last that
-/// was: its home may be away for hours, and the message waits.
-async fn document(home: &Arc<Home>, did: &Did, memory: Memory) -> Option<Arc<DidDocument>> {
+/// was: its home may be away for hours, and the message waits. `fetches` counts those that were not
+/// at hand.
+async fn document(
+    home: &Arc<Home>,
+    did: &Did,
+    memory: Memory,
+    fetches: &mut usize,
+) -> Option<Arc<DidDocument>> {
+    let began = Instant::now();
     match home.resolver.resolve(did).await {
         Ok(resolved) => {
+            if resolved.source == Source::Fetched && began <= resolved.fetched_at {
+                *fetches += 1;
+            }
             if resolved.source == Source::Fetched && memory == Memory::Keep {
                 remember(home, &resolved.document).await;
             }
             Some(Arc::clone(&resolved.document))
         }
         Err(error) => {
+            *fetches += 1;
             tracing::debug!(%did, %error, "a recipient's document was not had");
             let last = documents::last(home.store.as_ref(), did).await.ok().flatten();
             last.filter(|_| error.is_transient()).map(Arc::new)

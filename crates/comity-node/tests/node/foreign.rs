@@ -1,6 +1,8 @@
 //! A peer that knows only standard DIDComm: it is served by `ack` and by problem reports.
 
+use comity_didcomm::Endpoint;
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use crate::support::{Foreigner, Stand};
 
@@ -51,6 +53,23 @@ async fn a_refused_sender_gets_one_report_and_a_repeat_none() {
         (Some("e.m.trust.denied"), vec!["m-1".to_owned()])
     );
     assert!(peer.has_nothing());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_documents_are_fetched_to_tell_a_stranger_that_it_is_refused() {
+    // A DID that named eight mediators had the node fetch eight documents, one after the other,
+    // before the message was written and answered.
+    let stand = Stand::new().await;
+    let bruno = stand.add_agent("bruno").await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mediator = |number| Endpoint::new(format!("did:web:127.0.0.1%3A{port}:m{number}"));
+    let mut peer = Foreigner::on(listener, &(1..=8).map(mediator).collect::<Vec<_>>());
+    for id in ["m-1", "m-2"] {
+        let envelope = peer.seal(&stand, &peer.message(id, OFFER, &bruno)).await;
+        assert_eq!(stand.post(&envelope).await.0, 202);
+    }
+    assert_eq!(peer.count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -242,10 +242,15 @@ impl Foreigner {
     pub(crate) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}/in", listener.local_addr().unwrap());
+        Self::on(listener, &[Endpoint::new(uri)])
+    }
+
+    /// Makes one that is reached as these say, and is told of everything that the listener gets.
+    pub(crate) fn on(listener: TcpListener, endpoints: &[Endpoint]) -> Self {
         let (signing, agreement) =
             (SigningKey::generate(&mut rng()), AgreementKey::generate(&mut rng()));
         let keys = [signing.public(), agreement.public()];
-        let did = did::peer::create_4(&keys, &[Endpoint::new(uri)]).unwrap().long;
+        let did = did::peer::create_4(&keys, endpoints).unwrap().long;
         let document = resolve_self_contained(&did).unwrap().unwrap();
         let (sink, posts) = mpsc::channel(64);
         let app = axum::Router::new().fallback(move |body: Bytes| {
@@ -311,6 +316,11 @@ impl Foreigner {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let now = UnixTime(now.as_secs());
         open(&envelope, &OpenPolicy::default(), now, &keys, &known).unwrap().message
+    }
+
+    /// Counts what has come and was not received.
+    pub(crate) fn count(&mut self) -> usize {
+        std::iter::from_fn(|| self.posts.try_recv().ok()).count()
     }
 
     /// Whether nothing has come that was not received.
