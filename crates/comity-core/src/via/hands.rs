@@ -86,7 +86,7 @@ impl Hands {
         let oldest = |is_meant: fn(Refusal) -> bool| {
             self.put_off.iter().position(|(_, refusal)| is_meant(*refusal))
         };
-        let at = oldest(|refusal| refusal == Refusal::DidUnavailable)
+        let at = oldest(is_unproven)
             .or_else(|| oldest(|refusal| refusal != Refusal::Busy))?;
         let (id, refusal) = self.put_off.remove(at)?;
         self.done.push(id);
@@ -118,8 +118,17 @@ impl Hands {
         self.put_off.len()
     }
 
+    /// Whether everything that was put off is of people whom we know, and something was.
+    pub(super) fn awaits_known_only(&self) -> bool {
+        !self.put_off.is_empty() && !self.put_off.iter().any(|(_, refusal)| is_unproven(*refusal))
+    }
+
     /// Counts what the relay still has and this session knows of.
     pub(super) fn known(&self) -> usize {
         self.taking.len() + self.put_off.len() + self.done.len()
     }
+}
+
+fn is_unproven(refusal: Refusal) -> bool {
+    refusal == Refusal::DidUnavailable
 }

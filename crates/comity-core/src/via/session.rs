@@ -38,8 +38,10 @@ pub struct Session {
     hands: Hands,
     fetching: Fetching,
     live: Live,
-    /// How often the relay had more to deliver and showed only what was put off.
+    /// How often the relay had more to deliver and showed only what was put off, since it last had
+    /// nothing else.
     blocked: u32,
+    others: Others,
     ticks: u32,
     retry: Retry,
     outputs: VecDeque<Output>,
@@ -61,6 +63,13 @@ enum Fetching {
     Page,
     /// A page was asked for.
     Requested,
+}
+
+/// Whether the relay has said, since it last showed something new, that it has more than we know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    Unsaid,
+    Wait,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +117,7 @@ impl Session {
             fetching: Fetching::Drained,
             live: Live::Off,
             blocked: 0,
+            others: Others::Unsaid,
             ticks: 0,
             retry: Retry::default(),
             outputs: VecDeque::new(),
@@ -258,7 +268,8 @@ impl Session {
             return self.drained(voice);
         }
         if found_new {
-            self.blocked = 0;
+            // That others are barred is not over with this: it may be barred like them.
+            self.others = Others::Unsaid;
         }
         if self.fetching != Fetching::Requested {
             return;
@@ -272,8 +283,14 @@ impl Session {
     }
 
     /// The relay shows the oldest first. When those that were put off fill what it delivers at
-    /// once, and it has said time and again that there are others, the oldest is given up.
+    /// once, and it has said time and again that there are others, the oldest is given up. From
+    /// then on those that nobody has proven are not waited for, until the others are through:
+    /// otherwise each of them would bar the way for as long as the first.
     fn unblock(&mut self, voice: &mut Voice<'_>) {
+        if std::mem::replace(&mut self.others, Others::Unsaid) == Others::Unsaid {
+            return;
+        }
+        self.blocked = self.blocked.saturating_add(1);
         if VIA_BLOCKED_MAX <= self.blocked {
             self.give_up(Hands::give_up, voice);
         }
@@ -287,9 +304,10 @@ impl Session {
         if status.message_count == 0 {
             return self.drained(voice);
         }
-        let unknown = (self.hands.known() as u64) < status.message_count;
-        if self.fetching == Fetching::Drained && unknown {
-            self.blocked = self.blocked.saturating_add(1);
+        if status.message_count <= self.hands.known() as u64 {
+            self.blocked = 0;
+        } else if self.fetching == Fetching::Drained {
+            self.others = Others::Wait;
             self.fetch(voice);
         }
     }
@@ -342,6 +360,8 @@ impl Session {
         self.try_again(voice);
         if self.ticks.is_multiple_of(VIA_LOOK_TICKS) {
             self.look(voice);
+        } else if VIA_BLOCKED_MAX <= self.blocked && !self.hands.awaits_known_only() {
+            self.ask_what_waits(voice);
         }
     }
 
@@ -377,6 +397,10 @@ impl Session {
             self.acknowledge(voice);
             self.fetching = Fetching::Drained;
         }
+        self.ask_what_waits(voice);
+    }
+
+    fn ask_what_waits(&mut self, voice: &mut Voice<'_>) {
         self.say_pickup(Pickup::StatusRequest { recipient_did: None }, voice);
     }
 

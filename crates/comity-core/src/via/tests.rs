@@ -391,6 +391,45 @@ fn those_that_cannot_be_taken_in_do_not_bar_the_others_for_good() {
 }
 
 #[test]
+fn many_that_nobody_has_proven_do_not_each_bar_the_others_for_minutes() {
+    // Each filled what the relay delivers at once, and each was waited for anew for three minutes.
+    let mut stand = Stand::live();
+    let (count, mut first) = (20, 0);
+    for _tick in 0..8 * VIA_LOOK_TICKS {
+        stand.ticks(1);
+        for _answer in 0..8 {
+            for said in stand.shorts() {
+                match said.split_once(' ').unwrap_or((&said, "")) {
+                    ("status-request", _) => stand.status(count as u64 - first as u64 + 1, true),
+                    ("fetch", _) => stand.delivery([first]),
+                    ("take", id) => stand.taken(id.parse().unwrap(), LATER),
+                    ("got", _) => first += 1,
+                    _ => {}
+                }
+            }
+        }
+    }
+    assert!(count / 2 <= first, "after eight minutes {first} of {count} were out of the way");
+}
+
+#[test]
+fn those_whose_sender_is_known_are_waited_for_also_when_they_bar_others() {
+    let mut stand = Stand::live();
+    stand.delivery([1]);
+    stand.taken(1, Fate::Later(Refusal::MailboxFull));
+    stand.outputs();
+    for _round in 1..=2 {
+        stand.ticks(VIA_LOOK_TICKS);
+        let asked = stand.shorts().iter().filter(|said| *said == "status-request").count();
+        assert_eq!(asked, 1, "once a minute");
+        stand.status(2, true);
+        stand.delivery([1]);
+        stand.taken(1, Fate::Later(Refusal::MailboxFull));
+        assert!(!stand.shorts().contains(&"got 1".to_owned()));
+    }
+}
+
+#[test]
 fn no_more_is_in_hand_than_the_bound_and_the_rest_is_fetched_later() {
     let mut stand = Stand::live();
     for first in (0..=VIA_HELD_MAX).step_by(50) {
