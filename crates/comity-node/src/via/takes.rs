@@ -1,12 +1,13 @@
 //! Envelopes from the relay on their way in, in the order in which they were delivered. One that
 //! takes long, because its sender's document does, is overtaken: nobody holds up the others.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use comity_core::inbound::{Arrival, Outcome};
 use comity_core::limits::VIA_HELD_MAX;
 use comity_core::protocol::pickup::Waiting;
+use comity_core::refusal::Refusal;
 use comity_core::trust::WayIn;
 use comity_core::via::Fate;
 use comity_net::MediaType;
@@ -21,14 +22,22 @@ use crate::limits::{TAKE_PATIENCE, TAKES_MAX};
 pub(super) struct Takes {
     home: Arc<Home>,
     waiting: VecDeque<Waiting>,
-    under_way: JoinSet<(String, Outcome)>,
+    under_way: JoinSet<Outcome>,
+    /// Their names at the relay, which has to be told of also when a task panics.
+    names: HashMap<Id, String>,
     /// The one that the next waits for, and until when it does.
     turn: Option<(Id, Instant)>,
 }
 
 impl Takes {
     pub(super) fn new(home: Arc<Home>) -> Self {
-        Self { home, waiting: VecDeque::new(), under_way: JoinSet::new(), turn: None }
+        Self {
+            home,
+            waiting: VecDeque::new(),
+            under_way: JoinSet::new(),
+            names: HashMap::new(),
+            turn: None,
+        }
     }
 
     /// Whether more may be pushed.
@@ -49,14 +58,11 @@ impl Takes {
             tokio::select! {
                 biased;
                 Some(ended) = self.under_way.join_next_with_id() => match ended {
-                    Ok((task, (id, outcome))) => {
-                        self.end_turn(task);
-                        return (id, Fate::of(outcome));
-                    }
+                    Ok((task, outcome)) => return (self.end(task), Fate::of(outcome)),
                     Err(error) => {
-                        // It stays with the relay; the next session takes it in.
+                        // A fault of ours: it stays with the relay, and is tried again.
                         tracing::error!(%error, "an envelope was not taken in");
-                        self.end_turn(error.id());
+                        return (self.end(error.id()), Fate::Later(Refusal::Busy));
                     }
                 },
                 () = sleep_until(patience.unwrap_or_else(Instant::now)), if has_more && patience.is_some() => {
@@ -74,16 +80,16 @@ impl Takes {
             let media_type = MediaType::Encrypted.as_str().to_owned();
             let arrival = Arrival { envelope, media_type, way_in: WayIn::Relay };
             // A task of its own: opening takes a processor for a while.
-            let task = self.under_way.spawn(async move {
-                let outcome = inbound::receive(&home, arrival).await;
-                (id, outcome)
-            });
+            let task = self.under_way.spawn(async move { inbound::receive(&home, arrival).await });
+            self.names.insert(task.id(), id);
             self.turn = Some((task.id(), Instant::now() + TAKE_PATIENCE));
         }
     }
 
-    fn end_turn(&mut self, task: Id) {
+    /// Ends a task's turn, and returns the name of its envelope.
+    fn end(&mut self, task: Id) -> String {
         self.turn = self.turn.filter(|(turn, _)| *turn != task);
+        self.names.remove(&task).unwrap_or_default()
     }
 }
 
