@@ -77,7 +77,7 @@ pub(crate) async fn resolve_who(home: &Home, who: &str) -> Result<Did, SendError
 
 async fn find_who(home: &Home, who: &str) -> Result<Who, SendError> {
     if is_invitation(who) {
-        return invited(who, home.now());
+        return invited(who, Some(home.now()));
     }
     let did = resolve_name(home, who).await?;
     Ok(Who { did, invitation: None })
@@ -93,11 +93,12 @@ fn is_handle(who: &str) -> bool {
     !who.starts_with("did:") && !is_invitation(who)
 }
 
-/// Reads an invitation. It proves nothing: only what its sender answers does.
-fn invited(link: &str, now: UnixTime) -> Result<Who, SendError> {
+/// Reads an invitation, which may have expired unless a time is given. It proves nothing: only what
+/// its sender answers does.
+fn invited(link: &str, now: Option<UnixTime>) -> Result<Who, SendError> {
     let invalid = |reason| SendError::Invalid { member: "to", reason };
     match Invited::from_url(link) {
-        Ok(Invited::Here(invitation)) if invitation.is_expired(now) => {
+        Ok(Invited::Here(invitation)) if now.is_some_and(|now| invitation.is_expired(now)) => {
             Err(invalid("the invitation has expired"))
         }
         Ok(Invited::Here(invitation)) => {
@@ -295,10 +296,12 @@ async fn submission(
         .map(serde_json::from_value::<Attachment>)
         .collect::<Result<_, _>>()
         .map_err(|_| invalid("attachments", "give objects as in DIDComm v2.1"))?;
-    // A wish that is repeated goes where it went, also when the handle cannot be looked up now.
+    // A wish that is repeated goes where it went, also when the handle cannot be looked up now or
+    // the invitation has expired since.
     let known = outbox::sent(home.store.as_ref(), MessageKey::sent(from, id.as_str())).await;
     let to = match known.map_err(|_fault| Unsendable::Unavailable)? {
         Some(sent) if is_handle(&request.to) => Who { did: sent.recipient, invitation: None },
+        Some(_) if is_invitation(&request.to) => invited(&request.to, None)?,
         _ => find_who(home, &request.to).await?,
     };
     let pthid = request.pthid.or_else(|| to.invitation.map(|id| id.as_str().to_owned()));
