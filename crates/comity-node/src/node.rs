@@ -177,7 +177,11 @@ impl Node {
         let started = std::time::Instant::now();
         let admin_token = data_dir::admin_token(&config.data)?;
         // Peers write to the relay of a home that has one, and to nothing here.
-        let public_listener = match via::is_wanted(&config, store.as_ref()).await? {
+        let is_behind = via::is_wanted(&config, store.as_ref()).await?;
+        if is_behind && config.relay.is_some() {
+            return Err(ViaError::IsRelay.into());
+        }
+        let public_listener = match is_behind {
             true => None,
             false => Some(listen(config.listen).await?),
         };

@@ -34,6 +34,9 @@ pub enum ViaError {
     /// The home has had an identity from before.
     #[error("this data directory has an identity that says nothing of a relay")]
     HasIdentity,
+    /// The node is to be a relay itself.
+    #[error("a home behind a relay cannot be a relay: nobody reaches it")]
+    IsRelay,
     /// The relay's document has no address that can be posted to.
     #[error("the document of {0} names no http address")]
     NoEndpoint(Did),
@@ -73,6 +76,7 @@ impl ViaError {
             Self::HasIdentity => {
                 "A DID cannot move: start a home with --via in a new directory, and tell your correspondents its DIDs"
             }
+            Self::IsRelay => "Start it without --relay, or start a relay in another directory",
             Self::NoEndpoint(_) | Self::Unsound => {
                 "Name a DIDComm mediator: a node that runs with --relay"
             }

@@ -215,6 +215,11 @@ async fn a_home_behind_a_mediator_stays_there_and_starts_without_it() {
     running.allow(&late, &bruno.did).await;
     let mut home = running.stop().await;
 
+    home.config.relay = Some(RelayPolicy::default());
+    let error = Node::start_on(home.config.clone(), Arc::clone(&store)).await.err().unwrap();
+    assert!(matches!(error, StartError::Via(ViaError::IsRelay)), "{error}");
+    home.config.relay = None;
+
     let other = Mediator::new().await;
     home.config.via = Some(other.did.to_string());
     let error = Node::start_on(home.config.clone(), Arc::clone(&store)).await.err().unwrap();
