@@ -180,6 +180,10 @@ pub const VIA_EXPIRES_S: u64 = 24 * 3600;
 /// Ticks after which a home asks its relay what waits, in case something was lost (one minute).
 pub const VIA_LOOK_TICKS: u32 = 12;
 
+/// Ticks after which a home registers all its identities anew (one hour), a multiple of
+/// [`VIA_LOOK_TICKS`].
+pub const VIA_RENEW_TICKS: u32 = 60 * VIA_LOOK_TICKS;
+
 /// Ticks between two attempts to take in what could not be, at most (one minute).
 pub const VIA_RETRY_TICKS_MAX: u32 = 12;
 

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::hands::{Delivered, Fate, Hands};
 use super::{Input, Output, Parties, Trouble, addressed, is_from, reported};
 use crate::limits::{
-    VIA_ACKNOWLEDGED_MAX, VIA_BATCH, VIA_BLOCKED_MAX, VIA_LOOK_TICKS, VIA_RETRY_TICKS_MAX,
-    VIA_UPDATES_MAX,
+    VIA_ACKNOWLEDGED_MAX, VIA_BATCH, VIA_BLOCKED_MAX, VIA_LOOK_TICKS, VIA_RENEW_TICKS,
+    VIA_RETRY_TICKS_MAX, VIA_UPDATES_MAX,
 };
 use crate::protocol::coordinate_mediation::{
     Action, Mediation, Update, UpdateResult, Updated, Version,
@@ -389,6 +389,10 @@ impl Session {
         self.unregistered.extend(self.registering.drain(..));
         self.unregistered.append(&mut std::mem::take(&mut self.rejected).into());
         self.renewal = Renewal::NotNeeded;
+        if self.ticks.is_multiple_of(VIA_RENEW_TICKS) && self.registering.is_empty() {
+            // A relay may have lost one of them without a word.
+            self.unregistered = self.identities.iter().cloned().collect();
+        }
         self.register();
         if self.live == Live::Asked {
             self.live = Live::Off;

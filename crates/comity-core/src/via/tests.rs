@@ -8,7 +8,9 @@ use serde_json::json;
 
 use super::*;
 use crate::inbound::Outcome;
-use crate::limits::{VIA_BATCH, VIA_HELD_MAX, VIA_LOOK_TICKS, VIA_PUT_OFF_MAX, VIA_UPDATES_MAX};
+use crate::limits::{
+    VIA_BATCH, VIA_HELD_MAX, VIA_LOOK_TICKS, VIA_PUT_OFF_MAX, VIA_RENEW_TICKS, VIA_UPDATES_MAX,
+};
 use crate::protocol::coordinate_mediation::{Action, UpdateResult, Updated};
 use crate::protocol::pickup::{self, Pickup, Status};
 use crate::testing::{How, NOW, Party};
@@ -273,6 +275,16 @@ fn a_rejected_identity_is_told_and_tried_again_later() {
     let rejected = Trouble::Rejected { did: agent(0), code: None };
     assert_eq!(stand.outputs(), [Output::Trouble(rejected)]);
     stand.ticks(VIA_LOOK_TICKS);
+    assert_eq!(stand.outputs()[0], Output::Prove(vec![agent(0)]));
+}
+
+#[test]
+fn all_identities_are_registered_anew_now_and_then() {
+    let mut stand = Stand::live();
+    stand.ticks(VIA_RENEW_TICKS - 1);
+    let is_proof = |output: &Output| matches!(output, Output::Prove(_));
+    assert!(!stand.outputs().iter().any(is_proof));
+    stand.ticks(1);
     assert_eq!(stand.outputs()[0], Output::Prove(vec![agent(0)]));
 }
 
