@@ -86,8 +86,7 @@ impl Hands {
         let oldest = |is_meant: fn(Refusal) -> bool| {
             self.put_off.iter().position(|(_, refusal)| is_meant(*refusal))
         };
-        let at = oldest(is_unproven)
-            .or_else(|| oldest(|refusal| refusal != Refusal::Busy))?;
+        let at = oldest(is_unproven).or_else(|| oldest(|refusal| refusal != Refusal::Busy))?;
         let (id, refusal) = self.put_off.remove(at)?;
         self.done.push(id);
         Some(refusal)
