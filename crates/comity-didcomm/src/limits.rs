@@ -44,6 +44,8 @@ pub const WEBVH_ENTRIES_MAX: usize = 1024;
 pub const WEBVH_ENTRY_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + 32 * 1024;
 /// Proofs of one entry of a log.
 pub const WEBVH_PROOFS_PER_ENTRY_MAX: usize = 8;
+/// Proofs of all entries of a log, since each costs a signature check: two for each version of the longest.
+pub const WEBVH_PROOFS_MAX: usize = 2 * WEBVH_ENTRIES_MAX;
 /// Keys, hashes, witnesses or watchers that one entry lists.
 pub const WEBVH_LIST_MAX: usize = 64;
 /// Characters of one key, hash or watcher in such a list.

@@ -89,6 +89,12 @@ pub const DOCUMENT_TTL: Duration = Duration::from_secs(300);
 /// cost a fetch and a verification for each message.
 pub const LOG_TTL_MIN: Duration = Duration::from_secs(10);
 
+/// How many did:webvh logs are verified at once, each on a thread of its own.
+pub const LOGS_VERIFIED_AT_ONCE: usize = 2;
+
+/// How many did:webvh logs are verified or wait for it, at a megabyte each; one more is put off.
+pub const LOGS_ADMITTED_MAX: usize = 64;
+
 /// How many did:webvh logs are remembered by their last version, to notice when one is rewritten.
 pub const HEADS_MAX: usize = 65_536;
 

@@ -30,7 +30,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 pub use self::webvh::Version;
-use self::webvh::{Head, WallClock};
+use self::webvh::{Head, Verifiers, WallClock};
 use self::weight::ByBytes;
 use crate::{
     fetch::{FetchError, Fetcher},
@@ -145,6 +145,7 @@ pub struct Resolver {
     long_forms: Cache<Did, Did, ByBytes>,
     /// The last versions that were seen; they outlast the documents.
     heads: Cache<Did, Head>,
+    verifiers: Verifiers,
     clock: WallClock,
 }
 
@@ -186,6 +187,7 @@ impl Resolver {
             known: documents_cache(),
             long_forms: Cache::with_weighter(LONG_FORMS_ENTRIES, LONG_FORMS_BYTES_MAX, ByBytes),
             heads: Cache::new(HEADS_MAX),
+            verifiers: Verifiers::default(),
             clock: Arc::new(|| {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH);
                 UnixTime(since.map_or(0, |since| since.as_secs()))

@@ -10,12 +10,12 @@ use comity_didcomm::{
     did::webvh::{self, History, Log, Metadata, Select, WebvhError},
     limits::WEBVH_WITNESS_BYTES_MAX,
 };
-use tokio::task::spawn_blocking;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{ResolveError, Resolved, Resolver};
 use crate::{
     fetch::FetchError,
-    limits::{DOCUMENT_TTL, LOG_TTL_MIN},
+    limits::{DOCUMENT_TTL, LOG_TTL_MIN, LOGS_ADMITTED_MAX, LOGS_VERIFIED_AT_ONCE},
 };
 
 /// A version of a document.
@@ -85,7 +85,7 @@ impl Resolver {
         let mut bytes = log.len();
         let now = (self.clock)();
         let of = did.clone();
-        let log = off_the_reactor(move || Log::verify(&of, &log, now)).await?;
+        let log = self.verifiers.run(move || Log::verify(&of, &log, now)).await?;
         let approvals = if log.is_witnessed() {
             let url = witness_at.url(scheme);
             let accept = "application/json";
@@ -95,7 +95,7 @@ impl Resolver {
         } else {
             None
         };
-        let history = off_the_reactor(move || log.approve(approvals.as_deref())).await?;
+        let history = self.verifiers.run(move || log.approve(approvals.as_deref())).await?;
         self.hold_to_what_was_seen(did, &history)?;
         Ok((Arc::new(history), bytes))
     }
@@ -141,14 +141,42 @@ pub(super) fn ttl(history: &History) -> Duration {
 /// Tells the time of day.
 pub(super) type WallClock = Arc<dyn Fn() -> UnixTime + Send + Sync>;
 
-/// A long log takes a tenth of a second of signature checks, which may not hold up others.
-async fn off_the_reactor<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, WebvhError> + Send + 'static,
-) -> Result<T, ResolveError> {
-    match spawn_blocking(work).await {
-        Ok(result) => result.map_err(ResolveError::InvalidLog),
-        // Only when the runtime stops.
-        Err(_cancelled) => Err(FetchError::Busy.into()),
+/// Verifies logs beside the reactor, a few at a time: the one with the most proofs takes a third of a
+/// second, and whoever names many such DIDs in messages may take neither all cores nor the threads
+/// that others need.
+pub(super) struct Verifiers {
+    /// Logs that are verified or wait for it.
+    admitted: Arc<Semaphore>,
+    at_once: Arc<Semaphore>,
+}
+
+impl Default for Verifiers {
+    fn default() -> Self {
+        Self {
+            admitted: Arc::new(Semaphore::new(LOGS_ADMITTED_MAX)),
+            at_once: Arc::new(Semaphore::new(LOGS_VERIFIED_AT_ONCE)),
+        }
+    }
+}
+
+impl Verifiers {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, WebvhError> + Send + 'static,
+    ) -> Result<T, ResolveError> {
+        let busy = || ResolveError::from(FetchError::Busy);
+        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_full| busy())?;
+        let turn = Arc::clone(&self.at_once).acquire_owned().await.map_err(|_closed| busy())?;
+        // The thread holds its turn: it works on when nobody waits for it any more.
+        let done = spawn_blocking(move || {
+            let _held = (admitted, turn);
+            work()
+        });
+        match done.await {
+            Ok(result) => result.map_err(ResolveError::InvalidLog),
+            // Only when the runtime stops.
+            Err(_cancelled) => Err(busy()),
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 
 use super::canonical::{canonical, hash};
 use super::parameters::{Parameters, Witnesses};
+use super::proof::{self, Proven};
 use super::timestamp::Timestamp;
-use super::{PLACEHOLDER, WebvhError, proof, scid_of};
+use super::{PLACEHOLDER, WebvhError, scid_of};
 use crate::did::Did;
 use crate::json::Tree;
 use crate::limits::{WEBVH_ENTRY_BYTES_MAX, WEBVH_PROOFS_PER_ENTRY_MAX};
@@ -39,14 +40,17 @@ struct Entry {
     proofs: Vec<Map<String, Value>>,
 }
 
-/// Reads a line and judges it by what came before; `scid` is the one that the DID has.
+/// Reads a line and judges it by what came before; `scid` is the one that the DID has, and
+/// `proofs_left` how many proofs the log may still have.
 pub(super) fn verify(
     line: &[u8],
     previous: Option<&Version>,
     scid: &str,
+    proofs_left: &mut usize,
     now: UnixTime,
 ) -> Result<Version, WebvhError> {
     let entry = Entry::read(line)?;
+    *proofs_left = proofs_left.checked_sub(entry.proofs.len()).ok_or(WebvhError::TooMany)?;
     if previous.is_some_and(|previous| previous.parameters.deactivated) {
         return Err(WebvhError::Deactivated);
     }
@@ -162,8 +166,9 @@ impl Entry {
         if self.proofs.is_empty() {
             return Err(WebvhError::Proof);
         }
+        let proven = Proven::of(&self.unsigned);
         for proof in &self.proofs {
-            let key = proof::verify(&self.unsigned, proof, now)?;
+            let key = proof::verify(&proven, proof, now)?;
             if !signers.contains(&key) {
                 return Err(WebvhError::Unauthorized);
             }

@@ -10,7 +10,9 @@ use super::timestamp::Timestamp;
 use super::{WebvhError, log_url, scid_of, witness};
 use crate::did::{Did, DidUrl};
 use crate::document::DidDocument;
-use crate::limits::{WEBVH_CLOCK_SKEW_SECS, WEBVH_ENTRIES_MAX, WEBVH_LOG_BYTES_MAX};
+use crate::limits::{
+    WEBVH_CLOCK_SKEW_SECS, WEBVH_ENTRIES_MAX, WEBVH_LOG_BYTES_MAX, WEBVH_PROOFS_MAX,
+};
 use crate::time::UnixTime;
 
 /// Holds a log that is sound in itself; whether its witnesses approved is still to be asked.
@@ -87,11 +89,12 @@ impl Log {
         }
         let lines = log.strip_suffix(b"\n").unwrap_or(log).split(|byte| *byte == b'\n');
         let mut versions: Vec<Version> = Vec::new();
+        let mut proofs_left = WEBVH_PROOFS_MAX;
         for line in lines {
             if WEBVH_ENTRIES_MAX <= versions.len() {
                 return Err(WebvhError::TooMany);
             }
-            let version = entry::verify(line, versions.last(), scid, now)?;
+            let version = entry::verify(line, versions.last(), scid, &mut proofs_left, now)?;
             versions.push(version);
         }
         let horizon = Timestamp::from(now.saturating_add(WEBVH_CLOCK_SKEW_SECS));

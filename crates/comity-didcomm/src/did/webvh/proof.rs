@@ -15,10 +15,19 @@ use crate::time::UnixTime;
 /// Characters of 64 bytes in base58btc, with the multibase prefix, at the most.
 const SIGNATURE_CHARS_MAX: usize = 90;
 
-/// Verifies a proof over a document that has none in it; returns the key that made it, in Multikey
-/// form.
+/// What a proof is over: the hash of a document that has no proof in it. It is taken once, however
+/// many proofs there are.
+pub(super) struct Proven([u8; 32]);
+
+impl Proven {
+    pub(super) fn of(document: &Map<String, Value>) -> Self {
+        Self(sha256(&canonical(document)))
+    }
+}
+
+/// Verifies a proof; returns the key that made it, in Multikey form.
 pub(super) fn verify(
-    document: &Map<String, Value>,
+    proven: &Proven,
     proof: &Map<String, Value>,
     now: UnixTime,
 ) -> Result<String, WebvhError> {
@@ -57,7 +66,7 @@ pub(super) fn verify(
     let signature = encoding::from_multibase(signature).ok_or(WebvhError::Proof)?;
     let mut options = proof.clone();
     options.remove("proofValue");
-    public.verify(&hash_data(&options, document), &signature).map_err(|_| WebvhError::Proof)?;
+    public.verify(&hash_data(&options, proven), &signature).map_err(|_| WebvhError::Proof)?;
     Ok(key.to_owned())
 }
 
@@ -70,14 +79,14 @@ pub(super) fn sign(document: &Map<String, Value>, key: &SigningKey, now: UnixTim
     proof.insert("verificationMethod".to_owned(), json!(format!("did:key:{name}#{name}")));
     proof.insert("created".to_owned(), json!(Timestamp::from(now).to_string()));
     proof.insert("proofPurpose".to_owned(), json!("assertionMethod"));
-    let signature = key.sign(&hash_data(&proof, document));
+    let signature = key.sign(&hash_data(&proof, &Proven::of(document)));
     proof.insert("proofValue".to_owned(), json!(encoding::multibase(&signature)));
     Value::Object(proof)
 }
 
 /// The options first, then the document.
-fn hash_data(options: &Map<String, Value>, document: &Map<String, Value>) -> Vec<u8> {
+fn hash_data(options: &Map<String, Value>, proven: &Proven) -> Vec<u8> {
     let mut data = sha256(&canonical(options)).to_vec();
-    data.extend_from_slice(&sha256(&canonical(document)));
+    data.extend_from_slice(&proven.0);
     data
 }

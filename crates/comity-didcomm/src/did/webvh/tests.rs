@@ -9,7 +9,10 @@ use super::*;
 use crate::did::DidUrl;
 use crate::document::{DidDocument, VerificationMethod};
 use crate::key::{Curve, SigningKey};
-use crate::limits::{WEBVH_CLOCK_SKEW_SECS, WEBVH_ENTRIES_MAX, WEBVH_LOG_BYTES_MAX};
+use crate::limits::{
+    WEBVH_CLOCK_SKEW_SECS, WEBVH_ENTRIES_MAX, WEBVH_LOG_BYTES_MAX, WEBVH_PROOFS_MAX,
+    WEBVH_PROOFS_PER_ENTRY_MAX,
+};
 use crate::time::UnixTime;
 
 const START: UnixTime = UnixTime(1_800_000_000);
@@ -667,6 +670,35 @@ fn a_log_has_a_bounded_number_of_entries() {
     assert!(written.verify().is_ok());
     written.log.push_str("x\n");
     assert_eq!(refused(written.verify()), WebvhError::TooMany);
+}
+
+#[test]
+fn a_log_has_a_bounded_number_of_proofs() {
+    // Eight for each entry were three thousand signature checks in a log of a megabyte.
+    let written = Written::begin(&Settings::default());
+    let state = written.lines()[0]["state"].clone();
+    let mut before = written.history.latest_version_id().to_owned();
+    let (mut log, mut proofs) = (written.log.clone(), 1);
+    for number in 2.. {
+        let time = json!(timestamp::Timestamp::from(at(number)).to_string());
+        let entry = json!({ "versionTime": time, "parameters": {}, "state": state });
+        let Value::Object(mut entry) = entry else { unreachable!() };
+        let id = format!("{number}-{}", entry_hash(&entry, &before));
+        entry.insert("versionId".to_owned(), json!(id));
+        let proof = proof::sign(&entry, &key(1), START);
+        let more = WEBVH_PROOFS_PER_ENTRY_MAX.min(WEBVH_PROOFS_MAX - proofs);
+        if more == 0 {
+            break;
+        }
+        entry.insert("proof".to_owned(), json!(vec![proof; more]));
+        log.push_str(&(Value::Object(entry).to_string() + "\n"));
+        (before, proofs) = (id, proofs + more);
+    }
+    assert!(log.len() <= WEBVH_LOG_BYTES_MAX);
+    assert!(verify_text(&written.did(), &log).is_ok());
+    // Nothing is computed for the proof too many, whatever it is.
+    log.push_str("{\"versionId\":\"x\",\"versionTime\":\"x\",\"parameters\":{},\"state\":{},\"proof\":[{}]}\n");
+    assert_eq!(refused(verify_text(&written.did(), &log)), WebvhError::TooMany);
 }
 
 #[test]

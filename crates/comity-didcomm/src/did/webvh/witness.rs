@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use super::WebvhError;
 use super::entry::Version;
-use super::{WebvhError, proof};
+use super::proof::{self, Proven};
 use crate::json::Tree;
 use crate::key::SigningKey;
 use crate::limits::{WEBVH_WITNESS_BYTES_MAX, WEBVH_WITNESS_PROOFS_MAX};
@@ -61,14 +62,14 @@ fn read(
             continue;
         };
         let proofs = entry.get("proof").and_then(Value::as_array);
-        let document = approved(version_id);
+        let proven = Proven::of(&approved(version_id));
         for proof in proofs.into_iter().flatten() {
             count += 1;
             if WEBVH_WITNESS_PROOFS_MAX < count {
                 return Err(WebvhError::TooMany);
             }
             let Some(proof) = proof.as_object() else { continue };
-            let Ok(key) = proof::verify(&document, proof, now) else { continue };
+            let Ok(key) = proof::verify(&proven, proof, now) else { continue };
             let known = latest.entry(key).or_insert(version.number);
             *known = version.number.max(*known);
         }

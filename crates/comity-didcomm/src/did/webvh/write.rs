@@ -189,7 +189,7 @@ fn append(
     let line = finish(unsigned, last.number + 1, &last.id, signer, now);
     let scid = scid_of(&last.did).ok_or(WebvhError::OtherDid)?;
     let text = line.strip_suffix('\n').unwrap_or(&line);
-    super::entry::verify(text.as_bytes(), Some(last), scid, now)?;
+    super::entry::verify(text.as_bytes(), Some(last), scid, &mut 1, now)?;
     Ok(line)
 }
 

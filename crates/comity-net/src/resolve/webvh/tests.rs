@@ -268,3 +268,39 @@ async fn what_is_no_log_of_the_did_is_refused() {
     let outcome = host.resolver().resolve(&Did::parse(&address).unwrap()).await;
     assert_eq!(outcome.unwrap_err(), ResolveError::Malformed);
 }
+
+#[tokio::test]
+async fn few_logs_are_verified_at_once_and_few_wait() {
+    // Each was given a thread of its own at once: hundreds for some seconds, for one message each.
+    let verifiers = Arc::new(Verifiers::default());
+    let (end, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..LOGS_ADMITTED_MAX {
+        let (verifiers, begun, wait) = (Arc::clone(&verifiers), begun.clone(), Arc::clone(&wait));
+        tasks.spawn(async move {
+            let work = move || {
+                begun.send(()).unwrap();
+                let _ended = wait.lock().unwrap().recv();
+                Ok(())
+            };
+            verifiers.run(work).await
+        });
+    }
+    for _ in 0..LOGS_VERIFIED_AT_ONCE {
+        begins.recv().await.unwrap();
+    }
+    while verifiers.admitted.available_permits() != 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(begins.try_recv().is_err());
+    let busy = Err(ResolveError::Fetch(FetchError::Busy));
+    assert_eq!(verifiers.run(|| Ok(())).await, busy);
+    // The others get their turn when one ends.
+    drop(end);
+    while let Some(done) = tasks.join_next().await {
+        assert_eq!(done.unwrap(), Ok(()));
+    }
+    assert_eq!(verifiers.run(|| Ok(())).await, Ok(()));
+}
