@@ -7,8 +7,14 @@ pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
 /// Nested arrays and objects in any JSON text.
 pub const JSON_DEPTH_MAX: usize = 32;
 /// Values (strings, numbers, arrays, objects and so on) in any JSON text: bounds memory, since `[0,0,..]`
-/// costs more parsed than sent.
+/// costs more parsed than sent. In a message an object counts for more; then a value takes at most 96 bytes
+/// and its characters, and the largest message 12 MiB beside its text, whatever is in it.
 pub const JSON_VALUES_MAX: usize = 131_072;
+/// Values that an object in a message counts for, again for every [`JSON_NODE_MEMBERS`] members that it
+/// begins: a map has nodes of 640 bytes, and `{"a":0}` takes a whole one.
+pub const JSON_NODE_VALUES: usize = 6;
+/// Members that a node of a map holds at least.
+pub const JSON_NODE_MEMBERS: usize = 5;
 /// Characters of an encoded protected header. A did:peer:4 of full length appears in it twice, once of them
 /// as base64url.
 pub const PROTECTED_CHARS_MAX: usize = 32 * 1024;

@@ -9,6 +9,7 @@ pub(crate) mod ack;
 pub(crate) mod attachment;
 pub(crate) mod id;
 pub(crate) mod language;
+mod memory;
 pub(crate) mod message_type;
 mod read;
 mod thread;

@@ -65,13 +65,14 @@ pub(crate) enum Committed {
     Durable,
 }
 
-/// Weighs an opened message by its envelope, which is about half of what it takes.
+/// Weighs an opened message by what it takes: the text as it came and as it was opened, and the
+/// message that was read from it.
 #[derive(Clone)]
 pub(crate) struct ByEnvelope;
 
 impl Weighter<MessageKey, Arc<Commit>> for ByEnvelope {
     fn weight(&self, _message: &MessageKey, commit: &Arc<Commit>) -> u64 {
-        2 * commit.envelope().len() as u64
+        (2 * commit.envelope().len() + commit.message().memory_bytes()) as u64
     }
 }
 

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::Number;
 
 use super::{Content, JsonError, NODES_IN_PLACE, Node, Object, Span, Tree};
-use crate::limits::{JSON_DEPTH_MAX, JSON_VALUES_MAX};
+use crate::limits::{JSON_DEPTH_MAX, JSON_NODE_MEMBERS, JSON_NODE_VALUES, JSON_VALUES_MAX};
 
 pub(super) fn read(text: &[u8], bytes_max: usize) -> Result<Tree<'_>, JsonError> {
     if bytes_max < text.len() {
@@ -19,7 +19,10 @@ pub(super) fn read(text: &[u8], bytes_max: usize) -> Result<Tree<'_>, JsonError>
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Reader { builder: &mut builder, depth: 0 }.deserialize(&mut deserializer);
     match read.and_then(|()| deserializer.end()) {
-        Ok(()) => Ok(builder.tree),
+        Ok(()) => {
+            builder.tree.weight += builder.values;
+            Ok(builder.tree)
+        }
         Err(_) => Err(builder.refused.unwrap_or(JsonError::Syntax)),
     }
 }
@@ -160,10 +163,13 @@ impl<'t> Visitor<'t> for Reader<'_, 't> {
 
     fn visit_map<A: MapAccess<'t>>(mut self, mut map: A) -> Result<(), A::Error> {
         let at = self.enter(Content::Object)?;
+        let mut members = 0_usize;
         while map.next_key_seed(Name(self.builder))?.is_some() {
+            members += 1;
             map.next_value_seed(self.inside())?;
         }
         self.builder.end(at);
+        self.builder.tree.weight += members.div_ceil(JSON_NODE_MEMBERS) * JSON_NODE_VALUES;
         let tree = &self.builder.tree;
         if has_duplicates(Object(Span { tree, at: at + 1, end: tree.count })) {
             return Err(self.builder.refuse(JsonError::Duplicate));

@@ -26,6 +26,7 @@ impl Message {
         object: Object<'_>,
         known: &[Option<&Did>],
     ) -> Result<Self, MessageError> {
+        object.check_weight()?;
         match text(object, "typ")? {
             Some(typ) if !is_media_type(typ, Self::MEDIA_TYPE) => {
                 return Err(MessageError::Header("typ"));

@@ -53,6 +53,7 @@ fn read(
     now: UnixTime,
 ) -> Result<HashMap<String, u32>, WebvhError> {
     let entries = Tree::read(file, WEBVH_WITNESS_BYTES_MAX)?;
+    entries.check_weight()?;
     let Value::Array(entries) = entries.root().to_value() else { return Err(WebvhError::Shape) };
     let mut latest = HashMap::new();
     let mut count = 0_usize;
