@@ -150,7 +150,27 @@ fn read_private(jwk: &Map<String, Value>) -> Result<(PublicKey, Zeroizing<Vec<u8
     let public = read_public(member)?;
     let private = member("d").filter(|text| text.len() <= KEY_CHARS_MAX);
     let private = private.and_then(encoding::from_base64url).map(Zeroizing::new);
-    Ok((public, private.ok_or(KeyError::Encoding)?))
+    let mut private = private.ok_or(KeyError::Encoding)?;
+    // Some writers leave leading zeros out, as of x and y. Of the other two curves it is no number.
+    if let Some(length) = number_bytes(public.curve())
+        && let Some(zeros) = length.checked_sub(private.len())
+        && zeros != 0
+    {
+        let mut filled = Zeroizing::new(vec![0; length]);
+        filled.iter_mut().skip(zeros).zip(&*private).for_each(|(to, from)| *to = *from);
+        private = filled;
+    }
+    Ok((public, private))
+}
+
+/// How long the private number of a key on the curve is; nothing where it is not a number.
+const fn number_bytes(curve: Curve) -> Option<usize> {
+    match curve {
+        Curve::P256 | Curve::Secp256k1 => Some(32),
+        Curve::P384 => Some(48),
+        Curve::P521 => Some(66),
+        Curve::Ed25519 | Curve::X25519 => None,
+    }
 }
 
 fn write_private(public: &PublicKey, private: &[u8]) -> Zeroizing<String> {

@@ -442,3 +442,32 @@ fn a_curve_that_does_not_sign_is_named_as_such_whatever_the_length() {
     }
     assert_eq!(SigningKey::from_bytes_on(Curve::P256, &[1; 31]).unwrap_err(), KeyError::Encoding);
 }
+
+#[test]
+fn a_private_number_without_its_leading_zeros_is_read() {
+    // The number seven: other curves' writers leave the zeros of x and y out, and of d too.
+    let shortened = |text: &str, length: usize| -> Map<String, Value> {
+        let mut jwk: Map<String, Value> = serde_json::from_str(text).unwrap();
+        let d = encoding::from_base64url(jwk["d"].as_str().unwrap()).unwrap();
+        assert_eq!(d.len(), length);
+        jwk.insert("d".to_owned(), json!(encoding::base64url([7])));
+        jwk
+    };
+    for (curve, length) in [(Curve::P256, 32), (Curve::P384, 48), (Curve::P521, 66)] {
+        let mut bytes = vec![0; length];
+        bytes[length - 1] = 7;
+        let key = AgreementKey::from_bytes_on(curve, &bytes).unwrap();
+        let read = AgreementKey::from_jwk(&shortened(&key.to_jwk(), length)).unwrap();
+        assert_eq!(*read.to_bytes(), bytes);
+    }
+    for curve in [Curve::P256, Curve::Secp256k1] {
+        let mut bytes = [0; 32];
+        bytes[31] = 7;
+        let key = SigningKey::from_bytes_on(curve, &bytes).unwrap();
+        let read = SigningKey::from_jwk(&shortened(&key.to_jwk(), 32)).unwrap();
+        assert_eq!(*read.seed(), bytes);
+    }
+    // A seed is no number.
+    let key = SigningKey::from_bytes_on(Curve::Ed25519, &[7; 32]).unwrap();
+    assert!(SigningKey::from_jwk(&shortened(&key.to_jwk(), 32)).is_err());
+}

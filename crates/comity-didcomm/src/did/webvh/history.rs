@@ -11,7 +11,7 @@ use super::{WebvhError, log_url, scid_of, witness};
 use crate::did::{Did, DidUrl};
 use crate::document::DidDocument;
 use crate::limits::{
-    WEBVH_CLOCK_SKEW_SECS, WEBVH_ENTRIES_MAX, WEBVH_LOG_BYTES_MAX, WEBVH_PROOFS_MAX,
+    SERVICES_MAX, WEBVH_CLOCK_SKEW_SECS, WEBVH_ENTRIES_MAX, WEBVH_LOG_BYTES_MAX, WEBVH_PROOFS_MAX,
 };
 use crate::time::UnixTime;
 
@@ -289,7 +289,8 @@ fn with_implicit_services(version: &Version) -> Result<Map<String, Value>, Webvh
         let is_there = services.iter().any(|service| {
             service.get("id").is_some_and(|id| id == fragment || *id == full.as_str())
         });
-        if !is_there {
+        // A document with as many as it may have keeps its own.
+        if !is_there && services.len() < SERVICES_MAX {
             services.push(service);
         }
     }

@@ -242,6 +242,20 @@ fn every_did_has_files_and_whois_unless_it_says_otherwise() {
 }
 
 #[test]
+fn a_document_with_as_many_services_as_it_may_have_keeps_them() {
+    // The two that were added made a good document one that could not be read.
+    let draft = draft_did("a.example", None, &["aria"]).unwrap();
+    let mut full = document(&draft, &key(101)).to_json();
+    let service =
+        |n: usize| json!({ "id": format!("#s{n}"), "type": "X", "serviceEndpoint": "x:y" });
+    full["service"] = (0..crate::limits::SERVICES_MAX).map(service).collect();
+    let full = DidDocument::parse(full.to_string().as_bytes(), &draft).unwrap();
+    let (_, history) = create(&full, &key(1), &Settings::default(), START).unwrap();
+    let found = history.at(&Select::Latest).unwrap().document;
+    assert_eq!(found.service.len(), crate::limits::SERVICES_MAX);
+}
+
+#[test]
 fn a_changed_missing_or_reordered_entry_is_refused() {
     assert_eq!(refused(tampered(|log| log[0]["state"]["x"] = json!(1))), WebvhError::EntryHash);
     assert_eq!(refused(tampered(|log| log[1]["state"]["x"] = json!(1))), WebvhError::EntryHash);

@@ -173,6 +173,10 @@ fn verify(
         Tree::read_object(&decoded, PROTECTED_CHARS_MAX).map_err(|_| AttachmentError::JwsForm)?;
     let header = header.object();
     header::refuse_parameters(header).map_err(|_| AttachmentError::JwsForm)?;
+    // A signature that was made over a message or a token says nothing about an attachment.
+    if header.get("typ").is_some_and(|typ| !typ.as_str().is_some_and(is_of_attachments)) {
+        return Err(AttachmentError::JwsForm);
+    }
     let unprotected = signature.get("header").and_then(|header| header.get("kid"));
     let unprotected = unprotected.and_then(Value::as_str);
     let kid = match (header.get_str("kid"), unprotected) {
@@ -193,6 +197,15 @@ fn verify(
         .verify(format!("{protected}.{payload}").as_bytes(), &signature)
         .map_err(|_| AttachmentError::Signature)?;
     Ok(kid)
+}
+
+/// Whether a `typ` may stand over an attachment: not that of a message, nor that of a token, of which
+/// there are many kinds (RFC 8725, section 3.11).
+fn is_of_attachments(typ: &str) -> bool {
+    let typ = typ.to_ascii_lowercase();
+    let short = typ.strip_prefix("application/").unwrap_or(&typ);
+    let is_token = short == "jwt" || short.ends_with("+jwt");
+    !is_token && !short.starts_with("didcomm-")
 }
 
 fn multihash(content: &[u8]) -> String {
@@ -336,6 +349,29 @@ mod tests {
         let protected = header(json!({ "alg": "ES256", "kid": kid }));
         other.data.jws.as_mut().unwrap()["protected"] = protected;
         assert_eq!(other.verify_jws(&document), Err(AttachmentError::Signature));
+    }
+
+    #[test]
+    fn a_signature_of_a_message_or_token_is_not_that_of_an_attachment() {
+        let (kid, key, document) = party("a", Curve::Ed25519);
+        let typed = |typ: Value| {
+            let protected =
+                encoding::base64url(json!({ "typ": typ, "alg": "EdDSA", "kid": kid }).to_string());
+            let payload = encoding::base64url(b"Multihash is awesome!");
+            let signature = key.sign(format!("{protected}.{payload}").as_bytes());
+            let mut signed = attachment();
+            signed.data.jws = Some(
+                json!({ "protected": protected, "signature": encoding::base64url(signature) }),
+            );
+            signed.verify_jws(&document)
+        };
+        for typ in ["application/didcomm-signed+json", "DIDComm-Signed+JSON", "JWT", "at+jwt"] {
+            assert_eq!(typed(json!(typ)), Err(AttachmentError::JwsForm), "{typ}");
+        }
+        assert_eq!(typed(json!(7)), Err(AttachmentError::JwsForm));
+        for typ in ["JOSE+JSON", "jose", "application/pdf"] {
+            assert_eq!(typed(json!(typ)), Ok(kid.clone()), "{typ}");
+        }
     }
 
     #[test]
