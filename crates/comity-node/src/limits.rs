@@ -156,6 +156,13 @@ pub const KEY_RETIRED_FOR_S: u64 = 2 * KEY_LEAVES_AFTER_S;
 /// 64 keys in all.
 pub const KEYS_LEAVING_MAX: usize = 60;
 
+/// Versions, and their bytes, that the log of an agent's did:webvh keeps for replacing keys that others may
+/// have.
+pub const LOG_RESERVE_VERSIONS: usize = 32;
+
+/// See [`LOG_RESERVE_VERSIONS`]: a version without former keys is 2 KiB long.
+pub const LOG_RESERVE_BYTES: usize = 64 * 1024;
+
 /// How often the node looks for former keys whose time is over.
 pub const KEYS_TICK: Duration = Duration::from_secs(3600);
 

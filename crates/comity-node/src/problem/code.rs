@@ -36,6 +36,7 @@ codes! {
     BadName = "node.bad-name", 400, "The name cannot be an agent's";
     CannotRotate = "node.cannot-rotate", 409, "The keys cannot change: they are the DID";
     Fault = "node.fault", 500, "The node failed to finish the call; it may or may not have taken effect";
+    LogFull = "node.log-full", 409, "The log of the DID has no room for another version";
     MailboxFull = "node.mailbox-full", 409, "The agent's mailbox has no room for the message that the decision lets in";
     NameTaken = "node.name-taken", 409, "An agent of this name exists";
     NoPublicUrl = "node.no-public-url", 409, "The node has no public URL, or none with a name, which the DID method needs";
@@ -44,7 +45,7 @@ codes! {
     NoSuchMessage = "node.no-such-message", 404, "The agent has neither sent nor received a message with this id";
     Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
     TooManyAgents = "node.too-many-agents", 409, "The node has as many agents as it can";
-    TooManyKeys = "node.too-many-keys", 409, "The document, log or keystore has no room for more former keys";
+    TooManyKeys = "node.too-many-keys", 409, "The document or keystore has no room for more former keys";
     Unresolvable = "node.unresolvable", 422, "The DID or handle cannot be resolved";
 }
 

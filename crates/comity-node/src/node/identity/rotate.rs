@@ -17,7 +17,10 @@ use super::{agent_identity, node_identity, parse_document};
 use crate::home::Home;
 use crate::identities::Identity;
 use crate::keystore::{Keys, RetiredKey};
-use crate::limits::{KEY_LEAVES_AFTER_S, KEY_RETIRED_FOR_S, KEYS_LEAVING_MAX, KEYS_TICK};
+use crate::limits::{
+    KEY_LEAVES_AFTER_S, KEY_RETIRED_FOR_S, KEYS_LEAVING_MAX, KEYS_TICK, LOG_RESERVE_BYTES,
+    LOG_RESERVE_VERSIONS,
+};
 use crate::problem::{ApiCode, ApiError};
 use crate::relay;
 
@@ -58,7 +61,7 @@ pub(crate) async fn rotate(
     }
     let former = stored.log.clone();
     let rotated = stored.rotated(reason, Keys::generate(), home.now()).ok_or_else(no_room)?;
-    rotated.commit(home, former.as_deref()).await
+    rotated.commit(home, former.as_deref(), reason).await
 }
 
 /// Lets former keys go whose time is over, for as long as the node runs.
@@ -84,7 +87,19 @@ async fn tidy_one(home: &Home, whose: &Whose) -> Result<(), ApiError> {
     let _one_at_a_time = home.identities.changing.lock().await;
     let stored = Stored::read(home, whose).await?;
     let former = stored.log.clone();
-    stored.tidied(home.now()).commit(home, former.as_deref()).await.map(drop)
+    let error =
+        match stored.tidied(home.now()).commit(home, former.as_deref(), Reason::Routine).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+    if error.0.code != ApiCode::LogFull.as_str() {
+        return Err(error);
+    }
+    // Nobody has the former signing keys any more, so that they stay in the document harms nobody.
+    let kept = Stored::read(home, whose).await?.forgotten(home.now());
+    let did = &kept.stored.document.id;
+    tracing::warn!(%did, "the log of a DID is full: former keys stay in its document");
+    kept.commit(home, former.as_deref(), Reason::Routine).await.map(drop)
 }
 
 /// What the store holds about an identity and its keys.
@@ -227,17 +242,29 @@ impl Stored {
         let document_changed = record.document != self.document.to_json();
         Changed { stored: self, document_changed }
     }
+
+    /// Forgets what [`Stored::tidied`] does, and leaves the document as it is.
+    fn forgotten(mut self, now: UnixTime) -> Changed {
+        self.record.published_mut().leaving.retain(|leaving| now < leaving.until);
+        self.keys.retired.retain(|retired| now < retired.until);
+        Changed { stored: self, document_changed: false }
+    }
 }
 
 impl Changed {
     /// Writes the next version, if the DID has versions, and switches to it with one commit.
-    async fn commit(self, home: &Home, log: Option<&str>) -> Result<Arc<Identity>, ApiError> {
+    async fn commit(
+        self,
+        home: &Home,
+        log: Option<&str>,
+        reason: Reason,
+    ) -> Result<Arc<Identity>, ApiError> {
         let Self { stored: Stored { mut record, document, mut keys, .. }, document_changed } = self;
         let did = document.id.clone();
         record.published_mut().document = document.to_json();
         let log = match log {
             Some(log) if document_changed => {
-                Some(with_version(log, &document, &mut keys, home.now())?)
+                Some(with_version(log, &document, &mut keys, reason, home.now())?)
             }
             log => log.map(str::to_owned),
         };
@@ -270,6 +297,7 @@ fn with_version(
     log: &str,
     document: &DidDocument,
     keys: &mut Keys,
+    reason: Reason,
     now: UnixTime,
 ) -> Result<String, ApiError> {
     let history = History::verify(&document.id, log.as_bytes(), None, UnixTime(u64::MAX))
@@ -287,10 +315,14 @@ fn with_version(
         fault()
     })?;
     keys.next_update = Some(next);
-    let is_full = WEBVH_LOG_BYTES_MAX < log.len() + line.len()
-        || WEBVH_ENTRIES_MAX <= history.version_ids().count();
+    let (bytes_kept, versions_kept) = match reason {
+        Reason::Compromised => (0, 0),
+        Reason::Routine => (LOG_RESERVE_BYTES, LOG_RESERVE_VERSIONS),
+    };
+    let is_full = WEBVH_LOG_BYTES_MAX < log.len() + line.len() + bytes_kept
+        || WEBVH_ENTRIES_MAX <= history.version_ids().count() + versions_kept;
     if is_full {
-        return Err(no_room());
+        return Err(log_full(reason));
     }
     Ok(format!("{log}{line}"))
 }
@@ -298,6 +330,17 @@ fn with_version(
 fn no_room() -> ApiError {
     let hint = "Wait: former keys leave the document after 31 days, and the keystore after 62";
     ApiError::of(ApiCode::TooManyKeys, hint)
+}
+
+fn log_full(reason: Reason) -> ApiError {
+    let hint = match reason {
+        Reason::Compromised => "Add another agent, and tell those who write to this one",
+        Reason::Routine => {
+            "What is left is for --compromised. Add another agent in time, and tell those who write \
+             to this one"
+        }
+    };
+    ApiError::of(ApiCode::LogFull, hint)
 }
 
 fn fault() -> ApiError {

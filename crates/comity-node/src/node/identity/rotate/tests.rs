@@ -184,15 +184,64 @@ fn a_log_goes_on_signed_with_the_committed_key() {
     // Twice within the second of the first version: times rise all the same.
     for _ in 0..2 {
         let committed = keys.next_update.as_ref().unwrap().public();
-        log = with_version(&log, &document, &mut keys, NOW).ok().unwrap();
+        log = with_version(&log, &document, &mut keys, Reason::Routine, NOW).ok().unwrap();
         assert_ne!(keys.next_update.as_ref().unwrap().public(), committed);
     }
     let history = History::verify(&did, log.as_bytes(), None, at(10)).unwrap();
     assert_eq!(history.at(&Select::Latest).unwrap().metadata.version_number, 3);
     // A clock that was set back writes no version that others would not take.
     let before = UnixTime(NOW.0 - 2 * WEBVH_CLOCK_SKEW_SECS);
-    assert!(with_version(&log, &document, &mut keys, before).is_err());
+    assert!(with_version(&log, &document, &mut keys, Reason::Routine, before).is_err());
     // Without the committed key there is no next version, whoever holds the others.
     keys.next_update = Some(SigningKey::generate(&mut rand::rng()));
-    assert!(with_version(&log, &document, &mut keys, at(10)).is_err());
+    assert!(with_version(&log, &document, &mut keys, Reason::Routine, at(10)).is_err());
+}
+
+#[test]
+fn a_full_log_has_room_for_what_cannot_wait() {
+    // Keys that others had could not be replaced, and the hint was to wait for what never comes.
+    let (first, mut next) =
+        (SigningKey::generate(&mut rand::rng()), SigningKey::generate(&mut rand::rng()));
+    let draft = webvh::draft_did("a.example", None, &["agents", "aria"]).unwrap();
+    let mut keys = Keys::generate();
+    let commit = |key: &SigningKey| [key.public()];
+    let committed = commit(&next);
+    let settings = Settings { next_keys: &committed, ..Settings::default() };
+    let document = document_for(draft, &keys, "https://a.example", None);
+    let (mut log, mut history) = webvh::create(&document, &first, &settings, NOW).unwrap();
+    let did = history.did().clone();
+    let small = document_for(did.clone(), &Keys::generate(), "https://a.example", None);
+    let mut large = small.clone();
+    large.also_known_as = vec!["x".repeat(50_000)];
+    for second in 1_u64.. {
+        let after = SigningKey::generate(&mut rand::rng());
+        let committed = commit(&after);
+        let settings = Settings { next_keys: &committed, ..Settings::default() };
+        let line = webvh::update(&history, &large, &next, &settings, at(second)).unwrap();
+        if WEBVH_LOG_BYTES_MAX - LOG_RESERVE_BYTES < log.len() + line.len() {
+            break;
+        }
+        log.push_str(&line);
+        next = after;
+        history = History::verify(&did, log.as_bytes(), None, at(second)).unwrap();
+    }
+    keys.next_update = Some(next);
+    let mut code = |document: &DidDocument, reason| {
+        let before = keys.next_update.clone();
+        let written = with_version(&log, document, &mut keys, reason, at(100));
+        keys.next_update = before;
+        written.err().map(|error| error.0.code)
+    };
+    assert_eq!(code(&large, Reason::Routine).as_deref(), Some("node.log-full"));
+    assert_eq!(code(&large, Reason::Compromised), None);
+}
+
+#[test]
+fn former_keys_are_forgotten_though_they_stay_in_the_document() {
+    let after = rotated(stored(), Reason::Routine, NOW);
+    let forgotten = after.forgotten(at(KEY_RETIRED_FOR_S));
+    assert!(!forgotten.document_changed);
+    assert!(forgotten.stored.record.published().leaving.is_empty());
+    assert!(forgotten.stored.keys.retired.is_empty());
+    assert_eq!(fragments(forgotten.stored.document.signing_keys()), ["key-3", "key-1"]);
 }
