@@ -26,6 +26,10 @@ pub(crate) const SAMPLES_MAX: usize = 20_000_000;
 /// Largest request of `comity didcomm lines`, in bytes: an envelope and its documents fit.
 pub(crate) const WORKBENCH_LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
+/// JSON values of one request of `comity didcomm lines`, objects counted by the memory that they take: those
+/// of four of the largest messages, or 50 MB.
+pub(crate) const WORKBENCH_LINE_VALUES_MAX: usize = 4 * comity_didcomm::limits::JSON_VALUES_MAX;
+
 /// Largest file that `comity didcomm` reads, in bytes.
 pub(crate) const WORKBENCH_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 

@@ -7,7 +7,7 @@
 
 use std::io::{self, BufRead, Read as _, Write};
 
-use comity_didcomm::{CryptoRng, Curve, UnixTime};
+use comity_didcomm::{CryptoRng, Curve, UnixTime, limits::JSON_NODE_VALUES};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,10 @@ use super::{
     refused::{MALFORMED, Refused, TOO_LARGE, UNSUPPORTED},
     unpack::{Unpacked, unpack},
 };
-use crate::{limits::WORKBENCH_LINE_BYTES_MAX, output::ascii_safe};
+use crate::{
+    limits::{WORKBENCH_LINE_BYTES_MAX, WORKBENCH_LINE_VALUES_MAX},
+    output::ascii_safe,
+};
 
 /// Serves until the input ends.
 pub(super) fn serve(
@@ -36,6 +39,8 @@ pub(super) fn serve(
         let answer = if line.len() as u64 == WORKBENCH_LINE_BYTES_MAX && !line.ends_with(b"\n") {
             skip_line(input)?;
             refusal(&Value::Null, &Refused::new(TOO_LARGE, "the line is too long"))
+        } else if WORKBENCH_LINE_VALUES_MAX < values(&line) {
+            refusal(&Value::Null, &Refused::new(TOO_LARGE, "the line has too many values"))
         } else if line.trim_ascii().is_empty() {
             continue;
         } else {
@@ -46,6 +51,33 @@ pub(super) fn serve(
         output.write_all(text.as_bytes())?;
         output.flush()?;
     }
+}
+
+/// Counts the values of a JSON text before anything is made of it, as the library counts them: what
+/// is between quotes is one. Of a text that is not JSON, the count is of no use and does no harm.
+fn values(line: &[u8]) -> usize {
+    let mut count = 1;
+    let mut bytes = line.iter();
+    while let Some(byte) = bytes.next() {
+        count += match byte {
+            b'"' => {
+                while let Some(byte) = bytes.next() {
+                    match byte {
+                        b'"' => break,
+                        b'\\' => _ = bytes.next(),
+                        _ => {}
+                    }
+                }
+                0
+            }
+            b'{' => 1 + JSON_NODE_VALUES,
+            b'[' => 1,
+            // What stands after it, and its share of the nodes if that is a member.
+            b',' => 2,
+            _ => 0,
+        };
+    }
+    count
 }
 
 /// Answers one request.

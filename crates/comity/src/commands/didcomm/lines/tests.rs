@@ -118,6 +118,23 @@ fn ask(request: &Value) -> Value {
     answer.clone()
 }
 
+#[test]
+fn a_line_with_very_many_values_is_refused_before_anything_is_made_of_it() {
+    // A million small objects in eight megabytes took seven hundred.
+    let list = |value: &str, count: usize| vec![value; count].join(",");
+    let line =
+        |rid: u8, more: String| format!("{{\"rid\":{rid},\"op\":\"info\",\"x\":[{more}]}}\n");
+    let texts = line(1, list(r#""{\"a\":[{},{},{}]}""#, 100_000));
+    let objects = line(2, list(r#"{"a":0}"#, 60_000));
+    let records = line(3, list(r#"{"id":104729,"name":"Aria","at":1800000000}"#, 40_000));
+    let last = line(4, String::new());
+    let answers = serve_all([texts, objects, records, last].concat().as_bytes());
+    let [texts, objects, records, last] = answers.as_slice() else { panic!("{}", answers.len()) };
+    assert_eq!([&texts["rid"], &records["rid"], &last["rid"]], [&json!(1), &json!(3), &json!(4)]);
+    assert_refused(objects, TOO_LARGE);
+    assert_eq!(objects["rid"], Value::Null);
+}
+
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap()
 }
