@@ -6,11 +6,11 @@ use comity_core::Context;
 use comity_core::inbound::Commit;
 use comity_core::outbound::Queued;
 use comity_didcomm::{Did, DidDocument, UnixTime};
-use comity_net::{Deliverer, Fetcher, Resolver, SocketDialer};
+use comity_net::{Deliverer, Fetcher, ResolveError, Resolved, Resolver, SocketDialer};
 use comity_store::records::MessageKey;
 use comity_store::records::mailbox::Capacity;
 use comity_store::records::notices::Debts;
-use comity_store::records::outbox;
+use comity_store::records::{documents, outbox};
 use comity_store::{Batch, CommitError, Conflict, LocalWake, Store, StoreFault};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -79,6 +79,21 @@ impl Weighter<MessageKey, Arc<Commit>> for ByEnvelope {
 impl Home {
     pub(crate) fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Resolves a DID, as [`Resolver::resolve`]; a log is held to what was seen of it before the
+    /// last restart.
+    pub(crate) async fn resolve(&self, did: &Did) -> Result<Arc<Resolved>, ResolveError> {
+        if did.method() == "webvh" && !self.resolver.is_held(did) {
+            match documents::head(self.store.as_ref(), did).await {
+                Ok(Some(version_id)) => self.resolver.hold_to(did, &version_id),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%did, %error, "the last version of a log was not read")
+                }
+            }
+        }
+        self.resolver.resolve(did).await
     }
 
     /// Commits a batch, and in it the receipts that it owes and a message of the home's own; both

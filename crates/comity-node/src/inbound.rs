@@ -69,7 +69,7 @@ async fn attempt(
     loop {
         let input = match inbound.poll_output() {
             Output::Keys(kids) => Input::Keys(home.identities.agreement_keys(&kids, Age::Arriving)),
-            Output::Resolve(did) => match home.resolver.resolve(&did).await {
+            Output::Resolve(did) => match home.resolve(&did).await {
                 Ok(resolved) => {
                     if resolved.source == Source::Fetched {
                         fetched = Some(Fetched { did, at: resolved.fetched_at });

@@ -13,7 +13,7 @@ use comity_core::receipt::State;
 use comity_core::record::OutgoingKind;
 use comity_didcomm::invitation::Invited;
 use comity_didcomm::{Attachment, Did, DidDocument, Message, MessageId, MessageType, UnixTime};
-use comity_net::{Handle, Source};
+use comity_net::{Handle, Resolved, Source};
 use comity_store::Batch;
 use comity_store::records::{MessageKey, documents, ladder, outbox};
 use thiserror::Error;
@@ -238,13 +238,13 @@ async fn document(
     fetches: &mut usize,
 ) -> Option<Arc<DidDocument>> {
     let began = Instant::now();
-    match home.resolver.resolve(did).await {
+    match home.resolve(did).await {
         Ok(resolved) => {
             if resolved.source == Source::Fetched && began <= resolved.fetched_at {
                 *fetches += 1;
             }
             if resolved.source == Source::Fetched && memory == Memory::Keep {
-                remember(home, &resolved.document).await;
+                remember(home, &resolved).await;
             }
             Some(Arc::clone(&resolved.document))
         }
@@ -258,13 +258,17 @@ async fn document(
 }
 
 /// Keeps a document for when it cannot be had, once for each version.
-async fn remember(home: &Home, document: &Arc<DidDocument>) {
+async fn remember(home: &Home, resolved: &Resolved) {
+    let document = &resolved.document;
     let known = home.last_documents.get(&document.id);
     if known.is_some_and(|known| known == *document) {
         return;
     }
     let mut batch = Batch::new();
     documents::put_last(&mut batch, document);
+    if let Some(history) = &resolved.history {
+        documents::put_head(&mut batch, &document.id, history.latest_version_id());
+    }
     match home.store.commit(batch).await {
         Ok(_) => home.last_documents.insert(document.id.clone(), Arc::clone(document)),
         // It is tried again with the next message.

@@ -73,6 +73,23 @@ impl Resolver {
         Ok(Version { document: Arc::new(found.document), metadata: Some(found.metadata) })
     }
 
+    /// Tells whether the last version of a log that was seen is known, so that an older one is
+    /// refused.
+    pub fn is_held(&self, did: &Did) -> bool {
+        self.heads.get(did).is_some()
+    }
+
+    /// Holds a log to the version that was seen last, by its `versionId`, as from before a restart.
+    /// What was seen since then is more, and stays.
+    pub fn hold_to(&self, did: &Did, version_id: &str) {
+        let number = version_id.split_once('-').and_then(|(number, _)| number.parse().ok());
+        if let Some(number) = number
+            && !self.is_held(did)
+        {
+            self.heads.insert(did.clone(), Head { number, version_id: version_id.into() });
+        }
+    }
+
     /// Fetches and verifies a log. Returns it with the bytes that it takes.
     pub(super) async fn fetch_history(
         &self,

@@ -153,7 +153,7 @@ async fn reopen(home: &Home, message: &Handed) -> Result<Option<Opened>, StoreFa
                     document.clone()
                 } else {
                     // The prior DID of a rotation, whose document is not kept beside the message.
-                    let resolved = home.resolver.resolve(&did).await.ok();
+                    let resolved = home.resolve(&did).await.ok();
                     resolved.map(|resolved| Arc::clone(&resolved.document))
                 };
                 found.map_or(Input::Unresolvable(did), Input::Document)

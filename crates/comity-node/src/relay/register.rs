@@ -226,7 +226,7 @@ async fn documents(
         if update.proof.is_none() && needs_proof {
             return None;
         }
-        let resolved = home.resolver.resolve(&update.recipient_did).await.ok()?;
+        let resolved = home.resolve(&update.recipient_did).await.ok()?;
         Some(Arc::clone(&resolved.document))
     };
     join_all(updates.iter().take(RECIPIENT_UPDATES_MAX).map(document)).await

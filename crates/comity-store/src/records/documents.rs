@@ -21,6 +21,27 @@ pub fn put_last(batch: &mut Batch, document: &DidDocument) {
     batch.put(Keyspace::Meta, &key, document.to_json().to_string().into_bytes());
 }
 
+/// Adds the `versionId` that the log of a DID ended with when its document was had last.
+pub fn put_head(batch: &mut Batch, id: &Did, version_id: &str) {
+    let key = keys::join(b'L', &[&keys::did_hash(id)]);
+    batch.put(Keyspace::Meta, &key, version_id.as_bytes().to_vec());
+}
+
+/// Reads the `versionId` that the log of a DID ended with when its document was had last: a log
+/// without it was rewritten since.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read, or holds no text there.
+pub async fn head(store: &dyn Store, id: &Did) -> Result<Option<String>, StoreFault> {
+    let row = store.get(Keyspace::Meta, &keys::join(b'L', &[&keys::did_hash(id)])).await?;
+    let text = |row: Vec<u8>| {
+        String::from_utf8(row)
+            .map_err(|_| StoreFault::Corrupt("a stored version id is not text".to_owned()))
+    };
+    row.map(|row| text(row.to_vec())).transpose()
+}
+
 /// Reads the last document that was had of a DID: whoever is away can still be written to.
 ///
 /// # Errors

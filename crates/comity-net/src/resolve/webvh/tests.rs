@@ -184,9 +184,12 @@ async fn a_log_that_shrank_or_forked_is_refused() {
     let mut controller = Controller::new(&Settings::default());
     controller.update(2);
     let honest = controller.lines.concat();
+    let seen = controller.history().latest_version_id().to_owned();
     let host = Host::new(&controller);
     let resolver = host.resolver();
+    assert!(!resolver.is_held(&controller.did));
     assert!(resolver.resolve(&controller.did).await.is_ok());
+    assert!(resolver.is_held(&controller.did));
     // What a thief of the host and of the old update key can make: both are good logs by themselves.
     let shrunk = controller.lines[0].clone();
     let forked = {
@@ -201,6 +204,10 @@ async fn a_log_that_shrank_or_forked_is_refused() {
         let outcome = resolver.resolve(&controller.did).await;
         assert_eq!(outcome.unwrap_err(), ResolveError::Rewritten);
         assert!(host.resolver().resolve(&controller.did).await.is_ok(), "unknown to a newcomer");
+        let restarted = host.resolver();
+        restarted.hold_to(&controller.did, &seen);
+        let outcome = restarted.resolve(&controller.did).await;
+        assert_eq!(outcome.unwrap_err(), ResolveError::Rewritten, "though it began anew");
     }
     host.shows(honest);
     advance(FAILURE_TTL + Duration::from_secs(1)).await;
