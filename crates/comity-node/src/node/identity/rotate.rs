@@ -87,11 +87,8 @@ async fn tidy_one(home: &Home, whose: &Whose) -> Result<(), ApiError> {
     let _one_at_a_time = home.identities.changing.lock().await;
     let stored = Stored::read(home, whose).await?;
     let former = stored.log.clone();
-    let error =
-        match stored.tidied(home.now()).commit(home, former.as_deref(), Reason::Routine).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
+    let tidied = stored.tidied(home.now()).commit(home, former.as_deref(), Reason::Routine).await;
+    let Err(error) = tidied else { return Ok(()) };
     if error.0.code != ApiCode::LogFull.as_str() {
         return Err(error);
     }

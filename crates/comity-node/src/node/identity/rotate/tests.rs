@@ -210,8 +210,7 @@ fn a_full_log_has_room_for_what_cannot_wait() {
     let document = document_for(draft, &keys, "https://a.example", None);
     let (mut log, mut history) = webvh::create(&document, &first, &settings, NOW).unwrap();
     let did = history.did().clone();
-    let small = document_for(did.clone(), &Keys::generate(), "https://a.example", None);
-    let mut large = small.clone();
+    let mut large = document_for(did.clone(), &Keys::generate(), "https://a.example", None);
     large.also_known_as = vec!["x".repeat(50_000)];
     for second in 1_u64.. {
         let after = SigningKey::generate(&mut rand::rng());
