@@ -331,9 +331,9 @@ fn no_room() -> ApiError {
 
 fn log_full(reason: Reason) -> ApiError {
     let hint = match reason {
-        Reason::Compromised => "Add another agent, and tell those who write to this one",
+        Reason::Compromised => "Take another DID, and tell those who write to this one",
         Reason::Routine => {
-            "What is left is for --compromised. Add another agent in time, and tell those who write \
+            "What is left is for --compromised. Take another DID in time, and tell those who write \
              to this one"
         }
     };
