@@ -125,6 +125,9 @@ pub const RELAY_MESSAGES_MAX: u32 = 10_000;
 /// otherwise.
 pub const RELAY_BYTES_MAX: u64 = 100 * 1024 * 1024;
 
+/// Bytes that a relay holds in all (10 GiB), unless the operator says otherwise.
+pub const RELAY_TOTAL_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
+
 /// How many times the bounds of one recipient a registrant has for all of them.
 pub const REGISTRANT_SHARE: u32 = 10;
 

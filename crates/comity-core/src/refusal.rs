@@ -108,8 +108,8 @@ refusals! {
         sender: "Name in next the party that the relay is to hold the message for", operator: "Nothing";
     TooManyPayloads = "e.m.msg.too-many-payloads", Transport 400, "The forward has more than one payload",
         sender: "Send one forward for each message", operator: "Nothing";
-    QueueFull = "e.m.me.res.storage.queue", Transport 429, "The recipient's queue at this relay is full",
-        sender: "Try again later; the recipient has to pick messages up first", operator: "See comity status; the bounds are relay_messages_max and relay_bytes_max";
+    QueueFull = "e.m.me.res.storage.queue", Transport 429, "The recipient's queue at this relay, or the relay, is full",
+        sender: "Try again later; messages have to be picked up first", operator: "See comity status; the bounds are relay_messages_max, relay_bytes_max and relay_total_bytes_max";
     IdReuse = "e.m.msg.id-reuse", Transport 409, "Another message with this id has come from this sender",
         sender: "Use a new id for each message", operator: "Nothing";
     Denied = "e.m.trust.denied", Message 202, "The recipient's operator has denied this sender",

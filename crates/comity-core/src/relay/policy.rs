@@ -6,7 +6,10 @@ use comity_didcomm::Did;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::limits::{RELAY_AGE_S_MAX, RELAY_BYTES_MAX, RELAY_MESSAGES_MAX, RELAY_RECIPIENTS_MAX};
+use crate::limits::{
+    RELAY_AGE_S_MAX, RELAY_BYTES_MAX, RELAY_MESSAGES_MAX, RELAY_RECIPIENTS_MAX,
+    RELAY_TOTAL_BYTES_MAX,
+};
 
 /// Settings of the relay role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub struct Quotas {
     pub messages_max: u32,
     /// Bytes of one recipient; of one registrant's recipients together ten times as many.
     pub bytes_max: u64,
+    /// Bytes of all messages together, whoever has them registered.
+    pub total_bytes_max: u64,
     /// Age of a message in seconds.
     pub age_s_max: u64,
 }
@@ -104,6 +109,7 @@ impl Default for Quotas {
             recipients_max: RELAY_RECIPIENTS_MAX,
             messages_max: RELAY_MESSAGES_MAX,
             bytes_max: RELAY_BYTES_MAX,
+            total_bytes_max: RELAY_TOTAL_BYTES_MAX,
             age_s_max: RELAY_AGE_S_MAX,
         }
     }

@@ -20,6 +20,7 @@ impl RelayLayer {
             relay_messages_max: top.relay_messages_max.or(below.relay_messages_max),
             relay_recipients: top.relay_recipients.or(below.relay_recipients),
             relay_recipients_max: top.relay_recipients_max.or(below.relay_recipients_max),
+            relay_total_bytes_max: top.relay_total_bytes_max.or(below.relay_total_bytes_max),
             relay_register: top.relay_register.or(below.relay_register),
             ..Overrides::default()
         })
@@ -43,6 +44,7 @@ impl RelayLayer {
                 recipients_max: set.relay_recipients_max.unwrap_or(quotas.recipients_max),
                 messages_max: set.relay_messages_max.unwrap_or(quotas.messages_max),
                 bytes_max: set.relay_bytes_max.unwrap_or(quotas.bytes_max),
+                total_bytes_max: set.relay_total_bytes_max.unwrap_or(quotas.total_bytes_max),
                 age_s_max: set.relay_age_s_max.unwrap_or(quotas.age_s_max),
             },
         })

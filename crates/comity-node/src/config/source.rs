@@ -118,10 +118,12 @@ pub struct Overrides {
     /// As [`RelayPolicy::register`](comity_core::relay::RelayPolicy::register); `open` in
     /// development mode, otherwise `invitation`.
     pub relay_register: Option<Register>,
+    /// As [`Quotas::total_bytes_max`](comity_core::relay::Quotas::total_bytes_max).
+    pub relay_total_bytes_max: Option<u64>,
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 17] = [
+const FILE_KEYS: [&str; 18] = [
     "agreement_cache",
     "dev",
     "key_file",
@@ -138,11 +140,12 @@ const FILE_KEYS: [&str; 17] = [
     "relay_recipients",
     "relay_recipients_max",
     "relay_register",
+    "relay_total_bytes_max",
     "via",
 ];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 19] = [
+const VARIABLES: [&str; 20] = [
     "COMITY_AGREEMENT_CACHE",
     "COMITY_DATA",
     "COMITY_DEV",
@@ -161,6 +164,7 @@ const VARIABLES: [&str; 19] = [
     "COMITY_RELAY_RECIPIENTS",
     "COMITY_RELAY_RECIPIENTS_MAX",
     "COMITY_RELAY_REGISTER",
+    "COMITY_RELAY_TOTAL_BYTES_MAX",
     "COMITY_VIA",
 ];
 
@@ -283,6 +287,9 @@ fn read_environment(
             "COMITY_RELAY_REGISTER" => {
                 let words = "open, invitation or allow-list";
                 settings.relay_register = Some(parse(&name, &value, words)?);
+            }
+            "COMITY_RELAY_TOTAL_BYTES_MAX" => {
+                settings.relay_total_bytes_max = Some(parse(&name, &value, "a number of bytes")?);
             }
             "COMITY_VIA" => settings.via = Some(value),
             other if !other.starts_with("COMITY_") || OTHER_VARIABLES.contains(&other) => {}

@@ -116,7 +116,7 @@ pub fn hold(batch: &mut Batch, held: &Held, memory: Memory) -> Holding {
     batch.add_bounded(&all.messages, 1, messages.saturating_mul(share));
     batch.add_bounded(&all.bytes, signed(row.size_bytes), bytes.saturating_mul(share));
     batch.add(&total.messages, 1);
-    batch.add(&total.bytes, signed(row.size_bytes));
+    batch.add_bounded(&total.bytes, signed(row.size_bytes), signed(quotas.total_bytes_max));
     Holding { first, remembered }
 }
 

@@ -150,6 +150,23 @@ async fn a_full_queue_takes_nothing_until_there_is_room() {
 }
 
 #[tokio::test]
+async fn a_full_relay_takes_nothing_for_anybody_until_there_is_room() {
+    let mut stand = Stand::new(Quotas::default());
+    let first = stand.held(1, 600);
+    stand.quotas.total_bytes_max = first.row().size_bytes;
+    assert!(matches!(stand.hold(&first).await, Written::New { .. }));
+    let rows = stand.rows().await;
+    // Somebody else's queue, of another registrant.
+    stand.recipient.did = did("did:web:carla.example");
+    stand.recipient.registrant = did("did:web:other.example");
+    let second = stand.held(1, 600);
+    assert_eq!(stand.hold(&second).await, Written::Temporary(Refusal::QueueFull));
+    assert!(stand.take_out(rows[0].0, &rows[0].1).await);
+    assert!(matches!(stand.hold(&second).await, Written::New { .. }));
+    stand.check().await;
+}
+
+#[tokio::test]
 async fn a_full_memory_of_forwards_turns_nobody_away() {
     let stand = Stand::new(Quotas::default());
     let remembered = stand.held(1, 600);
