@@ -390,6 +390,36 @@ pub struct Invited {
     pub expires_at: Option<String>,
 }
 
+/// Somebody who has messages kept at this node, a relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Registration {
+    /// Who.
+    pub did: String,
+    /// Since when.
+    pub granted_at: String,
+    /// When it was last used, to the day. Unused, it ends after 30 days; without a DID, after one.
+    pub used_at: String,
+    /// Id of the invitation by which it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation: Option<String>,
+    /// DIDs for which messages are taken.
+    pub recipients: u64,
+    /// Messages that wait.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Asks to end a registration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct EndRegistration {
+    /// Whose.
+    pub did: String,
+}
+
 /// One line of an agent's requests or allow-list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

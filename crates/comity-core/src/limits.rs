@@ -137,8 +137,14 @@ pub const RELAY_AGE_S_MAX: u64 = 7 * 24 * 3600;
 /// Registrants of one relay at most.
 pub const REGISTRANTS_MAX: i64 = 100_000;
 
-/// How long a grant that was never used is remembered, in seconds (one day).
+/// How long a grant without recipients is remembered, in seconds (one day).
 pub const UNUSED_GRANT_S: u64 = 24 * 3600;
+
+/// How long a grant with recipients is kept that nobody uses, in seconds (30 days).
+pub const IDLE_GRANT_S: u64 = 30 * 24 * 3600;
+
+/// How often it is noted that a grant is used, in seconds (one day).
+pub const GRANT_USE_TOLD_S: u64 = 24 * 3600;
 
 /// Largest message that a relay holds, in bytes: it has to fit into a delivery, encrypted once
 /// more.

@@ -91,7 +91,7 @@ async fn handle(
             }
         }
         Due::ExpireHeld(id) => batch = crate::relay::expire(home, batch, *id).await?,
-        Due::ForgetRelayed(row) => relay::forget(store, &mut batch, *row).await?,
+        Due::ForgetRelayed(row) => relay::forget(store, &mut batch, *row, now).await?,
         Due::ForgetReceived(message) => mailbox::forget(store, &mut batch, *message).await?,
         Due::ForgetSent(message) => outbox::forget(store, &mut batch, *message).await?,
     }

@@ -104,6 +104,9 @@ pub const INVITATION_USES_MAX: u32 = 10_000;
 /// Agents of one home.
 pub const AGENTS_MAX: usize = 10_000;
 
+/// Registrations with the relay that one page of their list shows.
+pub const REGISTRATIONS_LISTED_MAX: usize = 1_000;
+
 /// Entries of one agent's allow-list that a listing shows.
 pub const ENTRIES_MAX: usize = 10_000;
 

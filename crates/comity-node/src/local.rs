@@ -12,6 +12,7 @@ mod extract;
 mod invite;
 mod long_poll;
 pub mod openapi;
+mod relay;
 mod socket;
 
 use std::net::IpAddr;
@@ -59,6 +60,8 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/agents/{name}/rotate", post(admin::rotate))
         .route("/admin/checks", get(admin::checks))
         .route("/admin/invitations", post(invite::invite))
+        .route("/admin/relay/registrations", get(relay::registrations))
+        .route("/admin/relay/remove", post(relay::remove))
         .route("/admin/resolve", get(admin::resolve))
         .route("/admin/rotate", post(admin::rotate_node))
         .route("/admin/status", get(admin::status))

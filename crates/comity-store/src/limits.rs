@@ -66,5 +66,8 @@ pub const DISK_RESERVE_BYTES: u64 = 128 << 20;
 /// one by one, each with a sync of several blocks.
 pub const GROUP_GATHER: Duration = Duration::from_millis(2);
 
+/// Recipients of a grant that one batch takes away.
+pub const GRANT_RECIPIENTS_ENDED: usize = 64;
+
 /// Rows of a relay's queue that are read to count it.
 pub const FIGURES_ROWS_MAX: usize = 128;

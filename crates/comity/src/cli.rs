@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     agent, allow, allowed, bench, completions, demo, deny, did, didcomm, doctor, inbox, invite,
-    requests, revoke, send, status, trace, up,
+    relay, requests, revoke, send, status, trace, up,
 };
 
 /// A network in which agents of different organisations deal with each other as peers.
@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Revoke(revoke::Args),
     /// List what was decided about whom
     Allowed(allowed::Args),
+    /// List and remove those who have messages kept at the node, a relay
+    Relay(relay::Args),
     /// Show how far a message got, and who says so
     Trace(trace::Args),
     /// Show counts, queues and sizes of the running node

@@ -13,6 +13,7 @@ pub(crate) mod didcomm;
 pub(crate) mod doctor;
 pub(crate) mod inbox;
 pub(crate) mod invite;
+pub(crate) mod relay;
 pub(crate) mod requests;
 pub(crate) mod revoke;
 pub(crate) mod send;
@@ -55,6 +56,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Inbox(args) => inbox::run(args, context).await,
         Command::Invite(args) => invite::run(args, context).await,
+        Command::Relay(args) => relay::run(args, context).await,
         Command::Requests(args) => requests::run(args, context).await,
         Command::Revoke(args) => revoke::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,

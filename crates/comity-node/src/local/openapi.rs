@@ -4,7 +4,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{admin, agents, invite, socket};
+use super::{admin, agents, invite, relay, socket};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,6 +28,8 @@ use super::{admin, agents, invite, socket};
         admin::checks,
         admin::deny,
         invite::invite,
+        relay::registrations,
+        relay::remove,
         admin::requests,
         admin::resolve,
         admin::revoke,

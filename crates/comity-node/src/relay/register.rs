@@ -78,6 +78,23 @@ pub(super) async fn granted(home: &Home, sender: &Did) -> Result<Option<Registra
     Ok((decision == Decision::Known).then_some(registrant))
 }
 
+/// Notes that a grant is used: the asker's own, and the one under which it is registered.
+pub(super) async fn note_use(home: &Home, sender: &Did) -> Result<(), StoreFault> {
+    let store = home.store.as_ref();
+    let registered = relay::recipient(store, sender).await?.map(|row| row.registrant);
+    let other = registered.filter(|registrant| !registrant.same_subject(sender));
+    for did in [Some(sender), other.as_ref()].into_iter().flatten() {
+        let Some(registrant) = relay::registrant(store, did).await? else { continue };
+        let Some(batch) = relay::used(store, &registrant, home.now()).await? else { continue };
+        match store.commit(batch).await {
+            // It has ended in this moment, or is another one.
+            Ok(_) | Err(CommitError::Conflict(_)) => {}
+            Err(CommitError::Fault(fault)) => return Err(fault),
+        }
+    }
+    Ok(())
+}
+
 /// Answers a `recipient-update` or `keylist-update`.
 pub(super) async fn update(
     home: &Arc<Home>,

@@ -42,6 +42,9 @@ pub(crate) async fn serve(
         Err(refusal) => return Ok(Done::Refused(*refusal)),
     };
     let Some(answer) = answer else { return Ok(Done::Answered(None)) };
+    if matches!(answer, Answer::Mediation(..) | Answer::Pickup(..)) {
+        register::note_use(home, served.sender()).await?;
+    }
     if let Answer::Problem(refusal) = &answer {
         tracing::info!(sender = %served.sender(), code = refusal.code(), "a request was refused");
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use comity_core::api::Registration;
 use comity_core::protocol::coordinate_mediation::{
     self, Action, Mediation, Paginate, Update, UpdateResult,
 };
@@ -10,11 +11,12 @@ use comity_core::protocol::mediation_proof;
 use comity_core::protocol::pickup::{self, Pickup};
 use comity_core::relay::{Invitation, Register, RelayPolicy};
 use comity_didcomm::routing::{Forward, Next};
-use comity_didcomm::{Message, did};
+use comity_didcomm::{Did, Message, did};
 use comity_store::records::relay;
 use comity_store::{
     Batch, FaultyStore, FjallStore, MemoryStore, Moment, OpenError, Store, StoreFault,
 };
+use http::Method;
 use serde_json::json;
 
 use crate::relay_client::{
@@ -436,4 +438,28 @@ impl Client {
         let result = self.update(stand, self.add(&self.did, None)).await;
         assert!(matches!(result, UpdateResult::Success | UpdateResult::NoChange));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_who_is_registered_and_ends_it() {
+    let stand = open_relay().await;
+    let bruno = Client::new();
+    bruno.register(&stand).await;
+    assert_eq!(post(&stand, &bruno, "hello").await.0, 202);
+    let path = "/admin/relay/registrations";
+    let list = async || stand.admin::<Vec<Registration>>(Method::GET, path, json!({})).await;
+    let listed = list().await;
+    let [one] = listed.as_slice() else { panic!("{listed:?}") };
+    assert!(one.did.parse::<Did>().unwrap().same_subject(&bruno.did));
+    assert_eq!((one.recipients, one.messages), (1, 1));
+    let end = json!({ "did": one.did });
+    let (status, ended) = stand.call_admin("/admin/relay/remove", &end).await;
+    assert_eq!((status, ended), (200, serde_json::to_value(one).unwrap()));
+    assert!(list().await.is_empty());
+    assert_eq!(stand.call_admin("/admin/relay/remove", &end).await.0, 404);
+    let refused = Some("e.m.req.not-registered".to_owned());
+    assert_eq!(post(&stand, &bruno, "again").await, (404, refused));
+    // The policy is open, so it may come back; what waited is there still.
+    bruno.register(&stand).await;
+    assert_eq!(bruno.fetch(&stand).await.len(), 1);
 }

@@ -7,6 +7,7 @@
 //! | meta | `Rr` recipient | a recipient |
 //! | meta | `Ro` registrant recipient | that the one has registered the other: its DID |
 //! | meta | `Rk` key | the recipient that a forward may name by this key |
+//! | meta | `Ru` registrant | when its grant was last used, to the day |
 //! | meta | `Rn` recipient | when the newest message of its queue came |
 //! | index | `Ra` message | the answer to a request that changed something |
 //! | index | `Rh` recipient seq | row of a queue |
@@ -17,20 +18,23 @@
 //! bytes of a queue, of a registrant and in all, forwards that are remembered.
 
 mod answered;
+mod grants;
 mod queue;
 
 pub use answered::{Answered, answered, remember};
+pub use grants::{
+    GrantInfo, assert_granted, end_grant, grant, grant_info, grants, list_grants, registrant, used,
+};
 pub use queue::{
     HeldId, HeldIdError, Holding, Memory, envelope, figures, hold, holding, oldest_first,
     queue_key, row, take_out, totals,
 };
 
-use comity_core::limits::{REGISTRANTS_MAX, UNUSED_GRANT_S};
 use comity_core::record::key_hash;
-use comity_core::relay::{Change, Invitation, Quotas, RecipientRow, Registrant};
+use comity_core::relay::{Change, Invitation, Quotas, RecipientRow};
 use comity_core::trust::subject;
 use comity_didcomm::routing::Next;
-use comity_didcomm::{Did, resolve_self_contained};
+use comity_didcomm::{Did, UnixTime, resolve_self_contained};
 
 use super::due::Due;
 use super::keys::{did_hash, join};
@@ -39,13 +43,13 @@ use crate::batch::{Batch, Keyspace};
 use crate::store::{KeyRange, Store, StoreFault};
 
 /// A row of the relay that is kept for a time only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Relayed {
     /// The answer to a request, of the registrant whose hash comes first.
     Answered([u8; 16], [u8; 16]),
     /// That a forward came.
     Forward([u8; 16]),
-    /// A grant, if it was never used.
+    /// A grant, if it is not used any more.
     Grant([u8; 16]),
     /// An invitation.
     Invitation([u8; 16]),
@@ -72,49 +76,6 @@ impl Relayed {
             _ => None,
         }
     }
-}
-
-/// Reads somebody's grant.
-///
-/// # Errors
-///
-/// Fails if the store cannot be read.
-pub async fn registrant(store: &dyn Store, did: &Did) -> Result<Option<Registrant>, StoreFault> {
-    let row = store.get(Keyspace::Meta, &grant_key(&did_hash(did))).await?;
-    row.map(|row| decode(&row)).transpose()
-}
-
-/// Adds a grant, and uses up the invitation it came by. The batch conflicts if there is a grant
-/// already that is not the one in whose place it comes, if the invitation has changed, or if there
-/// are as many grants as may be.
-pub fn grant(
-    batch: &mut Batch,
-    registrant: &Registrant,
-    before: Option<&Registrant>,
-    invitation: Option<&Invitation>,
-) {
-    let hash = did_hash(&registrant.did);
-    if let Some(before) = before {
-        batch.assert_value(Keyspace::Meta, &grant_key(&hash), &encode(before));
-    } else {
-        batch.assert_absent(Keyspace::Meta, &grant_key(&hash));
-        batch.add_bounded(&grants_counter(), 1, REGISTRANTS_MAX);
-    }
-    batch.put(Keyspace::Meta, &grant_key(&hash), encode(registrant));
-    let unused = registrant.granted_at.saturating_add(UNUSED_GRANT_S);
-    Due::ForgetRelayed(Relayed::Grant(hash)).put(batch, unused);
-    if let Some(invitation) = invitation {
-        let key = invitation_key(&invitation_hash(&invitation.id));
-        batch.assert_value(Keyspace::Meta, &key, &encode(invitation));
-        let uses_left = invitation.uses_left.saturating_sub(1);
-        batch.put(Keyspace::Meta, &key, encode(&Invitation { uses_left, ..invitation.clone() }));
-    }
-}
-
-/// Demands that a grant still stands as it was read.
-pub fn assert_granted(batch: &mut Batch, registrant: &Registrant) {
-    let key = grant_key(&did_hash(&registrant.did));
-    batch.assert_value(Keyspace::Meta, &key, &encode(registrant));
 }
 
 /// Reads the invitation with an id.
@@ -185,18 +146,7 @@ pub async fn apply(
         None => {
             batch.assert_absent(Keyspace::Meta, &key);
         }
-        Some(before) => {
-            batch.assert_value(Keyspace::Meta, &key, &encode(before));
-            batch.delete(Keyspace::Meta, &key);
-            let owner = did_hash(&before.registrant);
-            batch.delete(Keyspace::Meta, &owned_key(&owner, &hash));
-            batch.add(&recipients_counter(&owner), -1);
-            for name in &before.keys {
-                if is_key_of(store, name, &hash).await? == Some(true) {
-                    batch.delete(Keyspace::Meta, &key_key(name));
-                }
-            }
-        }
+        Some(before) => withdraw(store, batch, before).await?,
     }
     if let Some(after) = &change.after {
         batch.put(Keyspace::Meta, &key, encode(after));
@@ -224,7 +174,7 @@ pub async fn recipients_of(
     limit: usize,
 ) -> Result<(Vec<Did>, i64), StoreFault> {
     let hash = did_hash(registrant);
-    let range = KeyRange::prefix(&join(b'R', &[b"o", &hash]));
+    let range = KeyRange::prefix(&owned_prefix(&hash));
     let rows = store.read(Keyspace::Meta, range, limit).await?;
     let dids = rows.iter().map(|row| {
         let unreadable = || StoreFault::Corrupt("a registered DID is unreadable".to_owned());
@@ -233,21 +183,17 @@ pub async fn recipients_of(
     Ok((dids.collect::<Result<_, _>>()?, store.counter(&recipients_counter(&hash)).await?))
 }
 
-/// Reads how many grants there are.
+/// Takes a row away whose time is over; a grant only if it has not been used of late.
 ///
 /// # Errors
 ///
 /// Fails if the store cannot be read.
-pub async fn grants(store: &dyn Store) -> Result<i64, StoreFault> {
-    store.counter(&grants_counter()).await
-}
-
-/// Takes a row away whose time is over.
-///
-/// # Errors
-///
-/// Fails if the store cannot be read.
-pub async fn forget(store: &dyn Store, batch: &mut Batch, row: Relayed) -> Result<(), StoreFault> {
+pub async fn forget(
+    store: &dyn Store,
+    batch: &mut Batch,
+    row: Relayed,
+    now: UnixTime,
+) -> Result<(), StoreFault> {
     match row {
         Relayed::Answered(registrant, message) => {
             answered::forget(store, batch, registrant, message).await
@@ -257,20 +203,28 @@ pub async fn forget(store: &dyn Store, batch: &mut Batch, row: Relayed) -> Resul
             batch.delete(Keyspace::Meta, &invitation_key(&hash));
             Ok(())
         }
-        Relayed::Grant(hash) => {
-            let recipients = recipients_counter(&hash);
-            let key = grant_key(&hash);
-            let is_used = store.counter(&recipients).await? != 0;
-            if !is_used && let Some(row) = store.get(Keyspace::Meta, &key).await? {
-                // A counter that comes to zero is no row: the grant is used in this moment if not.
-                batch.assert_absent(Keyspace::Meta, &recipients);
-                batch.assert_value(Keyspace::Meta, &key, &row);
-                batch.delete(Keyspace::Meta, &key);
-                batch.add(&grants_counter(), -1);
-            }
-            Ok(())
+        Relayed::Grant(hash) => grants::review(store, batch, hash, now).await,
+    }
+}
+
+/// Takes a recipient away. The batch conflicts if it has changed since it was read.
+async fn withdraw(
+    store: &dyn Store,
+    batch: &mut Batch,
+    before: &RecipientRow,
+) -> Result<(), StoreFault> {
+    let (hash, owner) = (did_hash(&before.did), did_hash(&before.registrant));
+    let key = recipient_key(&hash);
+    batch.assert_value(Keyspace::Meta, &key, &encode(before));
+    batch.delete(Keyspace::Meta, &key);
+    batch.delete(Keyspace::Meta, &owned_key(&owner, &hash));
+    batch.add(&recipients_counter(&owner), -1);
+    for name in &before.keys {
+        if is_key_of(store, name, &hash).await? == Some(true) {
+            batch.delete(Keyspace::Meta, &key_key(name));
         }
     }
+    Ok(())
 }
 
 async fn by_hash(store: &dyn Store, hash: &[u8; 16]) -> Result<Option<RecipientRow>, StoreFault> {
@@ -296,12 +250,12 @@ fn invitation_key(hash: &[u8; 16]) -> Vec<u8> {
     join(b'R', &[b"i", hash])
 }
 
-fn grant_key(hash: &[u8; 16]) -> Vec<u8> {
-    join(b'R', &[b"g", hash])
-}
-
 fn recipient_key(hash: &[u8; 16]) -> Vec<u8> {
     join(b'R', &[b"r", hash])
+}
+
+fn owned_prefix(registrant: &[u8; 16]) -> Vec<u8> {
+    join(b'R', &[b"o", registrant])
 }
 
 fn owned_key(registrant: &[u8; 16], recipient: &[u8; 16]) -> Vec<u8> {
@@ -310,10 +264,6 @@ fn owned_key(registrant: &[u8; 16], recipient: &[u8; 16]) -> Vec<u8> {
 
 fn key_key(multibase: &str) -> Vec<u8> {
     join(b'R', &[b"k", &key_hash(&[multibase.as_bytes()])])
-}
-
-fn grants_counter() -> Vec<u8> {
-    join(b'c', &[b"Rg"])
 }
 
 fn recipients_counter(registrant: &[u8; 16]) -> Vec<u8> {

@@ -4,7 +4,7 @@
 use super::support::{TestNode, comity, request};
 
 /// Every route of the local listener, with its method.
-const LOCAL_ROUTES: [(&str, &str); 18] = [
+const LOCAL_ROUTES: [(&str, &str); 20] = [
     ("POST", "/v1/messages"),
     ("GET", "/v1/messages"),
     ("POST", "/v1/settle"),
@@ -21,6 +21,8 @@ const LOCAL_ROUTES: [(&str, &str); 18] = [
     ("POST", "/admin/agents/aria/allow"),
     ("POST", "/admin/agents/aria/deny"),
     ("POST", "/admin/agents/aria/revoke"),
+    ("GET", "/admin/relay/registrations"),
+    ("POST", "/admin/relay/remove"),
     ("GET", "/admin/resolve?who=did:key:z"),
     ("GET", "/admin/trace/m-1"),
 ];

@@ -235,10 +235,15 @@ pub async fn figures(store: &dyn Store, recipient: &Did) -> Result<Figures, Stor
 ///
 /// Fails if the store cannot be read.
 pub async fn totals(store: &dyn Store) -> Result<Figures, StoreFault> {
-    let counter = total_counter();
-    let messages = count(store.counter(&counter.messages).await?);
-    let bytes = count(store.counter(&counter.bytes).await?);
-    Ok(Figures { messages, bytes, oldest: None, newest: None })
+    counted(store, &total_counter()).await
+}
+
+/// Counts what waits under a registrant.
+pub(super) async fn waiting_under(
+    store: &dyn Store,
+    registrant: &[u8; 16],
+) -> Result<Figures, StoreFault> {
+    counted(store, &counter(b'o', registrant)).await
 }
 
 pub(super) async fn forget(
@@ -252,6 +257,12 @@ pub(super) async fn forget(
         batch.add(&seen_counter(), -1);
     }
     Ok(())
+}
+
+async fn counted(store: &dyn Store, counter: &Counter) -> Result<Figures, StoreFault> {
+    let messages = count(store.counter(&counter.messages).await?);
+    let bytes = count(store.counter(&counter.bytes).await?);
+    Ok(Figures { messages, bytes, oldest: None, newest: None })
 }
 
 /// A pair of counters.

@@ -8,8 +8,8 @@ use comity_core::inbound::Written;
 use comity_core::protocol::coordinate_mediation::{Action, Update};
 use comity_core::refusal::Refusal;
 use comity_core::relay::{
-    Figures, Held, HeldRow, RecipientFacts, Recipients, RelayPolicy, Route, RouteFacts, Verdict,
-    admit, change,
+    Figures, Held, HeldRow, RecipientFacts, Recipients, Registrant, RelayPolicy, Route, RouteFacts,
+    Verdict, admit, change,
 };
 use comity_didcomm::routing::Forward;
 use comity_didcomm::{
@@ -263,9 +263,76 @@ async fn an_invitation_serves_as_often_as_it_says() {
     // A grant that nobody uses goes; one with recipients stays.
     let mut batch = Batch::new();
     let hash = did_hash(&did("did:web:a.example"));
-    forget(store.as_ref(), &mut batch, Relayed::Grant(hash)).await.unwrap();
+    let later = NOW.saturating_add(comity_core::limits::UNUSED_GRANT_S);
+    forget(store.as_ref(), &mut batch, Relayed::Grant(hash), later).await.unwrap();
     store.commit(batch).await.unwrap();
     assert_eq!(grants(store.as_ref()).await.unwrap(), 0);
+}
+
+/// Does what is due by then; says how many looks that took.
+async fn sweep(store: &dyn Store, now: UnixTime) -> usize {
+    for round in 0.. {
+        let rows = crate::records::due::until(store, now.saturating_add(round), None, 99).await;
+        let rows = rows.unwrap();
+        if rows.is_empty() {
+            return usize::try_from(round).unwrap();
+        }
+        for row in rows {
+            let mut batch = Batch::new();
+            crate::records::due::done(&mut batch, &row);
+            if let Due::ForgetRelayed(row) = row.due {
+                forget(store, &mut batch, row, now).await.unwrap();
+            }
+            store.commit(batch).await.unwrap();
+        }
+    }
+    unreachable!("it comes to an end")
+}
+
+#[tokio::test]
+async fn a_grant_that_nobody_uses_ends_with_its_recipients_and_a_used_one_stays() {
+    use comity_core::limits::{IDLE_GRANT_S, UNUSED_GRANT_S};
+    let stand = Stand::new(Quotas { recipients_max: 200, ..Quotas::default() });
+    let store = stand.store.as_ref();
+    let policy = RelayPolicy { recipients: Recipients::Any, ..RelayPolicy::default() };
+    let relay = did("did:web:relay.example");
+    let (idle, busy) = (did("did:web:idle.example"), did("did:web:busy.example"));
+    for who in [&idle, &busy] {
+        let one = Registrant { did: who.clone(), granted_at: NOW, invitation: None };
+        let mut batch = Batch::new();
+        grant(&mut batch, &one, None, None);
+        store.commit(batch).await.unwrap();
+        assert!(used(store, &one, NOW).await.unwrap().is_none(), "it was granted today");
+        for number in 0..150 {
+            let recipient = did(&format!("did:web:r{number}.{}", &who.as_str()[8..]));
+            let update = Update { recipient_did: recipient, action: Action::Add, proof: None };
+            let facts = RecipientFacts { row: None, document: None, registered: 0 };
+            let verdict = change(who, &update, &policy, &facts, &relay, NOW);
+            let Verdict::Change(change) = verdict else { panic!("{verdict:?}") };
+            let mut batch = Batch::new();
+            apply(store, &mut batch, &change, &stand.quotas).await.unwrap();
+            store.commit(batch).await.unwrap();
+        }
+    }
+    sweep(store, NOW.saturating_add(UNUSED_GRANT_S)).await;
+    assert_eq!(grants(store).await.unwrap(), 2, "those with recipients outlast the first day");
+    let day_20 = NOW.saturating_add(IDLE_GRANT_S * 2 / 3);
+    let row = registrant(store, &busy).await.unwrap().unwrap();
+    let batch = used(store, &row, day_20).await.unwrap().unwrap();
+    store.commit(batch).await.unwrap();
+    let looks = sweep(store, NOW.saturating_add(IDLE_GRANT_S)).await;
+    assert!(2 < looks, "it takes several batches");
+    assert_eq!(registrant(store, &idle).await.unwrap(), None);
+    assert_eq!(recipients_of(store, &idle, 999).await.unwrap(), (Vec::new(), 0));
+    assert_eq!(recipient(store, &did("did:web:r0.idle.example")).await.unwrap(), None);
+    let left = list_grants(store, None, 9).await.unwrap();
+    let [left] = left.as_slice() else { panic!("{left:?}") };
+    assert_eq!((&left.registrant.did, left.recipients, left.used_at), (&busy, 150, day_20));
+    assert!(list_grants(store, Some(&busy), 9).await.unwrap().is_empty());
+    sweep(store, day_20.saturating_add(IDLE_GRANT_S)).await;
+    let rows = store.read(Keyspace::Meta, KeyRange::prefix(b"R"), 99).await.unwrap();
+    assert!(rows.is_empty(), "nothing of it is left");
+    assert_eq!(grants(store).await.unwrap(), 0);
 }
 
 #[tokio::test]
