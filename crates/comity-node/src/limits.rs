@@ -186,6 +186,20 @@ pub const PUBLIC_SOCKETS_MAX: usize = 4_096;
 /// is read from it, and what is held stays in its queue.
 pub const SOCKET_ANSWERS_MAX: usize = 8;
 
+/// Bytes that wait to be written to all public WebSockets together (128 MiB).
+pub const SOCKETS_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// How long somebody who asks on a public WebSocket waits for room for the answer; then it is turned
+/// away for the moment.
+pub const ROOM_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a peer may take to accept what is written to it while there is no room for others.
+pub const SOCKET_WRITE_DEADLINE_FULL: Duration = Duration::from_secs(2);
+
+/// How long a public WebSocket on which nobody has asked for answers may take to bring the next
+/// envelope.
+pub const SOCKET_UNASKED_MAX: Duration = Duration::from_secs(30);
+
 /// How long a public WebSocket may take to accept what is written to it.
 pub const SOCKET_WRITE_DEADLINE: Duration = Duration::from_secs(30);
 

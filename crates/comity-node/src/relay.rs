@@ -4,6 +4,7 @@
 mod live;
 mod pick_up;
 mod register;
+mod room;
 mod serve;
 mod socket;
 

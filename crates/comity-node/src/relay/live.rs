@@ -12,9 +12,10 @@ use comity_core::trust::subject;
 use comity_didcomm::{Did, DidDocument, MessageId};
 use comity_store::records::relay::{self, HeldId, queue_key};
 use comity_store::{MailboxKey, Seq, StoreFault};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
+use super::room::{Parcel, Room};
 use crate::home::Home;
 use crate::limits::{LIVE_AHEAD_MAX, LIVE_BATCH_MAX, SOCKET_DIDS_MAX};
 
@@ -25,6 +26,8 @@ pub(crate) struct Lives {
     by: Mutex<HashMap<MailboxKey, Arc<Live>>>,
     numbers: AtomicU64,
     delayed: Mutex<JoinSet<()>>,
+    /// What waits to be written to all sockets.
+    pub(super) room: Room,
 }
 
 /// One connected peer's wish for messages as they come.
@@ -46,7 +49,9 @@ struct Arrived {
 pub(crate) struct Session {
     number: u64,
     /// Envelopes for the peer.
-    frames: mpsc::Sender<Vec<u8>>,
+    frames: mpsc::Sender<Parcel>,
+    /// Room for the answer to what is being worked on.
+    room: Mutex<Option<OwnedSemaphorePermit>>,
     /// Who, proven, asked for answers on this socket.
     routes: Mutex<HashSet<Did>>,
     has_ended: AtomicBool,
@@ -55,10 +60,11 @@ pub(crate) struct Session {
 
 impl Lives {
     /// Names a new session.
-    pub(crate) fn session(&self, frames: mpsc::Sender<Vec<u8>>) -> Arc<Session> {
+    pub(crate) fn session(&self, frames: mpsc::Sender<Parcel>) -> Arc<Session> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let (routes, tasks) = (Mutex::default(), Mutex::default());
-        Arc::new(Session { number, frames, routes, has_ended: AtomicBool::new(false), tasks })
+        let (room, routes, tasks) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let has_ended = AtomicBool::new(false);
+        Arc::new(Session { number, frames, room, routes, has_ended, tasks })
     }
 
     /// Counts who has live delivery.
@@ -171,6 +177,24 @@ impl Session {
         routes.contains(&sender)
     }
 
+    /// Whether anybody wants its answers here.
+    pub(super) fn has_routes(&self) -> bool {
+        !self.routes.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Takes room for an answer before it is made; says whether there is some.
+    pub(super) async fn make_room(&self, home: &Home) -> bool {
+        let made = home.relay.room.reserve_soon().await;
+        let is_made = made.is_some();
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = made;
+        is_made
+    }
+
+    /// Returns the room that was taken.
+    pub(super) fn take_room(&self) -> Option<OwnedSemaphorePermit> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Whether somebody has live delivery here.
     pub(crate) fn is_live(&self, home: &Home, sender: &Did) -> bool {
         home.relay.is_on(queue_key(sender), self.number)
@@ -241,7 +265,7 @@ async fn run(
     home: &Arc<Home>,
     peer: &Peer,
     live: &Arc<Live>,
-    frames: &mpsc::Sender<Vec<u8>>,
+    frames: &mpsc::Sender<Parcel>,
 ) -> Result<(), StoreFault> {
     let key = queue_key(&peer.did);
     while home.relay.is_current(key, live) {
@@ -273,7 +297,7 @@ async fn catch_up(
     home: &Arc<Home>,
     peer: &Peer,
     from: Seq,
-    frames: &mpsc::Sender<Vec<u8>>,
+    frames: &mpsc::Sender<Parcel>,
 ) -> Result<bool, StoreFault> {
     for did in super::queues(home, &peer.did).await? {
         let mut after = Seq(from.0.saturating_sub(1));
@@ -295,12 +319,13 @@ async fn deliver(
     home: &Arc<Home>,
     peer: &Peer,
     rows: Vec<(HeldId, HeldRow)>,
-    frames: &mpsc::Sender<Vec<u8>>,
+    frames: &mpsc::Sender<Parcel>,
 ) -> Result<bool, StoreFault> {
     let now = home.now();
     let is_due = |row: &HeldRow| now < row.expires && row.not_before <= now;
     let mut rows = rows.into_iter().filter(|(_, row)| is_due(row)).peekable();
     while rows.peek().is_some() {
+        let Some(room) = home.relay.room.reserve().await else { return Ok(false) };
         let mut plan = plan_delivery(LIVE_BATCH_MAX as u64);
         let mut messages = Vec::new();
         while let Some((id, row)) = rows.next_if(|(_, row)| plan.take(row.size_bytes)) {
@@ -318,7 +343,7 @@ async fn deliver(
             continue;
         }
         let Some(envelope) = sealed(home, peer, messages) else { return Ok(false) };
-        if frames.send(envelope).await.is_err() {
+        if frames.send(Parcel::new(envelope, room)).await.is_err() {
             return Ok(false);
         }
     }

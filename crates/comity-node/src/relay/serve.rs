@@ -36,6 +36,12 @@ pub(crate) async fn serve(
         Back::Response => served.wants_return(),
         Back::Socket(session) => session.route(served.sender(), wish),
     };
+    if let Back::Socket(session) = back
+        && returns
+        && !session.make_room(home).await
+    {
+        return Ok(Done::Refused(Refusal::Busy));
+    }
     let answer = match served.request() {
         Ok(request) => answer(home, served, request, back, returns).await?,
         Err(refusal) if returns => Some(Answer::Problem(*refusal)),
