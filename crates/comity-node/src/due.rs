@@ -1,7 +1,7 @@
 //! Does what is due: messages and requests expire, sent messages are looked at again, old ones are
 //! forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use comity_core::limits::HISTORY_S;
@@ -12,6 +12,7 @@ use comity_core::refusal::Refusal;
 use comity_didcomm::{Did, MessageId, UnixTime};
 use comity_store::records::due::{self, Due, DueRow};
 use comity_store::records::notices::Debts;
+use comity_store::records::relay::Relayed;
 use comity_store::records::{MessageKey, ladder, mailbox, outbox, relay};
 use comity_store::{Batch, MailboxKey, Seq, StoreFault};
 
@@ -37,7 +38,15 @@ async fn sweep(home: &Arc<Home>) -> Result<(), StoreFault> {
     loop {
         let rows = due::until(home.store.as_ref(), now, after.as_ref(), DUE_ROWS_MAX).await?;
         let mut queries: BTreeMap<Did, Vec<QueryItem>> = BTreeMap::new();
-        for row in &rows {
+        // A busy relay has many of these, and a commit for each would take the time of the others.
+        let forgotten = forget_together(home, &rows, now).await.unwrap_or_else(|fault| {
+            tracing::error!(%fault, "what is due cannot be forgotten together");
+            HashSet::new()
+        });
+        for (place, row) in rows.iter().enumerate() {
+            if forgotten.contains(&place) {
+                continue;
+            }
             let mut batch = Batch::new();
             due::done(&mut batch, row);
             if let Err(fault) = handle(home, batch, row, now, &mut queries).await {
@@ -49,6 +58,36 @@ async fn sweep(home: &Arc<Home>) -> Result<(), StoreFault> {
             Some(last) => after = Some(last),
             None => return Ok(()),
         }
+    }
+}
+
+/// Forgets rows of the relay in one batch, bounded by [`DUE_ROWS_MAX`]; returns the places of those
+/// that are done. After a conflict, that is none.
+async fn forget_together(
+    home: &Arc<Home>,
+    rows: &[DueRow],
+    now: UnixTime,
+) -> Result<HashSet<usize>, StoreFault> {
+    let mut batch = Batch::new();
+    // What stands in it twice would be counted twice.
+    let (mut places, mut seen) = (HashSet::new(), HashSet::new());
+    for (place, row) in rows.iter().enumerate() {
+        // The end of a grant is many changes, and a batch of its own.
+        if let Due::ForgetRelayed(relayed) = row.due
+            && !matches!(relayed, Relayed::Grant(_))
+            && seen.insert(relayed)
+        {
+            due::done(&mut batch, row);
+            relay::forget(home.store.as_ref(), &mut batch, relayed, now).await?;
+            places.insert(place);
+        }
+    }
+    if places.is_empty() {
+        return Ok(places);
+    }
+    match home.commit(batch, Debts::new(), None).await? {
+        Committed::Durable => Ok(places),
+        Committed::Conflict(_) => Ok(HashSet::new()),
     }
 }
 

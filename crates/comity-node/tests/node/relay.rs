@@ -12,7 +12,7 @@ use comity_core::protocol::pickup::{self, Pickup};
 use comity_core::relay::{Invitation, Register, RelayPolicy};
 use comity_didcomm::routing::{Forward, Next};
 use comity_didcomm::{Did, Message, did};
-use comity_store::records::relay;
+use comity_store::records::{due, relay};
 use comity_store::{
     Batch, FaultyStore, FjallStore, MemoryStore, Moment, OpenError, Store, StoreFault,
 };
@@ -462,4 +462,25 @@ async fn an_operator_sees_who_is_registered_and_ends_it() {
     // The policy is open, so it may come back; what waited is there still.
     bruno.register(&stand).await;
     assert_eq!(bruno.fetch(&stand).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_relay_forgets_takes_few_commits() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut batch = Batch::new();
+    let rows = 1_000_u128;
+    for number in 0..rows {
+        let forward = relay::Relayed::Forward(number.to_be_bytes());
+        due::Due::ForgetRelayed(forward).put(&mut batch, now());
+    }
+    let before = store.commit(batch).await.unwrap().seq.0;
+    let set = |config: &mut comity_node::Config| config.relay = Some(RelayPolicy::default());
+    let stand = Stand::with(Arc::clone(&store), set).await;
+    stand
+        .until("all is forgotten", async || {
+            due::until(store.as_ref(), now(), None, 1).await.unwrap().is_empty()
+        })
+        .await;
+    let after = store.commit(Batch::new()).await.unwrap().seq.0;
+    assert!(after - before < 100, "{} commits", after - before);
 }
