@@ -21,7 +21,7 @@ pub use compose::{Answer, Features, compose, compose_live, pack};
 pub use pick_up::{DeliveryPlan, Figures, may_pick_up, plan_delivery};
 pub use policy::{Quotas, Recipients, Register, RelayPolicy, UnknownChoice};
 pub use recipients::{Change, RecipientFacts, RecipientRow, Verdict, change};
-pub use register::{Decision, Invitation, RegisterFacts, Registrant, register};
+pub use register::{AnswerGoes, Decision, Invitation, RegisterFacts, Registrant, register};
 pub use request::{Live, Request, Served};
 pub(crate) use request::{is_served, parse};
 

@@ -36,6 +36,17 @@ pub struct RegisterFacts {
     pub registrant: Option<Registrant>,
     /// The invitation that the request's `pthid` names.
     pub invitation: Option<Invitation>,
+    /// Where the answer goes.
+    pub answer: AnswerGoes,
+}
+
+/// Where the answer to a `mediate-request` goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerGoes {
+    /// To the endpoint in the asker's document, which may be anybody's.
+    Out,
+    /// Back the way the question came.
+    Back,
 }
 
 /// What is answered to a `mediate-request`.
@@ -90,8 +101,9 @@ pub fn register(
     };
     match policy.register {
         _ if listed => grant(None),
-        Register::Open => grant(None),
+        // Whoever makes up DIDs would have us write to an endpoint once for each.
+        Register::Open if facts.answer == AnswerGoes::Back => grant(None),
         Register::Invitation if invitation.is_some() => grant(invitation),
-        Register::AllowList | Register::Invitation => Decision::Deny,
+        Register::AllowList | Register::Invitation | Register::Open => Decision::Deny,
     }
 }

@@ -291,10 +291,14 @@ fn who_may_register_is_the_operators_choice() {
         granted_at: NOW,
         invitation: invitation.map(str::to_owned),
     };
+    let facts = |registrant, invitation| {
+        let answer = AnswerGoes::Back;
+        RegisterFacts { registrant, invitation, answer }
+    };
     let decide = |policy: Register, allow: &[&Did], registrant, invitation| {
         let allow = allow.iter().map(|did| (*did).clone()).collect();
         let policy = RelayPolicy { register: policy, allow, ..RelayPolicy::default() };
-        match register(&aria, Some(&policy), &RegisterFacts { registrant, invitation }, NOW) {
+        match register(&aria, Some(&policy), &facts(registrant, invitation), NOW) {
             Decision::Deny => "deny",
             Decision::Known => "known",
             Decision::Grant { invitation: None, .. } => "grant",
@@ -323,8 +327,14 @@ fn who_may_register_is_the_operators_choice() {
     for policy in [Register::AllowList, Register::Invitation, Register::Open] {
         assert_eq!(decide(policy, &[&aria], None, None), "grant", "{policy:?}, listed");
     }
-    let facts = RegisterFacts { registrant: Some(known(None)), invitation: None };
-    assert_eq!(register(&aria, None, &facts, NOW), Decision::Deny, "not a relay");
+    let known = facts(Some(known(None)), None);
+    assert_eq!(register(&aria, None, &known, NOW), Decision::Deny, "not a relay");
+    // To be written to at its endpoint, somebody has to be more than a DID that anybody made.
+    let out = RegisterFacts { answer: AnswerGoes::Out, ..facts(None, None) };
+    let mut policy = RelayPolicy { register: Register::Open, ..RelayPolicy::default() };
+    assert_eq!(register(&aria, Some(&policy), &out, NOW), Decision::Deny);
+    policy.allow.push(aria.clone());
+    assert!(matches!(register(&aria, Some(&policy), &out, NOW), Decision::Grant { .. }));
 }
 
 /// Decides about an update by a home that is not the recipient.

@@ -8,8 +8,8 @@ use comity_core::protocol::coordinate_mediation::{
 };
 use comity_core::refusal::Refusal;
 use comity_core::relay::{
-    Answer, Change, Decision, RecipientFacts, Recipients, RegisterFacts, Registrant, Served,
-    Verdict, change, register,
+    Answer, AnswerGoes, Change, Decision, RecipientFacts, Recipients, RegisterFacts, Registrant,
+    Served, Verdict, change, register,
 };
 use comity_core::trust::subject;
 use comity_didcomm::{Did, DidDocument};
@@ -26,6 +26,7 @@ pub(super) async fn mediate(
     home: &Arc<Home>,
     served: &Served,
     version: Version,
+    answer: AnswerGoes,
 ) -> Result<Answer, StoreFault> {
     let store = home.store.as_ref();
     let grant =
@@ -36,7 +37,7 @@ pub(super) async fn mediate(
             None => None,
         };
         let registrant = relay::registrant(store, served.sender()).await?;
-        let facts = RegisterFacts { registrant, invitation };
+        let facts = RegisterFacts { registrant, invitation, answer };
         let policy = home.config.relay.as_ref();
         let (registrant, invitation) = match register(served.sender(), policy, &facts, home.now()) {
             Decision::Deny => return Ok(Answer::Mediation(version, Mediation::Deny)),
@@ -73,7 +74,8 @@ pub(super) async fn granted(home: &Home, sender: &Did) -> Result<Option<Registra
     let Some(registrant) = relay::registrant(home.store.as_ref(), sender).await? else {
         return Ok(None);
     };
-    let facts = RegisterFacts { registrant: Some(registrant.clone()), invitation: None };
+    let (known, answer) = (Some(registrant.clone()), AnswerGoes::Back);
+    let facts = RegisterFacts { registrant: known, invitation: None, answer };
     let decision = register(sender, home.config.relay.as_ref(), &facts, home.now());
     Ok((decision == Decision::Known).then_some(registrant))
 }

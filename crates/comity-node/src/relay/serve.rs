@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comity_core::limits::NOTICE_EXPIRES_S;
 use comity_core::protocol::pickup::Pickup;
 use comity_core::refusal::Refusal;
-use comity_core::relay::{Answer, Features, Request, Served, compose, pack};
+use comity_core::relay::{Answer, AnswerGoes, Features, Request, Served, compose, pack};
 use comity_didcomm::{Message, MessageId};
 use comity_store::records::notices::Debts;
 use comity_store::records::relay;
@@ -88,7 +88,10 @@ async fn answer(
             let features = if is_relay { Features::Relay } else { Features::Home };
             Answer::Disclose(features.disclose(queries))
         }
-        Request::Register(version) => register::mediate(home, served, *version).await?,
+        Request::Register(version) => {
+            let goes = if returns { AnswerGoes::Back } else { AnswerGoes::Out };
+            register::mediate(home, served, *version, goes).await?
+        }
         _ if !is_relay => Answer::Problem(Refusal::NotRelay),
         Request::ChangeRecipients(version, updates) => {
             register::update(home, served, *version, updates).await?

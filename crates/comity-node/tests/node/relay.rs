@@ -11,7 +11,7 @@ use comity_core::protocol::mediation_proof;
 use comity_core::protocol::pickup::{self, Pickup};
 use comity_core::relay::{Invitation, Register, RelayPolicy};
 use comity_didcomm::routing::{Forward, Next};
-use comity_didcomm::{Did, Message, did};
+use comity_didcomm::{Did, Message, ReturnRoute, did};
 use comity_store::records::{due, relay};
 use comity_store::{
     Batch, FaultyStore, FjallStore, MemoryStore, Moment, OpenError, Store, StoreFault,
@@ -319,12 +319,17 @@ async fn pings_and_queries_are_answered_where_they_were_asked_and_nowhere_else()
     message.from = Some(stranger.did.clone());
     let envelope = stranger.seal(&stand, &message).await;
     assert_eq!(stand.post(&envelope).await.0, 202);
-    // A request for mediation is answered there; that it comes first shows that no pong came.
+    // Once known, it is written to there; that this comes first shows that no pong came.
     let mut request = Mediation::Request.into_message(V3, id()).with_to([relay_did(&stand)]);
     request.from = Some(stranger.did.clone());
-    assert_eq!(stand.post(&stranger.seal(&stand, &request).await).await.0, 202);
-    let grant = stranger.receive(&stand).await;
-    assert!(matches!(Mediation::parse(&grant), Ok((V3, Mediation::Grant { .. }))));
+    request.return_route = Some(ReturnRoute::All);
+    assert_eq!(stand.post(&stranger.seal(&stand, &request).await).await.0, 200);
+    let query = Mediation::Query { paginate: None }.into_message(V3, id());
+    let mut query = query.with_to([relay_did(&stand)]);
+    query.from = Some(stranger.did.clone());
+    assert_eq!(stand.post(&stranger.seal(&stand, &query).await).await.0, 202);
+    let list = stranger.receive(&stand).await;
+    assert!(matches!(Mediation::parse(&list), Ok((V3, Mediation::List { .. }))), "{list:?}");
     assert!(stranger.has_nothing());
 }
 
@@ -483,4 +488,28 @@ async fn what_the_relay_forgets_takes_few_commits() {
         .await;
     let after = store.commit(Batch::new()).await.unwrap().seq.0;
     assert!(after - before < 100, "{} commits", after - before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_relay_writes_to_no_endpoint_of_a_did_that_it_does_not_know() {
+    let stand = open_relay().await;
+    let mut stranger = Foreigner::new().await;
+    for return_route in [None, Some(ReturnRoute::All)] {
+        let request = Mediation::Request.into_message(V3, id()).with_to([relay_did(&stand)]);
+        let mut request = Message { return_route, ..request };
+        request.from = Some(stranger.did.clone());
+        let sealed = stranger.seal(&stand, &request).await;
+        let expected = if request.return_route.is_some() { 200 } else { 202 };
+        assert_eq!(stand.post(&sealed).await.0, expected);
+        let granted = stand.status().await.relay.unwrap().registrants;
+        assert_eq!(granted, u64::from(request.return_route.is_some()));
+    }
+    // Known, it is written to; that this comes first shows that nothing was sent before.
+    let query = Mediation::Query { paginate: None }.into_message(V3, id());
+    let mut query = query.with_to([relay_did(&stand)]);
+    query.from = Some(stranger.did.clone());
+    assert_eq!(stand.post(&stranger.seal(&stand, &query).await).await.0, 202);
+    let list = stranger.receive(&stand).await;
+    assert!(matches!(Mediation::parse(&list), Ok((V3, Mediation::List { .. }))), "{list:?}");
+    assert!(stranger.has_nothing());
 }
