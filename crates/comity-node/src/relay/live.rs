@@ -23,7 +23,7 @@ use crate::limits::{LIVE_AHEAD_MAX, LIVE_BATCH_MAX, SOCKET_DIDS_MAX};
 /// would each get half.
 #[derive(Default)]
 pub(crate) struct Lives {
-    by: Mutex<HashMap<MailboxKey, Arc<Live>>>,
+    by: Arc<Mutex<HashMap<MailboxKey, Arc<Live>>>>,
     numbers: AtomicU64,
     delayed: Mutex<JoinSet<()>>,
     /// What waits to be written to all sockets.
@@ -74,33 +74,38 @@ impl Lives {
 
     /// Tells whoever waits for it that a message came: its registrant, or the DID itself.
     pub(crate) fn arrived(&self, home: &Home, row: &HeldRow, id: HeldId) {
+        let wait_s = row.not_before.0.saturating_sub(home.now().0);
         let registrant = queue_key(&row.registrant);
-        self.tell(home, registrant, row, id);
+        self.tell(registrant, id, wait_s);
         if registrant != id.queue {
-            self.tell(home, id.queue, row, id);
+            self.tell(id.queue, id, wait_s);
         }
     }
 
-    fn tell(&self, home: &Home, key: MailboxKey, row: &HeldRow, id: HeldId) {
-        let Some(live) = self.live(key) else { return };
-        let wait_s = row.not_before.0.saturating_sub(home.now().0);
+    fn tell(&self, key: MailboxKey, id: HeldId, wait_s: u64) {
         if wait_s == 0 {
-            live.push(id);
+            if let Some(live) = self.live(key) {
+                live.push(id);
+            }
             return;
         }
         let mut delayed = self.delayed.lock().unwrap_or_else(PoisonError::into_inner);
         while delayed.try_join_next().is_some() {}
         // Beyond the bound it is picked up like any other.
         if delayed.len() < LIVE_AHEAD_MAX {
+            let by = Arc::clone(&self.by);
             delayed.spawn(async move {
                 tokio::time::sleep(Duration::from_secs(wait_s)).await;
-                live.push(id);
+                // Whoever is connected by now: it may be another socket than when the message came.
+                if let Some(live) = find(&by, key) {
+                    live.push(id);
+                }
             });
         }
     }
 
     fn live(&self, key: MailboxKey) -> Option<Arc<Live>> {
-        self.by.lock().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone)
+        find(&self.by, key)
     }
 
     fn is_on(&self, key: MailboxKey, session: u64) -> bool {
@@ -141,6 +146,10 @@ impl Lives {
         session.has_ended.store(true, Ordering::Relaxed);
         by.retain(|_, live| live.session != session.number);
     }
+}
+
+fn find(by: &Mutex<HashMap<MailboxKey, Arc<Live>>>, key: MailboxKey) -> Option<Arc<Live>> {
+    by.lock().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone)
 }
 
 impl Live {
@@ -382,6 +391,25 @@ mod tests {
         assert!(lives.is_current(key, &second) && lives.is_on(key, new.number));
         lives.end(&new);
         assert_eq!(lives.count(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delayed_message_is_told_to_whoever_is_connected_when_its_delay_ends() {
+        let lives = Lives::default();
+        let (frames, _kept) = mpsc::channel(1);
+        let (old, new) = (lives.session(frames.clone()), lives.session(frames));
+        let key = MailboxKey([1; 16]);
+        let first = lives.begin(key, &old).unwrap();
+        lives.tell(key, id(1), 10);
+        lives.end(&old);
+        // Nobody is connected when this one comes.
+        lives.tell(key, id(2), 10);
+        let second = lives.begin(key, &new).unwrap();
+        assert_eq!(second.take(), (Vec::new(), None));
+        let delayed = std::mem::take(&mut *lives.delayed.lock().unwrap());
+        delayed.join_all().await;
+        assert_eq!(second.take(), (vec![id(1), id(2)], None));
+        assert_eq!(first.take(), (Vec::new(), None));
     }
 
     #[test]
