@@ -78,7 +78,19 @@ pub(super) fn locate(spelled: &str, file: &str) -> Result<WebLocation, DidError>
 /// # Errors
 /// When a part could not be read back by [`document_url`].
 pub fn did_for(host: &str, port: Option<u16>, segments: &[&str]) -> Result<Did, DidError> {
-    let mut text = format!("did:web:{}", host.to_ascii_lowercase());
+    let did = place_did("did:web:", host, port, segments)?;
+    document_url(&did)?;
+    Ok(did)
+}
+
+/// Spells a DID whose identifier ends in a place on the web, as did:web and did:webvh have it.
+pub(super) fn place_did(
+    prefix: &str,
+    host: &str,
+    port: Option<u16>,
+    segments: &[&str],
+) -> Result<Did, DidError> {
+    let mut text = format!("{prefix}{}", host.to_ascii_lowercase());
     if let Some(port) = port {
         text.push_str(&format!("%3A{port}"));
     }
@@ -86,9 +98,7 @@ pub fn did_for(host: &str, port: Option<u16>, segments: &[&str]) -> Result<Did, 
         text.push(':');
         text.push_str(segment);
     }
-    let did = Did::parse(&text)?;
-    document_url(&did)?;
-    Ok(did)
+    Did::parse(&text)
 }
 
 fn parse_port(text: &str) -> Option<u16> {

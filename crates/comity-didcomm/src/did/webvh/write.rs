@@ -11,7 +11,7 @@ use super::history::{History, Log};
 use super::parameters::{METHOD, Witnesses};
 use super::timestamp::Timestamp;
 use super::{PLACEHOLDER, WebvhError, proof, scid_of};
-use crate::did::{Did, DidError};
+use crate::did::{Did, DidError, web};
 use crate::document::DidDocument;
 use crate::key::{PublicKey, SigningKey};
 use crate::time::UnixTime;
@@ -42,15 +42,8 @@ pub struct Settings<'a> {
 /// # Errors
 /// When a part could not be read back.
 pub fn draft_did(host: &str, port: Option<u16>, segments: &[&str]) -> Result<Did, DidError> {
-    let mut text = format!("did:webvh:{DRAFT_SCID}:{}", host.to_ascii_lowercase());
-    if let Some(port) = port {
-        text.push_str(&format!("%3A{port}"));
-    }
-    for segment in segments {
-        text.push(':');
-        text.push_str(segment);
-    }
-    let did = Did::parse(&text)?;
+    let prefix = format!("did:webvh:{DRAFT_SCID}:");
+    let did = web::place_did(&prefix, host, port, segments)?;
     super::place(&did, "did.jsonl")?;
     Ok(did)
 }
