@@ -73,7 +73,7 @@ pub const SOCKET_WRITE_BUFFER_BYTES_MAX: usize = 2 * SOCKET_MESSAGE_BYTES_MAX;
 /// The time a WebSocket handshake may take, connection and TLS included.
 pub const SOCKET_OPEN_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The time the peer may take none of the bytes that are sent on a WebSocket session.
+/// The time in which a message has to be written to a WebSocket session, as a whole.
 pub const SOCKET_SEND_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a WebSocket session may be silent before the peer is asked whether it is there.
