@@ -79,8 +79,11 @@ pub struct Delivery {
     pub pthid: Option<String>,
     /// How the sender is proven: `signature` (can be shown to others) or `authcrypt` (cannot).
     pub verified: String,
-    /// Why it was let in: `allow-list`, `approved`, `thread`, `own-home`.
+    /// Why it was let in: `allow-list`, `approved`, `thread`, `own-home` and others.
     pub admitted: String,
+    /// How far its sender may go: `introduced`, `message`, `task` or `execute`.
+    #[serde(default)]
+    pub level: String,
     /// When the home accepted it.
     pub received_at: String,
     /// When it expires.
@@ -341,11 +344,37 @@ pub struct Rotate {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Decide {
-    /// DID, handle or invitation.
+    /// DID, handle or invitation; or many: `*@host` for all agents of a node, `*@*.domain`,
+    /// `credential:TYPE@ISSUER`.
     pub who: String,
     /// Protocol identifiers that are allowed; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protocols: Vec<String>,
+    /// How far they may go: `introduced`, `message`, `task` or `execute`; absent: as far as the
+    /// named protocols need, and `message` at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// Whether it is about what the agent sends to them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outbound: bool,
+    /// Whether their vouches for others count; for 90 days, unless `until` is earlier.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anchor: bool,
+    /// From when, RFC 3339; absent: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Messages that they may send in one day of UTC, all that it is about together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages_per_day: Option<u64>,
+    /// Bytes that they may send in one day of UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_day: Option<u64>,
+    /// Tasks of theirs that may be open at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks_open: Option<u64>,
+    /// What is to be remembered about it, at most 200 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
     /// Until when, RFC 3339; absent: until changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
@@ -421,17 +450,95 @@ pub struct EndRegistration {
 }
 
 /// One line of an agent's requests or allow-list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Relation {
-    /// DID of the other party.
+    /// DID of the other party, or whom else it is about.
     pub did: String,
     /// Protocols it is about; empty: all.
     pub protocols: Vec<String>,
     /// Until when it holds.
     pub until: Option<String>,
-    /// `pending`, `allowed`, `denied`, `revoked` or `expired`.
+    /// `pending`, `allowed`, `planned`, `denied`, `revoked` or `expired`.
     pub state: String,
+    /// How far it lets them go; absent for a request and for what allows nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// Whether it is about what the agent sends to them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outbound: bool,
+    /// Whether their vouches for others count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anchor: bool,
+    /// From when it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Messages a day that it allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages_per_day: Option<u64>,
+    /// Bytes a day that it allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_day: Option<u64>,
+    /// Open tasks that it allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks_open: Option<u64>,
+    /// What the operator wanted to remember.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+/// Somebody whose messages an agent lets in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ContactInfo {
+    /// Who.
+    pub did: String,
+    /// Since when.
+    pub since: String,
+    /// Messages of it that the agent has processed.
+    pub processed: u64,
+    /// SHA-256 of its keys, base64url; empty where the DID itself tells them.
+    pub keys: Vec<String>,
+    /// Since when it comes with other keys, which wait for the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<String>,
+    /// These keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed_keys: Vec<String>,
+}
+
+/// What an agent's policy says about somebody, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Explained {
+    /// About whom.
+    pub did: String,
+    /// For which protocol.
+    pub protocol: String,
+    /// `allow`, `hold` or `refuse`.
+    pub decision: String,
+    /// The ground of an admission, or the code of a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ground: Option<String>,
+    /// How far the sender may go for this protocol.
+    pub level: String,
+    /// How far the protocol needs it to.
+    pub needed: String,
+    /// Why.
+    pub why: String,
+    /// What is known of the sender.
+    pub known: Vec<String>,
+    /// What would change it.
+    pub changes: Vec<String>,
+}
+
+/// Takes the keys with which a contact came as its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApproveKeys {
+    /// Whose: a DID or a handle.
+    pub who: String,
 }
 
 /// A resolved identity.

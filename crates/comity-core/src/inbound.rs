@@ -22,7 +22,7 @@ mod deliver;
 
 pub use accept::{Accepted, Arrival};
 pub use authenticate::Authenticated;
-pub use authorize::{Authorized, Grant, Verdict};
+pub use authorize::{Authorized, Grant, Reach, Refused, Verdict};
 pub use commit::{Commit, Placement, Written, problem_report};
 pub use deliver::{Delivered, Outcome};
 

@@ -29,6 +29,8 @@
 //!     threads: vec!["t-1".to_owned()],
 //!     way_in: WayIn::Direct,
 //!     size_bytes: 900,
+//!     keys: Vec::new(),
+//!     prior: None,
 //! };
 //! let ruling = trust::decide(&question, &Facts::nothing_known(Recipient::Agent), UnixTime(1_800_000_000));
 //! assert!(matches!(ruling.decision, Decision::Hold), "a stranger's first message waits for the operator");

@@ -18,6 +18,33 @@ pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one agent holds for its operator at most.
 pub const REQUESTS_PENDING_MAX: i64 = 1_000;
 
+/// Bits of work that a stranger's request costs, while few wait and unless the operator says
+/// otherwise.
+pub const WORK_BITS_DEFAULT: u8 = 20;
+
+/// With the template `ants`: how long somebody has to have been known before it goes up by itself,
+/// in seconds (7 days), if it has also sent [`ANTS_PROCESSED`] messages.
+pub const ANTS_AGE_S: u64 = 7 * 24 * 3600;
+
+/// With the template `ants`: messages that the agent has to have processed.
+pub const ANTS_PROCESSED: u64 = 10;
+
+/// With the template `ants`: anchors whose vouches do as well.
+pub const ANTS_VOUCHERS: u32 = 3;
+
+/// Entries of one agent about hosts, domains and credentials that are looked at for a message.
+pub const WIDE_ENTRIES_MAX: usize = 256;
+
+/// Length of an entry's note at most, in characters.
+pub const NOTE_CHARS_MAX: usize = 200;
+
+/// How long somebody's vouches for others count before the operator has to say so again, in seconds
+/// (90 days).
+pub const ANCHOR_S_MAX: u64 = 90 * DAY_S;
+
+/// Seconds of one day, in which limits count.
+pub const DAY_S: u64 = 24 * 3600;
+
 /// How long a request waits for the operator, in seconds (30 days), when its message names no
 /// earlier deadline.
 pub const REQUEST_AGE_S_MAX: u64 = 30 * 24 * 3600;

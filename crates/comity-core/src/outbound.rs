@@ -29,6 +29,7 @@ use thiserror::Error;
 use self::address::{Addressing, Progress};
 use crate::Context;
 use crate::record::OutgoingKind;
+use crate::trust::{Fence, Passage};
 
 /// What somebody of this home wants to say.
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ pub enum Output {
     Commit(Arc<Queued>),
     /// The end.
     Done(Result<Arc<Queued>, Unsendable>),
+    /// Look up how far the sender is fenced in. Answer with [`Input::Fence`].
+    Judge(Passage),
     /// Give the sender's keys and whether the recipient lives here. Answer with [`Input::Keys`].
     Keys(Did),
     /// Get this DID's document: the recipient's, then those of the mediators on the way. Answer
@@ -88,6 +91,8 @@ pub enum Output {
 pub enum Input {
     /// The document that was asked for, and where its subject lives.
     Document(Arc<DidDocument>, Residence),
+    /// How far the sender is fenced in.
+    Fence(Fence),
     /// The sender's keys.
     Keys(SenderKeys),
     /// What became of the commit.
@@ -115,9 +120,15 @@ pub enum Unsendable {
     /// The deadline has passed or is more than 30 days away.
     #[error("the deadline has passed, or lies more than 30 days ahead")]
     Deadline,
+    /// The agent's operator keeps it from writing this to that recipient.
+    #[error("the agent's operator does not let it write to this recipient, or not so")]
+    FencedIn,
     /// The id names another message of this agent.
     #[error("another message of this agent has this id")]
     IdReuse,
+    /// The agent has used up what its operator lets it send.
+    #[error("the agent has used up the messages or bytes that its operator allows it")]
+    LimitReached,
     /// The sender has no key of the needed kind.
     #[error("the sender has no key for this kind of message")]
     NoSenderKey,
@@ -152,7 +163,9 @@ impl Unsendable {
     pub const ALL: &'static [Self] = &[
         Self::BodyTooLarge,
         Self::Deadline,
+        Self::FencedIn,
         Self::IdReuse,
+        Self::LimitReached,
         Self::NoEndpoint,
         Self::NoRecipientKey,
         Self::NoSenderKey,
@@ -169,6 +182,8 @@ impl Unsendable {
         match self {
             Self::BodyTooLarge => "send.body-too-large",
             Self::Deadline => "send.deadline",
+            Self::FencedIn => "send.fenced-in",
+            Self::LimitReached => "send.limit",
             Self::IdReuse => "send.id-reuse",
             Self::NoEndpoint => "send.no-endpoint",
             Self::NoRecipientKey => "send.no-recipient-key",
@@ -187,9 +202,10 @@ impl Unsendable {
         match self {
             Self::BodyTooLarge | Self::TooLargeForMediator => 413,
             Self::Deadline | Self::ReservedType => 400,
+            Self::FencedIn => 403,
             Self::IdReuse => 409,
             Self::NoEndpoint | Self::NoRecipientKey | Self::NoSenderKey | Self::Unresolvable => 422,
-            Self::OutboxFull => 429,
+            Self::LimitReached | Self::OutboxFull => 429,
             Self::Unavailable => 503,
         }
     }
@@ -200,6 +216,12 @@ impl Unsendable {
         match self {
             Self::BodyTooLarge => "Send a link to large content instead",
             Self::Deadline => "Name a deadline between now and 30 days ahead; check the clock",
+            Self::FencedIn => {
+                "Ask the agent's operator: comity allow WHO --out, or policy.outbound = \"open\""
+            }
+            Self::LimitReached => {
+                "Send on the next day of UTC, or ask the agent's operator: comity allow WHO --out"
+            }
             Self::IdReuse => {
                 "Use a new id for each message, the same id only to repeat the same message"
             }
@@ -229,6 +251,7 @@ pub struct Outbound {
 
 enum Stage {
     Address(Box<Addressing>),
+    Authorize(Box<Addressed>),
     Pack(Box<Authorized>),
     Queue(Arc<Queued>),
     Done(Result<Arc<Queued>, Unsendable>),
@@ -245,6 +268,7 @@ impl Outbound {
     pub fn poll_output(&mut self) -> Output {
         match &self.stage {
             Stage::Address(addressing) => Output::Resolve(addressing.asks.clone()),
+            Stage::Authorize(addressed) => Output::Judge(addressed.passage()),
             Stage::Pack(authorized) => Output::Keys(authorized.submission().from.clone()),
             Stage::Queue(queued) => Output::Commit(Arc::clone(queued)),
             Stage::Done(result) => Output::Done(result.clone()),
@@ -262,6 +286,9 @@ impl Outbound {
             (Stage::Address(addressing), Input::Unresolvable) => {
                 self.addressed(addressing.answer(None))
             }
+            (Stage::Authorize(addressed), Input::Fence(fence)) => {
+                self.authorized(*addressed, &fence)
+            }
             (Stage::Pack(authorized), Input::Keys(keys)) => {
                 match pack::pack(*authorized, &keys, &self.context, rng) {
                     Ok(packed) => Stage::Queue(Arc::new(queue::queue(packed, &self.context))),
@@ -276,12 +303,22 @@ impl Outbound {
     }
 
     fn addressed(&self, progress: Result<Progress, Unsendable>) -> Stage {
-        let authorized = progress.and_then(|progress| match progress {
-            Progress::Asks(addressing) => Ok(Stage::Address(Box::new(addressing))),
-            Progress::Addressed(addressed) => authorize::authorize(addressed, &self.context)
-                .map(|authorized| Stage::Pack(Box::new(authorized))),
-        });
-        authorized.unwrap_or_else(|reason| Stage::Done(Err(reason)))
+        match progress {
+            Ok(Progress::Asks(addressing)) => Stage::Address(Box::new(addressing)),
+            // Nobody is fenced in by what the home itself has to say.
+            Ok(Progress::Addressed(addressed)) if addressed.kind() == OutgoingKind::Notice => {
+                self.authorized(addressed, &Fence::none())
+            }
+            Ok(Progress::Addressed(addressed)) => Stage::Authorize(Box::new(addressed)),
+            Err(reason) => Stage::Done(Err(reason)),
+        }
+    }
+
+    fn authorized(&self, addressed: Addressed, fence: &Fence) -> Stage {
+        match authorize::authorize(addressed, fence, &self.context) {
+            Ok(authorized) => Stage::Pack(Box::new(authorized)),
+            Err(reason) => Stage::Done(Err(reason)),
+        }
     }
 }
 

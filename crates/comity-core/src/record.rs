@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use comity_didcomm::{Did, MessageType, UnixTime};
 use serde::{Deserialize, Serialize};
 
-use crate::trust::Admission;
+use crate::trust::{Admission, Level, MeterId};
 
 /// A message that a home accepted, in a mailbox or as a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,12 @@ pub struct Received {
     pub document: String,
     /// On what ground it was let in; `None` while it is a request.
     pub admitted: Option<Admission>,
+    /// How far its sender may go, when it was let in.
+    #[serde(default)]
+    pub level: Level,
+    /// Among whose open tasks it counts until it is settled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_in: Vec<MeterId>,
     /// Who wants to know how far it gets.
     pub notice: Notice,
     /// Size of the envelope in bytes.
@@ -78,6 +84,9 @@ pub struct Sent {
     pub digest: String,
     /// SHA-256 of what the agent asked for, base64url: tells a repeat from a reused id.
     pub request_digest: String,
+    /// The level that its protocol needs: how far its sender goes in the thread.
+    #[serde(default)]
+    pub level: Level,
     /// When the home took it from the agent.
     pub queued_at: UnixTime,
     /// When it expires.
@@ -140,6 +149,8 @@ pub struct LogRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Act {
+    /// The operator decided about a peer; the digest is of the decision.
+    Decided,
     /// A message was accepted from a peer.
     Received,
     /// A message was queued for a peer.

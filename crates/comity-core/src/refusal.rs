@@ -118,6 +118,16 @@ refusals! {
         sender: "Stop sending; ask the operator to allow you again", operator: "To change it: comity allow";
     Pending = "e.m.trust.pending", Message 202, "An earlier request of this sender still waits for the recipient's operator",
         sender: "Wait for the decision; further messages are not kept", operator: "Decide: comity requests, then comity allow or comity deny";
+    Closed = "e.m.trust.closed", Message 202, "The recipient's operator has not allowed this sender, and strangers cannot ask here",
+        sender: "Ask the operator by other means to allow you", operator: "To allow it: comity allow; to let strangers ask: policy.template = \"guarded\"";
+    NotYetAllowed = "e.m.trust.not-yet", Message 202, "The permission for this sender does not hold yet",
+        sender: "Send again when it does; the operator knows the date", operator: "To change it: comity allow";
+    LevelTooLow = "e.m.trust.level", Message 202, "This sender is allowed, but not as far as this protocol goes",
+        sender: "Ask the operator for more, or use protocols that ask for less", operator: "To change it: comity allow WHO --level LEVEL; see comity trust explain";
+    LimitReached = "e.m.trust.limit", Message 202, "This sender has used up the messages, bytes or open tasks that it is allowed",
+        sender: "Send again on the next day of UTC, or when earlier tasks are settled", operator: "To change it: comity allow WHO with other limits";
+    KeyChanged = "e.p.trust.key-changed", Message 202, "The sender's keys are others than before, and nothing proves that they are its own",
+        sender: "Tell the recipient's operator by other means that your keys have changed", operator: "Ask the sender by other means, then: comity contacts approve WHO";
     ProtocolNotAllowed = "e.m.trust.not-permitted", Message 202, "This sender is allowed, but not for this protocol",
         sender: "Use the protocols agreed upon, or ask for this one", operator: "To widen it: comity allow WHO --for PIURI";
     RequestTooLarge = "e.m.trust.request-too-large", Message 202, "A first message from an unknown sender must be small",

@@ -1,14 +1,29 @@
-//! Who may reach whom. The recipient decides, locally, and every decision says why.
+//! Who may reach whom, how far, and why. The recipient decides, locally, and every decision says why.
 //!
 //! [`decide`] is the one policy function. It has one caller, `inbound::authorize`, so no way in
-//! goes around it. What it needs to know comes in as [`Facts`]; the shell reads them and holds no
-//! opinion of them.
+//! goes around it; [`Fence`] is its counterpart on the way out. What they need to know comes in
+//! as [`Facts`]; the shell reads them and holds no opinion of them.
 
+mod allowance;
+mod contact;
 mod decide;
 mod entry;
+mod explain;
+mod fence;
+mod level;
+mod policy;
 
+pub use allowance::{Limits, Meter, MeterId, Used};
+pub use contact::{Changed, Contact, pinned_keys};
 pub use decide::decide;
-pub use entry::{Entry, EntryKind, Request, RequestState, subject};
+pub use entry::{Direction, Entry, EntryKind, Request, RequestState, Whom, WhomError, subject};
+pub use explain::{Explanation, explain};
+pub(crate) use fence::may_write;
+pub use fence::{Fence, Passage};
+pub use level::{Level, LevelError};
+pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
+
+use std::sync::Arc;
 
 use comity_didcomm::{Did, ProtocolId};
 use serde::{Deserialize, Serialize};
@@ -30,6 +45,10 @@ pub struct Question {
     pub way_in: WayIn,
     /// Size of the envelope in bytes.
     pub size_bytes: usize,
+    /// The sender's keys, as [`Contact::keys`].
+    pub keys: Vec<String>,
+    /// Who the sender was before, as the holder of that DID has signed (`from_prior`).
+    pub prior: Option<Did>,
 }
 
 /// How a message came to the home.
@@ -41,6 +60,11 @@ pub enum WayIn {
     Relay,
     /// Sent by an agent of the same home.
     SameHome,
+}
+
+impl WayIn {
+    /// Every way in.
+    pub const ALL: [Self; 3] = [Self::Direct, Self::Relay, Self::SameHome];
 }
 
 /// Who the recipient is to this home.
@@ -57,12 +81,25 @@ pub enum Recipient {
 pub struct Facts {
     /// Who the recipient is.
     pub recipient: Recipient,
-    /// The recipient's entry about the sender.
-    pub entry: Option<Entry>,
+    /// The recipient's rules.
+    pub policy: Arc<Policy>,
+    /// The recipient's entries on the way in that may be about the sender.
+    pub entries: Vec<Entry>,
+    /// The credentials that the sender has shown, as an [`Entry`] names them.
+    pub credentials: Vec<Whom>,
+    /// What of the limits of those entries is used.
+    pub used: Vec<(MeterId, Used)>,
+    /// What is remembered of the sender, or of whom it was before.
+    pub contact: Option<Contact>,
+    /// How many of the sender's messages the agent has processed; counted for the policies that go
+    /// by it.
+    pub processed: u64,
+    /// How many parties vouch for the sender whom the operator has entered as anchors.
+    pub vouchers: u32,
     /// The state of the sender's request, if one was made.
     pub request: Option<RequestState>,
-    /// Whether the recipient has written to the sender in one of the question's threads.
-    pub wrote_in_thread: bool,
+    /// How far the recipient went in the question's threads: the level of what it wrote there.
+    pub wrote_in_thread: Option<Level>,
     /// Whether the sender is this very home, reporting to its own agent.
     pub sender_is_home: bool,
     /// How many requests wait for the recipient's operator.
@@ -72,15 +109,27 @@ pub struct Facts {
 impl Facts {
     /// Returns the facts about somebody who was never heard of.
     #[must_use]
-    pub const fn nothing_known(recipient: Recipient) -> Self {
+    pub fn nothing_known(recipient: Recipient) -> Self {
         Self {
             recipient,
-            entry: None,
+            policy: Arc::new(Policy::default()),
+            entries: Vec::new(),
+            credentials: Vec::new(),
+            used: Vec::new(),
+            contact: None,
+            processed: 0,
+            vouchers: 0,
             request: None,
-            wrote_in_thread: false,
+            wrote_in_thread: None,
             sender_is_home: false,
             requests_pending: 0,
         }
+    }
+
+    /// Returns what is used of what counts together.
+    pub(crate) fn used_of(&self, meter: MeterId) -> Used {
+        let found = self.used.iter().find(|(id, _)| *id == meter);
+        found.map(|(_, used)| *used).unwrap_or_default()
     }
 }
 
@@ -89,8 +138,16 @@ impl Facts {
 pub struct Ruling {
     /// What is to be done.
     pub decision: Decision,
+    /// How far the sender may go for this protocol.
+    pub level: Level,
+    /// How far it would have to be allowed to go.
+    pub needed: Level,
     /// Why, as a sentence for the recipient's operator.
     pub why: String,
+    /// What would change it, in sentences for the recipient's operator.
+    pub changes: Vec<String>,
+    /// What a message that is let in counts against.
+    pub meters: Vec<Meter>,
 }
 
 /// What is to be done with a message.
@@ -115,6 +172,10 @@ pub enum Admission {
     Approved,
     /// It is spoken between homes, about messages that are known to both.
     HomeProtocol,
+    /// The recipient has known the sender for long, and its policy goes by that.
+    KnownForLong,
+    /// The recipient's policy lets everybody send messages.
+    OpenPolicy,
     /// The agent's own home says it.
     OwnHome,
     /// The recipient wrote to the sender in this thread.
@@ -129,6 +190,8 @@ impl Admission {
             Self::AllowList => "allow-list",
             Self::Approved => "approved",
             Self::HomeProtocol => "home-protocol",
+            Self::KnownForLong => "known-for-long",
+            Self::OpenPolicy => "open-policy",
             Self::OwnHome => "own-home",
             Self::Thread => "thread",
         }

@@ -4,6 +4,7 @@
 mod relay;
 mod source;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::str::FromStr;
 
 use comity_core::limits::MAILBOX_MESSAGES_MAX;
 use comity_core::relay::RelayPolicy;
+use comity_core::trust::{Policy, PolicySettings};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -41,6 +43,10 @@ pub struct Config {
     pub agreement_cache: bool,
     /// Messages that one agent's mailbox holds at most; of one sender half as many.
     pub mailbox_messages_max: u32,
+    /// Rules of all agents about who may reach them, and whom they may write to.
+    pub policy: PolicySettings,
+    /// What is different for single agents, by name.
+    pub agents: BTreeMap<String, AgentSettings>,
     /// The relay role, if the node plays it.
     pub relay: Option<RelayPolicy>,
     /// File with the key that seals the keystore; `keystore.key` in the data directory, made when
@@ -48,6 +54,15 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     /// Passphrase that seals the keystore, from the environment only.
     pub passphrase: Option<Passphrase>,
+}
+
+/// What is set for one agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentSettings {
+    /// Its rules, over those of all agents.
+    #[serde(default)]
+    pub policy: PolicySettings,
 }
 
 /// The DID methods that a node can have under its public URL.
@@ -111,9 +126,20 @@ impl Config {
             dev: false,
             agreement_cache: true,
             mailbox_messages_max: MAILBOX_MESSAGES_MAX,
+            policy: PolicySettings::default(),
+            agents: BTreeMap::new(),
             relay: None,
             key_file: None,
             passphrase: None,
+        }
+    }
+
+    /// Returns the rules of an agent.
+    #[must_use]
+    pub fn policy_of(&self, agent: &str) -> Policy {
+        match self.agents.get(agent) {
+            Some(settings) => settings.policy.over(&self.policy).to_policy(),
+            None => self.policy.to_policy(),
         }
     }
 

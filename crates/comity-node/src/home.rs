@@ -22,6 +22,7 @@ use crate::identities::Identities;
 use crate::keystore::Keystore;
 use crate::limits::OPENED_BYTES_MAX;
 use crate::notices::Notices;
+use crate::policies::Policies;
 use crate::relay::Lives;
 use crate::transmit::Transmitter;
 use crate::via::Via;
@@ -47,6 +48,8 @@ pub(crate) struct Home {
     pub(crate) transmitter: Transmitter,
     pub(crate) notices: Notices,
     pub(crate) relay: Lives,
+    /// The rules of each agent, made once from the settings.
+    pub(crate) policies: Policies,
     /// Digests of DID documents that are in the store.
     pub(crate) documents: Cache<String, ()>,
     /// Documents that are in the store as the last of their DIDs.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use comity_core::inbound::{Arrival, Commit, Inbound, Input, Outcome, Output, Placement, Written};
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Facts, Question, Recipient};
+use comity_core::trust::{Direction, Entry, Whom, subject};
 use comity_didcomm::Did;
 use comity_net::Source;
 use comity_store::records::mailbox::Snapshot;
 use comity_store::records::notices::Debts;
-use comity_store::records::{mailbox, mailbox_key, message_key, outbox, relations};
+use comity_store::records::{contacts, mailbox, mailbox_key, message_key, outbox, relations};
 use comity_store::{Batch, StoreFault, Wake as _};
 
+use crate::facts;
 use crate::home::Home;
 use crate::identities::Age;
 use crate::learn;
@@ -84,7 +85,7 @@ async fn attempt(
                     Input::Unresolvable(did)
                 }
             },
-            Output::Judge(question) => match facts(home, &question).await {
+            Output::Judge(question) => match facts::of_arrival(home, &question).await {
                 Ok(facts) => Input::Facts(facts),
                 Err(fault) => return (unavailable(&fault), None, fetched),
             },
@@ -120,30 +121,6 @@ async fn attempt(
     }
 }
 
-/// Reads what the policy has to know.
-async fn facts(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
-    let role = home.identities.role(&question.recipient).unwrap_or(Recipient::Agent);
-    let mut facts = Facts::nothing_known(role);
-    if role == Recipient::Home {
-        return Ok(facts);
-    }
-    let store = home.store.as_ref();
-    let (recipient, sender) = (&question.recipient, &question.sender);
-    facts.sender_is_home = *sender == comity_core::trust::subject(&home.did);
-    facts.entry = relations::entry(store, recipient, sender).await?;
-    for thread in &question.threads {
-        if outbox::wrote_in_thread(store, recipient, sender, thread).await? {
-            facts.wrote_in_thread = true;
-        }
-    }
-    if facts.entry.is_none() && !facts.wrote_in_thread {
-        let request = mailbox::request(store, recipient, sender).await?;
-        facts.request = request.map(|waiting| waiting.held.request.state);
-        facts.requests_pending = mailbox::requests_pending(store, recipient).await?;
-    }
-    Ok(facts)
-}
-
 /// Writes everything about a message in one batch, with the report to a refused sender and what the
 /// message told about our own.
 async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreFault> {
@@ -154,6 +131,12 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         None => Snapshot::New,
     };
     let kept = mailbox::keep(&mut batch, &mut debts, commit, snapshot, home.capacity());
+    if let Some(contact) = commit.contact() {
+        contacts::put(&mut batch, &commit.received().recipient, contact);
+    }
+    if let Some(prior) = commit.prior() {
+        succeed(home, &mut batch, commit, prior).await?;
+    }
     let learned = learn::from_message(home, &mut batch, &mut debts, commit).await?;
     let mut report = None;
     if let Placement::Refused(refusal, Some(message)) = commit.placement() {
@@ -186,6 +169,29 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         }
     }
     Ok(written)
+}
+
+/// What was decided about somebody's prior DID is about its new one from now on.
+async fn succeed(
+    home: &Home,
+    batch: &mut Batch,
+    commit: &Commit,
+    prior: &Did,
+) -> Result<(), StoreFault> {
+    let received = commit.received();
+    let (agent, successor) = (&received.recipient, subject(&received.sender));
+    for direction in [Direction::In, Direction::Out] {
+        let whom = Whom::Did(prior.clone());
+        let entry = relations::entry(home.store.as_ref(), agent, direction, &whom).await?;
+        if let Some(entry) = entry {
+            relations::remove(batch, agent, direction, &whom);
+            let whom = Whom::Did(successor.clone());
+            relations::put(batch, agent, &Entry { whom, ..entry });
+        }
+    }
+    contacts::remove(batch, agent, prior);
+    tracing::info!(%agent, %prior, %successor, "a contact has another DID now");
+    Ok(())
 }
 
 fn unavailable(fault: &StoreFault) -> Outcome {

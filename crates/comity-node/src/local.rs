@@ -14,6 +14,7 @@ mod long_poll;
 pub mod openapi;
 mod relay;
 mod socket;
+mod trust;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -54,7 +55,10 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/agents/{name}", get(admin::agent))
         .route("/admin/agents/{name}/allow", post(admin::allow))
         .route("/admin/agents/{name}/allowed", get(admin::allowed))
+        .route("/admin/agents/{name}/contacts", get(trust::list_contacts))
+        .route("/admin/agents/{name}/contacts/approve", post(trust::approve_keys))
         .route("/admin/agents/{name}/deny", post(admin::deny))
+        .route("/admin/agents/{name}/explain", get(trust::explanation))
         .route("/admin/agents/{name}/requests", get(admin::requests))
         .route("/admin/agents/{name}/revoke", post(admin::revoke))
         .route("/admin/agents/{name}/rotate", post(admin::rotate))

@@ -36,6 +36,7 @@ use crate::keystore::{KeySource, Keystore, KeystoreError};
 use crate::limits::{DESTINATIONS_MAX, DOCUMENTS_MAX, STOP_DEADLINE};
 use crate::local::{self, Local};
 use crate::notices::Notices;
+use crate::policies::Policies;
 use crate::relay::Lives;
 use crate::transmit::Transmitter;
 use crate::via::ViaError;
@@ -309,6 +310,7 @@ async fn home(
         transmitter: Transmitter::default(),
         notices: Notices::default(),
         relay: Lives::default(),
+        policies: Policies::new(&config),
         documents: Cache::new(DOCUMENTS_MAX),
         last_documents: Cache::new(DOCUMENTS_MAX),
         opened: opened_cache(),

@@ -19,6 +19,7 @@ use comity_store::records::{MessageKey, documents, ladder, outbox};
 use thiserror::Error;
 use tokio::time::{Instant, timeout};
 
+use crate::facts;
 use crate::home::Home;
 use crate::limits::{NOTICE_ADDRESS_DEADLINE, NOTICE_FETCHES_MAX};
 
@@ -209,6 +210,10 @@ async fn drive(home: &Arc<Home>, outbound: &mut Outbound, memory: Memory) -> Ste
                     Input::Document(document, residence)
                 }
                 None => Input::Unresolvable,
+            },
+            Output::Judge(passage) => match facts::of_departure(home, &passage).await {
+                Ok(fence) => Input::Fence(fence),
+                Err(_fault) => return Step::Done(Err(Unsendable::Unavailable)),
             },
             Output::Keys(did) => match home.identities.by_did(&did) {
                 Some(identity) => Input::Keys(identity.sender_keys()),

@@ -19,6 +19,9 @@ pub struct Facts {
     pub verified: String,
     /// Why the message was let in: `allow-list`, `approved`, `thread` or `own-home`.
     pub admitted: String,
+    /// How far the sender may go: `introduced`, `message`, `task` or `execute`. Whatever the message says, more than
+    /// that is not granted.
+    pub level: String,
     /// Thread of the message.
     pub thid: String,
     /// Parent of the thread.
@@ -57,6 +60,7 @@ impl Received {
                 from: delivery.from,
                 verified: delivery.verified,
                 admitted: delivery.admitted,
+                level: delivery.level,
                 thid: delivery.thid,
                 pthid: delivery.pthid,
                 id: delivery.id,

@@ -5,11 +5,13 @@
 //! arrives as evidence that only the steps of the protocol can build.
 
 pub mod agents;
+pub mod contacts;
 pub mod documents;
 pub mod due;
 mod keys;
 pub mod ladder;
 pub mod mailbox;
+pub mod meters;
 pub mod notices;
 pub mod outbox;
 pub mod relations;

@@ -7,8 +7,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    agent, allow, allowed, bench, completions, demo, deny, did, didcomm, doctor, inbox, invite,
-    relay, requests, revoke, send, status, trace, up,
+    agent, allow, allowed, bench, completions, contacts, demo, deny, did, didcomm, doctor, inbox,
+    invite, relay, requests, revoke, send, status, trace, trust, up,
 };
 
 /// A network in which agents of different organisations deal with each other as peers.
@@ -57,6 +57,10 @@ pub(crate) enum Command {
     Revoke(revoke::Args),
     /// List what was decided about whom
     Allowed(allowed::Args),
+    /// List whose messages come in, and approve keys that have changed
+    Contacts(contacts::Args),
+    /// Explain what becomes of somebody's messages, and why
+    Trust(trust::Args),
     /// List and remove those who have messages kept at the node, a relay
     Relay(relay::Args),
     /// Show how far a message got, and who says so

@@ -5,6 +5,7 @@ pub(crate) mod allow;
 pub(crate) mod allowed;
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod contacts;
 pub(crate) mod decide;
 pub(crate) mod demo;
 pub(crate) mod deny;
@@ -19,6 +20,7 @@ pub(crate) mod revoke;
 pub(crate) mod send;
 pub(crate) mod status;
 pub(crate) mod trace;
+pub(crate) mod trust;
 pub(crate) mod up;
 
 use std::path::PathBuf;
@@ -49,6 +51,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Allowed(args) => allowed::run(args, context).await,
         Command::Bench(args) => bench::run(args, context).await,
         Command::Completions(args) => completions::run(&args),
+        Command::Contacts(args) => contacts::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,
         Command::Deny(args) => deny::run(args, context).await,
         Command::Did(args) => did::run(args, context).await,
@@ -62,6 +65,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Send(args) => send::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Trace(args) => trace::run(args, context).await,
+        Command::Trust(args) => trust::run(args, context).await,
         Command::Up(args) => up::run(args, context).await,
     }
 }

@@ -6,7 +6,7 @@ use comity_didcomm::problem::ProblemReport;
 use comity_didcomm::{Did, DidDocument, Message, MessageId, Opened, UnixTime};
 
 use super::Authenticated;
-use super::authorize::{Authorized, Grant, Verdict};
+use super::authorize::{Authorized, Grant, Reach, Refused, Verdict};
 use crate::Context;
 use crate::limits::{EXPIRES_S_DEFAULT, EXPIRES_S_MAX, REQUEST_AGE_S_MAX};
 use crate::log::salted_digest;
@@ -14,7 +14,7 @@ use crate::protocol::{EMPTY, RECEIPT, RECEIPT_TO, REPORT_PROBLEM};
 use crate::receipt::{Rung, State};
 use crate::record::{Act, LogRecord, Notice, Received, digest_text, key_hash};
 use crate::refusal::Refusal;
-use crate::trust::Admission;
+use crate::trust::{Admission, Contact, Level, Meter, MeterId, subject};
 
 /// Everything about one message that has to become durable together. Only an authorized or a duly
 /// refused message becomes one.
@@ -28,6 +28,9 @@ pub struct Commit {
     rung: Rung,
     leaf: Option<LogRecord>,
     salt: [u8; 16],
+    meters: Vec<Meter>,
+    contact: Option<Contact>,
+    prior: Option<Did>,
     why: String,
 }
 
@@ -118,6 +121,25 @@ impl Commit {
         &self.salt
     }
 
+    /// Returns what the message counts against.
+    #[must_use]
+    pub fn meters(&self) -> &[Meter] {
+        &self.meters
+    }
+
+    /// Returns what is to be remembered of the sender from now on, if it is something new.
+    #[must_use]
+    pub const fn contact(&self) -> Option<&Contact> {
+        self.contact.as_ref()
+    }
+
+    /// Returns whom the sender was before, if it was let in: what was decided about that DID is
+    /// about this one now.
+    #[must_use]
+    pub const fn prior(&self) -> Option<&Did> {
+        self.prior.as_ref()
+    }
+
     /// Returns the policy's reason.
     #[must_use]
     pub fn why(&self) -> &str {
@@ -126,20 +148,30 @@ impl Commit {
 }
 
 pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
-    let (authenticated, placement, admitted, why) = match verdict {
-        Verdict::Authorized(Authorized { authenticated, grant, why }) => match grant {
-            Grant::Admitted(admission) => {
-                let placement = placement(&authenticated, admission);
-                (authenticated, placement, Some(admission), why)
+    let mut meters = Vec::new();
+    let (authenticated, placement, admitted, contact, why) = match verdict {
+        Verdict::Authorized(authorized) => {
+            let Authorized { authenticated, grant, contact, why, .. } = authorized;
+            meters = authorized.meters;
+            match grant {
+                Grant::Admitted(admission, reach) => {
+                    let placement = placement(&authenticated, admission);
+                    (authenticated, placement, Some((admission, reach)), contact, why)
+                }
+                Grant::AsRequest => (authenticated, Placement::Request, None, contact, why),
             }
-            Grant::AsRequest => (authenticated, Placement::Request, None, why),
-        },
-        Verdict::Refused(authenticated, refusal, why) => {
+        }
+        Verdict::Refused(authenticated, Refused { refusal, contact, why }) => {
             let report = report(&authenticated, refusal, context.now).map(Box::new);
-            (authenticated, Placement::Refused(refusal, report), None, why)
+            (authenticated, Placement::Refused(refusal, report), None, contact, why)
         }
     };
-    let received = received(&authenticated, &placement, admitted, context.now);
+    let prior = authenticated.opened.rotation().map(|rotation| subject(rotation.prior()));
+    let prior = prior.filter(|_| matches!(placement, Placement::Mailbox));
+    let mut received = received(&authenticated, &placement, admitted, context.now);
+    if admitted.is_some_and(|(_, reach)| Level::Task <= reach.needed) {
+        received.open_in = meters.iter().filter_map(opens_task).collect();
+    }
     let rung = rung(&placement, context);
     let Authenticated { opened, document, envelope, .. } = authenticated;
     let leaf = matches!(placement, Placement::Mailbox | Placement::Request).then(|| LogRecord {
@@ -151,7 +183,25 @@ pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
         digest: digest_text(&salted_digest(&context.salt, opened.plaintext())),
         at: context.now,
     });
-    Commit { opened, document, envelope, received, placement, rung, leaf, salt: context.salt, why }
+    let salt = context.salt;
+    Commit {
+        opened,
+        document,
+        envelope,
+        received,
+        placement,
+        rung,
+        leaf,
+        salt,
+        meters,
+        contact,
+        prior,
+        why,
+    }
+}
+
+fn opens_task(meter: &Meter) -> Option<MeterId> {
+    meter.limits.tasks_open.map(|_| meter.id)
 }
 
 /// What only the home can use does not bother the agent: its own protocols, and messages that exist
@@ -168,7 +218,7 @@ fn placement(authenticated: &Authenticated, admission: Admission) -> Placement {
 fn received(
     authenticated: &Authenticated,
     placement: &Placement,
-    admitted: Option<Admission>,
+    admitted: Option<(Admission, Reach)>,
     now: UnixTime,
 ) -> Received {
     let message = &authenticated.opened.message;
@@ -187,7 +237,9 @@ fn received(
         expires: expires.min(latest),
         digest: digest_text(authenticated.opened.plaintext()),
         document: digest_text(authenticated.document.to_json().to_string().as_bytes()),
-        admitted,
+        admitted: admitted.map(|(admission, _)| admission),
+        level: admitted.map_or(Level::Blocked, |(_, reach)| reach.level),
+        open_in: Vec::new(),
         notice: notice(authenticated),
         size_bytes: authenticated.envelope.len(),
     }

@@ -28,9 +28,8 @@ fn stranger() -> Facts {
 }
 
 fn entry(kind: EntryKind) -> Facts {
-    let did = "did:web:a.example:agents:aria".parse().unwrap();
-    let entry = Entry { did, kind, protocols: Vec::new(), until: None, decided_at: NOW };
-    Facts { entry: Some(entry), ..stranger() }
+    let whom = "did:web:a.example:agents:aria".parse().unwrap();
+    Facts { entries: vec![Entry::new(whom, kind, NOW)], ..stranger() }
 }
 
 /// Drives a message of Aria's to Bruno, after `change`.
@@ -211,7 +210,7 @@ fn a_peer_that_knows_only_please_ack_is_served_by_it() {
 
 #[test]
 fn a_bare_acknowledgement_does_not_bother_the_agent() {
-    let facts = Facts { wrote_in_thread: true, ..stranger() };
+    let facts = Facts { wrote_in_thread: Some(crate::trust::Level::Message), ..stranger() };
     let driven = offer(&facts, How::Signed, |message| {
         message.type_ = EMPTY_EMPTY.parse().unwrap();
         message.please_ack = vec![String::new()];

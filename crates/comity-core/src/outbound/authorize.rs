@@ -6,6 +6,7 @@ use crate::Context;
 use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
 use crate::protocol::RECEIPT;
 use crate::record::OutgoingKind;
+use crate::trust::{Fence, Level, Meter, may_write};
 use comity_didcomm::UnixTime;
 
 /// A submission that may go.
@@ -13,6 +14,8 @@ use comity_didcomm::UnixTime;
 pub struct Authorized {
     pub(super) addressed: Addressed,
     pub(super) expires: UnixTime,
+    pub(super) meters: Vec<Meter>,
+    pub(super) level: Level,
 }
 
 impl Authorized {
@@ -23,7 +26,11 @@ impl Authorized {
     }
 }
 
-pub(super) fn authorize(addressed: Addressed, context: &Context) -> Result<Authorized, Unsendable> {
+pub(super) fn authorize(
+    addressed: Addressed,
+    fence: &Fence,
+    context: &Context,
+) -> Result<Authorized, Unsendable> {
     let submission = &addressed.submission;
     let expires_in_s = submission.expires_in_s.unwrap_or(EXPIRES_S_DEFAULT);
     if expires_in_s == 0 || EXPIRES_S_MAX < expires_in_s {
@@ -44,5 +51,7 @@ pub(super) fn authorize(addressed: Addressed, context: &Context) -> Result<Autho
     if is_agents && BODY_BYTES_MAX < body_bytes.saturating_add(attachment_bytes) {
         return Err(Unsendable::BodyTooLarge);
     }
-    Ok(Authorized { addressed, expires })
+    let size_bytes = body_bytes.saturating_add(attachment_bytes);
+    let (meters, level) = may_write(&addressed.passage(), size_bytes, fence, context.now)?;
+    Ok(Authorized { addressed, expires, meters, level })
 }

@@ -8,6 +8,7 @@ use crate::Context;
 use crate::log::salted_digest;
 use crate::receipt::{Rung, State};
 use crate::record::{Act, LogRecord, Outgoing, OutgoingKind, Sent, digest_text};
+use crate::trust::Meter;
 
 /// Everything about one outgoing message that has to become durable together.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Queued {
     envelope: Vec<u8>,
     rung: Rung,
     leaf: LogRecord,
+    meters: Vec<Meter>,
+    size_bytes: u64,
 }
 
 /// What became of a [`Queued`] message.
@@ -60,6 +63,18 @@ impl Queued {
         &self.rung
     }
 
+    /// Returns what the message counts against, on its way out.
+    #[must_use]
+    pub fn meters(&self) -> &[Meter] {
+        &self.meters
+    }
+
+    /// Returns how many bytes it counts for.
+    #[must_use]
+    pub const fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
     /// Returns the entry in the log; the home's own messages have none.
     #[must_use]
     pub fn leaf(&self) -> Option<&LogRecord> {
@@ -70,6 +85,7 @@ impl Queued {
 pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
     let Packed { authorized, thid, envelope, plaintext, request_digest } = packed;
     let expires = authorized.expires;
+    let (meters, level) = (authorized.meters, authorized.level);
     let addressed = authorized.addressed;
     let submission = addressed.submission;
     let id = submission.id.as_str().to_owned();
@@ -108,12 +124,14 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
         type_: submission.type_.to_string(),
         digest: digest_text(&plaintext),
         request_digest,
+        level,
         queued_at: context.now,
         expires,
         salt: context.salt,
     };
     let rung = Rung::new(State::Queued, context.now, context.home.clone());
-    Queued { sent, outgoing, envelope, rung, leaf }
+    let size_bytes = plaintext.len() as u64;
+    Queued { sent, outgoing, envelope, rung, leaf, meters, size_bytes }
 }
 
 pub(super) fn conclude(queued: Arc<Queued>, stored: &Stored) -> Result<Arc<Queued>, Unsendable> {

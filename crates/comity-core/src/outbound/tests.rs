@@ -52,6 +52,7 @@ fn drive(
                 assert_eq!(did, to.did);
                 Input::Document(Arc::clone(&to.document), Residence::Elsewhere)
             }
+            Output::Judge(_) => Input::Fence(Fence::none()),
             Output::Keys(_) => Input::Keys(from.keys()),
             Output::Commit(_) => Input::Stored(stored.clone()),
             Output::Done(result) => return result,
@@ -99,7 +100,10 @@ fn everything_a_home_emits_is_taken_by_a_home() {
     let home_a = Party::new("did:web:a.example", None);
     let home_b = Party::new("did:web:b.example", None);
     let to_home = Facts::nothing_known(Recipient::Home);
-    let in_thread = Facts { wrote_in_thread: true, ..Facts::nothing_known(Recipient::Agent) };
+    let in_thread = Facts {
+        wrote_in_thread: Some(crate::trust::Level::Message),
+        ..Facts::nothing_known(Recipient::Agent)
+    };
     let id = |text: &str| MessageId::parse(text).unwrap();
 
     let rung = Rung::new(State::Processed, NOW, home_b.did.clone());

@@ -69,6 +69,7 @@ mod tests {
             type_: "https://example.org/proposal/1.0/offer".to_owned(),
             digest: String::new(),
             request_digest: String::new(),
+            level: crate::trust::Level::Message,
             queued_at: UnixTime(0),
             expires: UnixTime(10_000),
             salt: [0; 16],

@@ -129,6 +129,7 @@ mod tests {
             type_: "https://example.org/proposal/1.0/offer".to_owned(),
             digest: "digest".to_owned(),
             request_digest: "request".to_owned(),
+            level: crate::trust::Level::Message,
             queued_at: UnixTime(1),
             expires: UnixTime(100),
             salt: [0; 16],
@@ -179,6 +180,8 @@ mod tests {
             digest: String::new(),
             document: String::new(),
             admitted: None,
+            level: crate::trust::Level::Blocked,
+            open_in: Vec::new(),
             notice: crate::record::Notice::None,
             size_bytes: 0,
         };

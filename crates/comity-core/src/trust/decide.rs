@@ -1,85 +1,270 @@
-//! The policy, as one function whose order is its meaning: what the operator said comes before what
-//! may be inferred.
+//! The policy, as one function whose order is its meaning: what the operator forbade comes before
+//! what he allowed, and that before what may be inferred.
 
 use comity_didcomm::UnixTime;
 
-use super::{Admission, Decision, EntryKind, Facts, Question, Recipient, RequestState, Ruling};
-use crate::limits::{REQUEST_BYTES_MAX, REQUESTS_PENDING_MAX};
+use super::{
+    Admission, Decision, Direction, Entry, EntryKind, Facts, Level, Meter, Question, Recipient,
+    RequestState, Ruling, Template, Used, WayIn,
+};
+use crate::limits::{
+    ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX, REQUESTS_PENDING_MAX,
+};
 use crate::protocol::{EMPTY, RECEIPT, REPORT_PROBLEM};
 use crate::refusal::Refusal;
 
 /// Decides whether a message may go on, and says why.
 #[must_use]
 pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
+    let needed = facts.policy.required(&question.protocol);
+    let case = Case { question, facts, needed, now };
     if facts.recipient == Recipient::Home {
-        return decide_for_home(question);
+        return case.for_home();
     }
     if facts.sender_is_home {
-        return allow(Admission::OwnHome, "The agent's own home reports to it");
+        return case.allow(Admission::OwnHome, needed, "The agent's own home reports to it");
     }
-    // Deny wins over everything, revocation over all that was granted before it.
-    if let Some(entry) = &facts.entry {
-        match entry.kind {
-            EntryKind::Deny => return refuse(Refusal::Denied, "The operator denied this sender"),
-            EntryKind::Revoke => {
-                return refuse(Refusal::Revoked, "The operator revoked this sender's permission");
-            }
-            EntryKind::Allow if entry.is_over(now) => {
-                return refuse(Refusal::Revoked, "The permission for this sender has run out");
-            }
-            EntryKind::Allow if entry.covers(&question.protocol) => {
-                return allow(
-                    Admission::AllowList,
-                    "The operator allowed this sender and protocol",
-                );
-            }
-            EntryKind::Allow => {}
+    if let Some(ruling) = case.barred() {
+        return ruling;
+    }
+    let shortfall = match case.by_entry() {
+        Ok(ruling) => return ruling,
+        Err(shortfall) => shortfall,
+    };
+    let may_answer = shortfall.as_ref().is_none_or(Shortfall::leaves_answers);
+    if let Some(ruling) = case.by_thread().filter(|_| may_answer) {
+        return ruling;
+    }
+    // Somebody of whom the operator has decided is no stranger, and gets no further as one.
+    match shortfall {
+        Some(Shortfall { refusal, why, change }) => case.refuse(refusal, why, &[&change]),
+        None => case.by_policy().unwrap_or_else(|| case.for_stranger()),
+    }
+}
+
+/// Why what the operator has decided about the sender alone does not suffice.
+struct Shortfall {
+    refusal: Refusal,
+    why: String,
+    change: String,
+}
+
+impl Shortfall {
+    /// Whether the sender may still answer where the agent wrote first.
+    fn leaves_answers(&self) -> bool {
+        matches!(self.refusal, Refusal::LevelTooLow | Refusal::ProtocolNotAllowed)
+    }
+}
+
+/// One message before the policy.
+struct Case<'a> {
+    question: &'a Question,
+    facts: &'a Facts,
+    needed: Level,
+    now: UnixTime,
+}
+
+impl Case<'_> {
+    fn for_home(&self) -> Ruling {
+        let spoken = [RECEIPT, REPORT_PROBLEM, EMPTY];
+        if spoken.contains(&self.question.protocol.as_str()) {
+            // Whether the content concerns anything this home sent is checked where it is applied;
+            // nothing else comes of it.
+            let why = "Homes speak this protocol with each other";
+            return self.allow(Admission::HomeProtocol, self.needed, why);
         }
+        let why = "The home itself speaks only its own protocols";
+        self.refuse(Refusal::HomeProtocol, why.to_owned(), &[])
     }
-    if facts.wrote_in_thread {
-        return allow(Admission::Thread, "The agent wrote to this sender in this thread");
+
+    /// Deny wins over everything, revocation over all that was granted before it.
+    fn barred(&self) -> Option<Ruling> {
+        let about = |kind| self.entries().find(move |entry| entry.kind == kind);
+        if let Some(entry) = about(EntryKind::Deny) {
+            let why = format!("The operator denied {}", whom(entry));
+            let change = "comity allow WHO takes a denial of the same WHO back";
+            return Some(self.refuse(Refusal::Denied, why, &[change]));
+        }
+        // What was allowed to many is taken back by forgetting it, and bars nobody.
+        let is_revoked = about(EntryKind::Revoke).is_some_and(|entry| entry.whom.did().is_some());
+        if is_revoked {
+            let why = "The operator revoked this sender's permission".to_owned();
+            return Some(self.refuse(Refusal::Revoked, why, &["comity allow WHO gives it back"]));
+        }
+        // With a stolen domain come other keys; at the lower levels they can do little with them.
+        let most = self.entries().filter(|entry| entry.allows(self.now)).map(|entry| entry.level);
+        if self.has_other_keys() && most.max().is_some_and(|most| Level::Task <= most) {
+            let why =
+                "The sender has other keys than it had, and nothing proves that they are its own";
+            let change = "comity contacts approve WHO, after asking them by other means";
+            return Some(self.refuse(Refusal::KeyChanged, why.to_owned(), &[change]));
+        }
+        None
     }
-    if facts.entry.is_some() {
-        return refuse(
-            Refusal::ProtocolNotAllowed,
-            "The operator allowed this sender, but not for this protocol",
-        );
+
+    fn has_other_keys(&self) -> bool {
+        let is_proven = self.question.prior.is_some();
+        let contact = self.facts.contact.as_ref();
+        !is_proven && contact.is_some_and(|contact| !contact.has(&self.question.keys))
     }
-    decide_for_stranger(question, facts)
+
+    /// Whether an entry is about the sender, under this DID or under the one that it had before.
+    fn is_about_sender(&self, entry: &Entry) -> bool {
+        let is_named = entry.whom.is(&self.question.sender)
+            || self.facts.credentials.contains(&entry.whom)
+            || self.question.prior.as_ref().is_some_and(|prior| entry.whom.is(prior));
+        is_named && entry.direction == Direction::In
+    }
+
+    /// Returns the operator's entries about the sender, what is said about it alone first.
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let mut entries: Vec<&Entry> =
+            self.facts.entries.iter().filter(|entry| self.is_about_sender(entry)).collect();
+        entries.sort_by_key(|entry| entry.whom.rank());
+        entries.into_iter()
+    }
+
+    fn by_entry(&self) -> Result<Ruling, Option<Shortfall>> {
+        let mut shortfall = None;
+        for entry in self.entries().filter(|entry| entry.kind == EntryKind::Allow) {
+            let meter = Meter { id: entry.meter(&self.question.recipient), limits: entry.limits };
+            match self.falls_short(entry, &meter) {
+                None => {
+                    let why = match entry.whom.did() {
+                        Some(_) => "The operator allowed this sender and protocol".to_owned(),
+                        None => format!("The operator allowed {} for this protocol", whom(entry)),
+                    };
+                    let mut ruling = self.allow(Admission::AllowList, entry.level, &why);
+                    ruling.meters.extend((!entry.limits.is_none()).then_some(meter));
+                    return Ok(ruling);
+                }
+                // What is said about many leaves each of them free to ask for more.
+                Some(short) if entry.whom.did().is_some() => {
+                    shortfall = shortfall.or(Some(short));
+                }
+                Some(_) => {}
+            }
+        }
+        Err(shortfall)
+    }
+
+    fn falls_short(&self, entry: &Entry, meter: &Meter) -> Option<Shortfall> {
+        let short = |refusal, why: &str, change: &str| {
+            Some(Shortfall { refusal, why: why.to_owned(), change: change.to_owned() })
+        };
+        if entry.is_over(self.now) {
+            let why = "The permission for this sender has run out";
+            return short(Refusal::Revoked, why, "comity allow WHO --until DATE renews it");
+        }
+        if entry.is_early(self.now) {
+            let why = "The permission for this sender does not hold yet";
+            return short(Refusal::NotYetAllowed, why, "comity allow WHO without --from");
+        }
+        if !entry.covers(&self.question.protocol) {
+            let why = "The operator allowed this sender, but not for this protocol";
+            return short(Refusal::ProtocolNotAllowed, why, "comity allow WHO --for PIURI");
+        }
+        if entry.level < self.needed {
+            let why = format!(
+                "The operator allowed this sender up to the level {}, and this protocol needs {}",
+                entry.level, self.needed
+            );
+            let change = format!("comity allow WHO --level {}", self.needed);
+            return short(Refusal::LevelTooLow, &why, &change);
+        }
+        let more = self.counts_as();
+        let broken = meter.limits.broken_by(self.facts.used_of(meter.id), more)?;
+        let why = format!("The sender has used up what the operator allows it: {broken}");
+        short(Refusal::LimitReached, &why, "comity allow WHO with higher limits")
+    }
+
+    /// Returns what this message would use up.
+    fn counts_as(&self) -> Used {
+        counts_as(self.question.size_bytes, self.needed)
+    }
+
+    /// An answer is welcome, as far as the agent itself went in that thread; so is what asks for no
+    /// more than a message.
+    fn by_thread(&self) -> Option<Ruling> {
+        let level = self.facts.wrote_in_thread?.max(Level::Message);
+        let why = "The agent wrote to this sender in this thread";
+        (self.needed <= level).then(|| self.allow(Admission::Thread, level, why))
+    }
+
+    /// What the policy allows to those of whom nothing was decided: never more than messages.
+    fn by_policy(&self) -> Option<Ruling> {
+        let (admission, why) = match self.facts.policy.template {
+            Template::Open => (
+                Admission::OpenPolicy,
+                "The policy is open: whoever proves a DID may send messages",
+            ),
+            Template::Ants if self.is_known_for_long() => (
+                Admission::KnownForLong,
+                "The sender has been known for long, and the policy goes by that",
+            ),
+            Template::Ants | Template::Closed | Template::Guarded => return None,
+        };
+        (self.needed <= Level::Message).then(|| self.allow(admission, Level::Message, why))
+    }
+
+    fn is_known_for_long(&self) -> bool {
+        let since = self.facts.contact.as_ref().map(|contact| contact.since);
+        let age_s = since.map_or(0, |since| self.now.0.saturating_sub(since.0));
+        ANTS_VOUCHERS <= self.facts.vouchers
+            || (ANTS_AGE_S <= age_s && ANTS_PROCESSED <= self.facts.processed)
+    }
+
+    fn for_stranger(&self) -> Ruling {
+        if self.facts.policy.template == Template::Closed {
+            let why = "The policy is closed: the operator has not allowed this sender";
+            return self.refuse(Refusal::Closed, why.to_owned(), &["comity allow WHO"]);
+        }
+        let decide = "comity requests, then comity allow or comity deny";
+        if let Some(RequestState::Pending) = self.facts.request {
+            let why = "An earlier request of this sender is undecided".to_owned();
+            return self.refuse(Refusal::Pending, why, &[decide]);
+        }
+        if REQUEST_BYTES_MAX < self.question.size_bytes {
+            let why = "A stranger's first message is too large to keep".to_owned();
+            return self.refuse(Refusal::RequestTooLarge, why, &["comity allow WHO"]);
+        }
+        if REQUESTS_PENDING_MAX <= self.facts.requests_pending {
+            let why = "Too many requests are undecided".to_owned();
+            return self.refuse(Refusal::RequestsFull, why, &[decide]);
+        }
+        let why = match self.question.way_in {
+            WayIn::SameHome => {
+                "An agent of this home of whom nothing was decided; kept for the operator"
+            }
+            _ => "A sender that was never heard of; kept for the operator",
+        };
+        self.rule(Decision::Hold, Level::Blocked, why.to_owned(), &[decide])
+    }
+
+    fn allow(&self, admission: Admission, level: Level, why: &str) -> Ruling {
+        self.rule(Decision::Allow(admission), level, why.to_owned(), &[])
+    }
+
+    fn refuse(&self, refusal: Refusal, why: String, changes: &[&str]) -> Ruling {
+        self.rule(Decision::Refuse(refusal), Level::Blocked, why, changes)
+    }
+
+    fn rule(&self, decision: Decision, level: Level, why: String, changes: &[&str]) -> Ruling {
+        let changes = changes.iter().map(|change| (*change).to_owned()).collect();
+        Ruling { decision, level, needed: self.needed, why, changes, meters: Vec::new() }
+    }
 }
 
-fn decide_for_home(question: &Question) -> Ruling {
-    let spoken = [RECEIPT, REPORT_PROBLEM, EMPTY];
-    if spoken.contains(&question.protocol.as_str()) {
-        // Whether the content concerns anything this home sent is checked where it is applied;
-        // nothing else comes of it.
-        return allow(Admission::HomeProtocol, "Homes speak this protocol with each other");
-    }
-    refuse(Refusal::HomeProtocol, "The home itself speaks only its own protocols")
-}
-
-fn decide_for_stranger(question: &Question, facts: &Facts) -> Ruling {
-    if let Some(RequestState::Pending) = facts.request {
-        return refuse(Refusal::Pending, "An earlier request of this sender is undecided");
-    }
-    if REQUEST_BYTES_MAX < question.size_bytes {
-        return refuse(Refusal::RequestTooLarge, "A stranger's first message is too large to keep");
-    }
-    if REQUESTS_PENDING_MAX <= facts.requests_pending {
-        return refuse(Refusal::RequestsFull, "Too many requests are undecided");
-    }
-    Ruling {
-        decision: Decision::Hold,
-        why: "A sender that was never heard of; kept for the operator".to_owned(),
+fn whom(entry: &Entry) -> String {
+    match entry.whom.did() {
+        Some(_) => "this sender".to_owned(),
+        None => entry.whom.to_string(),
     }
 }
 
-fn allow(admission: Admission, why: &str) -> Ruling {
-    Ruling { decision: Decision::Allow(admission), why: why.to_owned() }
-}
-
-fn refuse(refusal: Refusal, why: &str) -> Ruling {
-    Ruling { decision: Decision::Refuse(refusal), why: why.to_owned() }
+/// Returns what a message uses up: only what needs the level of tasks opens one.
+pub(super) fn counts_as(size_bytes: usize, needed: Level) -> Used {
+    Used { messages: 1, bytes: size_bytes as u64, tasks: u64::from(Level::Task <= needed) }
 }
 
 #[cfg(test)]

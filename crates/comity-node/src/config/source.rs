@@ -1,17 +1,19 @@
 //! Where settings come from, and what is said about one that is wrong.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use comity_core::relay::{Recipients, Register};
+use comity_core::trust::PolicySettings;
 use comity_didcomm::Did;
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::relay::RelayLayer;
-use super::{Config, NodeDid, Passphrase};
+use super::{AgentSettings, Config, NodeDid, Passphrase};
 
 /// Why the settings cannot be used.
 #[derive(Debug, Error)]
@@ -101,6 +103,10 @@ pub struct Overrides {
     pub agreement_cache: Option<bool>,
     /// As [`Config::mailbox_messages_max`].
     pub mailbox_messages_max: Option<u32>,
+    /// As [`Config::policy`].
+    pub policy: Option<PolicySettings>,
+    /// As [`Config::agents`].
+    pub agents: Option<BTreeMap<String, AgentSettings>>,
     /// Whether the node is a relay.
     pub relay: Option<bool>,
     /// As [`Quotas::age_s_max`](comity_core::relay::Quotas::age_s_max).
@@ -123,7 +129,8 @@ pub struct Overrides {
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 18] = [
+const FILE_KEYS: [&str; 20] = [
+    "agents",
     "agreement_cache",
     "dev",
     "key_file",
@@ -131,6 +138,7 @@ const FILE_KEYS: [&str; 18] = [
     "local",
     "mailbox_messages_max",
     "node_did",
+    "policy",
     "public_url",
     "relay",
     "relay_age_s_max",
@@ -145,7 +153,7 @@ const FILE_KEYS: [&str; 18] = [
 ];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 20] = [
+const VARIABLES: [&str; 21] = [
     "COMITY_AGREEMENT_CACHE",
     "COMITY_DATA",
     "COMITY_DEV",
@@ -155,6 +163,7 @@ const VARIABLES: [&str; 20] = [
     "COMITY_MAILBOX_MESSAGES_MAX",
     "COMITY_NODE_DID",
     "COMITY_PASSPHRASE",
+    "COMITY_POLICY",
     "COMITY_PUBLIC_URL",
     "COMITY_RELAY",
     "COMITY_RELAY_AGE_S_MAX",
@@ -216,6 +225,10 @@ impl Overrides {
         config.agreement_cache = self.agreement_cache.unwrap_or(config.agreement_cache);
         config.dev = self.dev.unwrap_or(config.dev);
         config.node_did = self.node_did.or(config.node_did);
+        if let Some(policy) = &self.policy {
+            config.policy = policy.over(&config.policy);
+        }
+        config.agents.extend(self.agents.unwrap_or_default());
         config.public_url = self.public_url.or_else(|| config.public_url.take());
         config.via = self.via.or_else(|| config.via.take());
         config.key_file = self.key_file.or_else(|| config.key_file.take());
@@ -262,6 +275,10 @@ fn read_environment(
                 settings.node_did = Some(parse(&name, &value, "web or webvh")?);
             }
             "COMITY_PASSPHRASE" => passphrase = Some(Passphrase(zeroize::Zeroizing::new(value))),
+            "COMITY_POLICY" => {
+                let template = Some(parse(&name, &value, "open, guarded, closed or ants")?);
+                settings.policy = Some(PolicySettings { template, ..PolicySettings::default() });
+            }
             "COMITY_PUBLIC_URL" => settings.public_url = Some(value),
             "COMITY_RELAY" => settings.relay = Some(parse(&name, &value, "true or false")?),
             "COMITY_RELAY_AGE_S_MAX" => {

@@ -182,6 +182,7 @@ fn describe(handed: &Handed, message: &Message, opened: &Opened) -> Delivery {
         pthid: message.pthid.clone(),
         verified: verified.to_owned(),
         admitted: received.admitted.map_or("request", |admitted| admitted.as_str()).to_owned(),
+        level: received.level.as_str().to_owned(),
         received_at: rfc3339(received.received_at),
         expires_at: rfc3339(received.expires),
         redelivered: handed.times,

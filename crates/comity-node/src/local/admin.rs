@@ -10,11 +10,13 @@ use comity_core::api::{
     Status, Trace, parse_rfc3339, rfc3339,
 };
 use comity_core::inbound::problem_report;
+use comity_core::limits::{ANCHOR_S_MAX, NOTE_CHARS_MAX};
+use comity_core::log::leaf_hash;
 use comity_core::receipt::Rung;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Entry, EntryKind};
+use comity_core::trust::{Direction, Entry, EntryKind, Level, Limits, Policy, Whom};
 use comity_didcomm::did::webvh::Metadata;
-use comity_didcomm::{DidUrl, ProtocolId};
+use comity_didcomm::{DidUrl, ProtocolId, UnixTime};
 use comity_store::records::notices::Debts;
 use comity_store::records::{mailbox, mailbox_key, relations};
 use comity_store::{Batch, Conflict, Wake as _};
@@ -77,6 +79,7 @@ pub(crate) async fn requests(
         protocols: vec![waiting.held.request.protocol.to_string()],
         until: Some(rfc3339(waiting.held.request.until)),
         state: "pending".to_owned(),
+        ..Relation::default()
     };
     Ok(Json(waiting.into_iter().map(relation).collect()))
 }
@@ -89,7 +92,11 @@ pub(crate) async fn allowed(
     Path(name): Path<String>,
 ) -> Result<Json<Vec<Relation>>, ApiError> {
     let agent = find(&local.home, &name)?;
-    let entries = relations::entries(local.home.store.as_ref(), &agent.did, ENTRIES_MAX).await?;
+    let mut entries = Vec::new();
+    for direction in [Direction::In, Direction::Out] {
+        let store = local.home.store.as_ref();
+        entries.extend(relations::entries(store, &agent.did, direction, ENTRIES_MAX).await?);
+    }
     Ok(Json(entries.iter().map(|entry| describe(&local.home, entry)).collect()))
 }
 
@@ -235,7 +242,7 @@ pub(crate) async fn checks(State(local): State<Local>) -> Json<Vec<CheckResult>>
     Json(doctor::checks(&local.home).await)
 }
 
-fn find(home: &Home, name: &str) -> Result<Arc<Identity>, ApiError> {
+pub(super) fn find(home: &Home, name: &str) -> Result<Arc<Identity>, ApiError> {
     home.identities.by_name(name).ok_or_else(no_such_agent)
 }
 
@@ -247,30 +254,95 @@ async fn decide(
 ) -> Result<Json<Relation>, ApiError> {
     let home = &local.home;
     let agent = find(home, name)?;
-    let did = outbound::resolve_who(home, &decision.who).await?;
+    let whom = match decision.who.parse::<Whom>() {
+        Ok(whom) => whom,
+        Err(_) => Whom::Did(outbound::resolve_who(home, &decision.who).await?),
+    };
+    let entry = entry(&home.policies.of(&agent.name), whom, kind, decision, home.now())?;
+    settle_request(home, &agent, &entry).await?;
+    tracing::info!(agent = %agent.did, whom = %entry.whom, ?kind, "the operator decided");
+    Ok(Json(describe(home, &entry)))
+}
+
+/// Reads a decision; what it leaves out is chosen so that it does what its words say.
+fn entry(
+    policy: &Policy,
+    whom: Whom,
+    kind: EntryKind,
+    decision: Decide,
+    now: UnixTime,
+) -> Result<Entry, ApiError> {
     let bad = |title: &str, hint: &str| ApiError::new(ApiCode::BadRequest, title, hint);
     let protocols = decision.protocols.iter().map(|piuri| piuri.parse::<ProtocolId>());
-    let protocols = protocols.collect::<Result<_, _>>().map_err(|_| {
+    let protocols: Vec<_> = protocols.collect::<Result<_, _>>().map_err(|_| {
         bad("That is not a protocol identifier", "Give a URI such as https://example.org/offer/1.0")
     })?;
-    let until = match &decision.until {
-        Some(text) => Some(parse_rfc3339(text).ok_or_else(|| {
-            bad("That is not a date", "Give YYYY-MM-DD or a time as in RFC 3339")
-        })?),
-        None => None,
+    let time = |text: &Option<String>| match text {
+        Some(text) => parse_rfc3339(text)
+            .map(Some)
+            .ok_or_else(|| bad("That is not a date", "Give YYYY-MM-DD or a time as in RFC 3339")),
+        None => Ok(None),
     };
-    let entry = Entry { did, kind, protocols, until, decided_at: home.now() };
-    settle_request(home, &agent, &entry).await?;
-    tracing::info!(agent = %agent.did, peer = %entry.did, ?kind, "the operator decided");
-    Ok(Json(describe(home, &entry)))
+    let (from, until) = (time(&decision.from)?, time(&decision.until)?);
+    let level = match &decision.level {
+        Some(word) => word
+            .parse()
+            .map_err(|_| bad("That is not a level", "Give introduced, message, task or execute"))?,
+        None => {
+            let needed = protocols.iter().map(|protocol| policy.required(protocol)).max();
+            needed.unwrap_or_default().max(Level::Message)
+        }
+    };
+    if level == Level::Blocked {
+        return Err(bad("That level allows nothing", "To forbid it: comity deny"));
+    }
+    if NOTE_CHARS_MAX < decision.note.chars().count() {
+        return Err(bad("The note is too long", "Use at most 200 characters"));
+    }
+    let direction = if decision.outbound { Direction::Out } else { Direction::In };
+    if decision.outbound && (decision.anchor || decision.tasks_open.is_some()) {
+        let hint = "An anchor and open tasks are about what they send: leave out --out";
+        return Err(bad("That has no meaning on the way out", hint));
+    }
+    if decision.anchor && whom.did().is_none() {
+        return Err(bad("An anchor is one party", "Name it by its DID or handle"));
+    }
+    // Whoever vouches for others is looked at again after a while.
+    let latest = decision.anchor.then(|| now.saturating_add(ANCHOR_S_MAX));
+    let until = match (until, latest) {
+        (Some(until), Some(latest)) => Some(until.min(latest)),
+        (until, latest) => until.or(latest),
+    };
+    let limits = Limits {
+        messages_per_day: decision.messages_per_day,
+        bytes_per_day: decision.bytes_per_day,
+        tasks_open: decision.tasks_open,
+    };
+    let (anchor, note) = (decision.anchor, decision.note);
+    let entry = Entry { salt: rand::random(), ..Entry::new(whom, kind, now) };
+    Ok(Entry { direction, protocols, level, anchor, from, until, limits, note, ..entry })
 }
 
 /// Stores a decision, together with what becomes of the message that waits for it.
 async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Result<(), ApiError> {
     loop {
         let (mut batch, mut debts) = (Batch::new(), Debts::new());
-        relations::put(&mut batch, &agent.did, entry);
-        let waiting = mailbox::request(home.store.as_ref(), &agent.did, &entry.did).await?;
+        // What was allowed to many, or on the way out, is taken back by forgetting it.
+        let is_forgotten = entry.kind == EntryKind::Revoke
+            && (entry.whom.did().is_none() || entry.direction == Direction::Out);
+        match is_forgotten {
+            true => relations::remove(&mut batch, &agent.did, entry.direction, &entry.whom),
+            false => relations::put(&mut batch, &agent.did, entry),
+        }
+        let leaf = entry.to_log_record(&agent.did).to_leaf();
+        batch.append_leaf(leaf_hash(&leaf), leaf);
+        let waiting = match (entry.direction, entry.whom.did()) {
+            (Direction::In, Some(did)) => {
+                mailbox::request(home.store.as_ref(), &agent.did, did).await?
+            }
+            // What is decided about many is about what comes next.
+            _ => None,
+        };
         let refusal = match entry.kind {
             EntryKind::Allow => None,
             EntryKind::Deny => Some(Refusal::Denied),
@@ -278,7 +350,9 @@ async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Re
         };
         let mut report = None;
         match (&waiting, refusal) {
-            (Some(waiting), None) => mailbox::hand_over(&mut batch, waiting, home.capacity()),
+            (Some(waiting), None) => {
+                mailbox::hand_over(&mut batch, waiting, entry.level, home.capacity());
+            }
             (Some(waiting), Some(refusal)) => {
                 let (code, meaning) = (refusal.code(), refusal.meaning());
                 let rung = Rung::refused(home.now(), home.did.clone(), code, Some(meaning));
@@ -309,10 +383,19 @@ async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Re
 }
 
 fn describe(home: &Home, entry: &Entry) -> Relation {
+    let Limits { messages_per_day, bytes_per_day, tasks_open } = entry.limits;
     Relation {
-        did: entry.did.to_string(),
+        did: entry.whom.to_string(),
         protocols: entry.protocols.iter().map(ToString::to_string).collect(),
         until: entry.until.map(rfc3339),
         state: entry.state(home.now()).to_owned(),
+        level: (entry.kind == EntryKind::Allow).then(|| entry.level.as_str().to_owned()),
+        outbound: entry.direction == Direction::Out,
+        anchor: entry.anchor,
+        from: entry.from.map(rfc3339),
+        messages_per_day,
+        bytes_per_day,
+        tasks_open,
+        note: entry.note.clone(),
     }
 }

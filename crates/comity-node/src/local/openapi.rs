@@ -4,7 +4,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{admin, agents, invite, relay, socket};
+use super::{admin, agents, invite, relay, socket, trust};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -37,6 +37,9 @@ use super::{admin, agents, invite, relay, socket};
         admin::rotate_node,
         admin::status,
         admin::trace,
+        trust::approve_keys,
+        trust::explanation,
+        trust::list_contacts,
     ),
     components(schemas(comity_core::api::ClientFrame, comity_core::api::ServerFrame)),
     modifiers(&BearerToken)

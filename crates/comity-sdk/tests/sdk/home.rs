@@ -261,6 +261,7 @@ pub(crate) fn delivery<B: Body>(number: u64, body: &B) -> Delivery {
         pthid: None,
         verified: "signature".to_owned(),
         admitted: "allow-list".to_owned(),
+        level: "message".to_owned(),
         received_at: "2026-09-21T14:13:20Z".to_owned(),
         expires_at: "2026-09-28T14:13:20Z".to_owned(),
         redelivered: 0,

@@ -17,12 +17,16 @@
 //! | index | `R` ... | rows of the relay, see `relay.rs` |
 //! | index | `s` message | what is known of a sent message, stamped: also tells a repeat |
 //! | index | `t` message rank | rung of a sent message, stamped |
-//! | index | `w` agent thread-and-peer | that the agent wrote there: time |
+//! | index | `w` agent thread-and-peer level | that the agent wrote there: time |
 //! | index | `x` time kind rest | what is due then |
 //! | meta | `a` name | an agent |
 //! | meta | `c` ... | counters |
+//! | meta | `C` agent subject | what is remembered of a contact |
 //! | meta | `D` digest | a DID document as it was used |
-//! | meta | `e` agent subject | an operator's decision |
+//! | meta | `e` agent subject | an operator's decision about one party, on the way in |
+//! | meta | `E` agent whom | the same about many |
+//! | meta | `f` agent subject | an operator's decision about one party, on the way out |
+//! | meta | `F` agent whom | the same about many |
 //! | meta | `j` did | log of an agent's did:webvh |
 //! | meta | `k` did | sealed keys |
 //! | meta | `l` did | the last DID document that was had of somebody written to |
@@ -32,7 +36,7 @@
 
 use comity_core::receipt::State;
 use comity_core::record::{Received, key_hash};
-use comity_core::trust::subject;
+use comity_core::trust::{Direction, Level, MeterId, Whom, subject};
 use comity_didcomm::{Did, UnixTime};
 
 use crate::batch::Seq;
@@ -133,17 +137,62 @@ pub(super) fn rung_out(message: MessageKey, state: State) -> Vec<u8> {
     join(b't', &[&message.0, &[state.rank()]])
 }
 
+/// Begins the keys of what an agent wrote to somebody in a thread, one for each level.
 pub(super) fn wrote(agent: &Did, peer: &Did, thread: &str) -> Vec<u8> {
     let there = key_hash(&[&did_hash(peer), thread.as_bytes()]);
     join(b'w', &[&did_hash(agent), &there])
+}
+
+pub(super) fn wrote_at(agent: &Did, peer: &Did, thread: &str, level: Level) -> Vec<u8> {
+    let mut key = wrote(agent, peer, thread);
+    key.push(level.as_number());
+    key
 }
 
 pub(super) fn due(at: UnixTime, kind: u8, rest: &[u8]) -> Vec<u8> {
     join(b'x', &[&at.0.to_be_bytes(), &[kind], rest])
 }
 
-pub(super) fn entry(agent: &Did, peer: &Did) -> Vec<u8> {
-    join(b'e', &[&did_hash(agent), &did_hash(peer)])
+pub(super) fn entry(agent: &Did, direction: Direction, whom: &Whom) -> Vec<u8> {
+    let hash = match whom.did() {
+        Some(did) => did_hash(did),
+        None => key_hash(&[whom.to_string().as_bytes()]),
+    };
+    join(entries_tag(direction, whom.did().is_some()), &[&did_hash(agent), &hash])
+}
+
+pub(super) fn contact(agent: &Did, did: &Did) -> Vec<u8> {
+    join(b'C', &[&did_hash(agent), &did_hash(did)])
+}
+
+/// Counter of one sender's messages that an agent has processed.
+pub(super) fn count_processed(agent: &Did, sender: &Did) -> Vec<u8> {
+    join(b'c', &[b"p", &did_hash(agent), &did_hash(sender)])
+}
+
+/// Returns the letter of the entries about one party, or of those about many.
+pub(super) const fn entries_tag(direction: Direction, is_about_one: bool) -> u8 {
+    match (direction, is_about_one) {
+        (Direction::In, true) => b'e',
+        (Direction::In, false) => b'E',
+        (Direction::Out, true) => b'f',
+        (Direction::Out, false) => b'F',
+    }
+}
+
+/// Counter of the messages of one day that count together.
+pub(super) fn count_messages(meter: MeterId, day: u64) -> Vec<u8> {
+    join(b'c', &[b"dm", &meter.0, &day.to_be_bytes()])
+}
+
+/// Counter of their bytes.
+pub(super) fn count_bytes(meter: MeterId, day: u64) -> Vec<u8> {
+    join(b'c', &[b"db", &meter.0, &day.to_be_bytes()])
+}
+
+/// Counter of the open tasks that count together.
+pub(super) fn count_tasks(meter: MeterId) -> Vec<u8> {
+    join(b'c', &[b"dt", &meter.0])
 }
 
 /// Counter of the messages in a mailbox.

@@ -9,14 +9,14 @@ use comity_core::log::leaf_hash;
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Admission, Request, RequestState};
+use comity_core::trust::{Admission, Level, Request, RequestState, Used};
 use comity_didcomm::Did;
 use serde::{Deserialize, Serialize};
 
 use super::due::Due;
 use super::keys::{self, MessageKey};
 use super::notices::Debts;
-use super::{decode, decode_stamped, documents, encode, ladder};
+use super::{contacts, decode, decode_stamped, documents, encode, ladder, meters};
 use crate::batch::{Batch, Keyspace, Seq, Stamp};
 use crate::store::{CommitError, Conflict, KeyRange, Store, StoreFault};
 use crate::wake::MailboxKey;
@@ -85,6 +85,7 @@ pub fn keep(
         Placement::Mailbox => {
             put_body(batch, commit, snapshot);
             put_row(batch, received, message, capacity);
+            meters::count(batch, commit.meters(), used(received), received.received_at);
         }
         Placement::Request => {
             put_body(batch, commit, snapshot);
@@ -215,6 +216,12 @@ pub fn settle(batch: &mut Batch, debts: &mut Debts, seq: Seq, received: &Receive
     batch.delete(Keyspace::Body, &keys::body(b'm', seq));
     batch.add(&keys::count_mailbox(&received.recipient), -1);
     batch.add(&keys::count_sender(&received.recipient, &received.sender), -1);
+    received.open_in.iter().for_each(|meter| meters::close_task(batch, *meter));
+    // Nothing is remembered of those whom nobody had to let in.
+    let is_known = received.admitted.is_some_and(|ground| ground != Admission::OpenPolicy);
+    if rung.state == State::Processed && is_known {
+        contacts::count_processed(batch, &received.recipient, &received.sender);
+    }
     climb(batch, debts, received, rung);
 }
 
@@ -296,10 +303,11 @@ pub async fn messages(store: &dyn Store, recipient: &Did) -> Result<i64, StoreFa
 }
 
 /// Moves an approved request into the mailbox. Its place there is where it would have been.
-pub fn hand_over(batch: &mut Batch, waiting: &Waiting, capacity: Capacity) {
+pub fn hand_over(batch: &mut Batch, waiting: &Waiting, level: Level, capacity: Capacity) {
     take(batch, waiting);
     let received = &waiting.held.received;
-    let received = Received { admitted: Some(Admission::Approved), ..received.clone() };
+    let admitted = Some(Admission::Approved);
+    let received = Received { admitted, level, ..received.clone() };
     let mailbox = keys::mailbox_key(&received.recipient);
     batch.put(Keyspace::Index, &keys::mailbox_row(mailbox, waiting.seq), encode(&received));
     count(batch, &received, capacity);
@@ -313,6 +321,23 @@ pub fn drop_request(batch: &mut Batch, debts: &mut Debts, waiting: &Waiting, run
     take(batch, waiting);
     batch.delete(Keyspace::Body, &keys::body(b'm', waiting.seq));
     climb(batch, debts, &waiting.held.received, rung);
+}
+
+/// Tells whether somebody began a thread with an agent: by a message that was let in, and whose id
+/// names the thread.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn began_thread(
+    store: &dyn Store,
+    agent: &Did,
+    peer: &Did,
+    thread: &str,
+) -> Result<bool, StoreFault> {
+    let known = known(store, MessageKey::received(agent, peer, thread)).await?;
+    let is_let_in = |known: &Known| known.rung.state == State::Accepted && !known.rung.pending;
+    Ok(known.is_some_and(|(known, _)| is_let_in(&known)))
 }
 
 /// Forgets a received message: repeats of it are not known any more.
@@ -342,6 +367,11 @@ fn put_body(batch: &mut Batch, commit: &Commit, snapshot: Snapshot) {
     if snapshot == Snapshot::New {
         documents::put(batch, &commit.received().document, commit.document());
     }
+}
+
+fn used(received: &Received) -> Used {
+    let tasks = u64::from(!received.open_in.is_empty());
+    Used { messages: 1, bytes: received.size_bytes as u64, tasks }
 }
 
 /// Plans to forget a message for which nothing else is planned.

@@ -4,11 +4,12 @@ use comity_core::limits::{NOTICES_MAX, OUTBOX_MESSAGES_MAX, QUERY_S_FIRST};
 use comity_core::log::leaf_hash;
 use comity_core::outbound::{Queued, Stored};
 use comity_core::record::{Outgoing, OutgoingKind, Sent, key_hash};
+use comity_core::trust::{Level, Used};
 use comity_didcomm::Did;
 
 use super::due::Due;
 use super::keys::{self, MessageKey};
-use super::{decode, decode_stamped, encode, ladder};
+use super::{decode, decode_stamped, encode, ladder, meters};
 use crate::batch::{Batch, Keyspace, Seq, Stamp};
 use crate::store::{CommitError, Conflict, KeyRange, Store, StoreFault};
 
@@ -40,10 +41,13 @@ pub fn enqueue(batch: &mut Batch, queued: &Queued) -> Enqueued {
         first = Some(batch.assert_absent(Keyspace::Index, &keys::sent(message)));
         batch.put_stamped_value(Keyspace::Index, &keys::sent(message), encode(sent));
         ladder::put_sent(batch, message, queued.rung());
-        let wrote = keys::wrote(&sent.sender, &sent.recipient, &sent.thid);
+        let wrote = keys::wrote_at(&sent.sender, &sent.recipient, &sent.thid, sent.level);
         batch.put(Keyspace::Index, &wrote, sent.queued_at.0.to_be_bytes());
         let check = sent.queued_at.saturating_add(QUERY_S_FIRST).min(sent.expires);
         Due::CheckSent(message).put(batch, check);
+        let tasks = u64::from(Level::Task <= sent.level);
+        let more = Used { messages: 1, bytes: queued.size_bytes(), tasks };
+        meters::count(batch, queued.meters(), more, sent.queued_at);
     }
     if let Some(leaf) = queued.leaf() {
         let record = leaf.to_leaf();
@@ -95,7 +99,7 @@ pub async fn sent(store: &dyn Store, message: MessageKey) -> Result<Option<Sent>
     Ok(Some(decode_stamped(&row)?.0))
 }
 
-/// Tells whether an agent wrote to somebody in a thread.
+/// Tells whether an agent wrote to somebody in a thread, and the level of what it wrote.
 ///
 /// # Errors
 ///
@@ -105,8 +109,15 @@ pub async fn wrote_in_thread(
     agent: &Did,
     peer: &Did,
     thread: &str,
-) -> Result<bool, StoreFault> {
-    Ok(store.get(Keyspace::Index, &keys::wrote(agent, peer, thread)).await?.is_some())
+) -> Result<Option<Level>, StoreFault> {
+    let range = KeyRange::prefix(&keys::wrote(agent, peer, thread));
+    let rows = store.read(Keyspace::Index, range, Level::ALL.len() + 1).await?;
+    let level = |key: &[u8]| match key.get(33) {
+        Some(number) => Level::from_number(*number),
+        // From before there were levels.
+        None => Some(Level::Message),
+    };
+    Ok(rows.iter().filter_map(|row| level(&row.key)).max())
 }
 
 /// Reads the destinations that have rows; at most `limit`.
@@ -238,7 +249,7 @@ pub async fn forget(
     message: MessageKey,
 ) -> Result<(), StoreFault> {
     let Some(sent) = sent(store, message).await? else { return Ok(()) };
-    let wrote = keys::wrote(&sent.sender, &sent.recipient, &sent.thid);
+    let wrote = keys::wrote_at(&sent.sender, &sent.recipient, &sent.thid, sent.level);
     let last = store.get(Keyspace::Index, &wrote).await?;
     if last.is_some_and(|last| *last <= sent.queued_at.0.to_be_bytes()[..]) {
         batch.delete(Keyspace::Index, &wrote);

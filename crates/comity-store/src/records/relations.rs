@@ -1,6 +1,7 @@
-//! What operators decided about others.
+//! What operators decided about others, on the way in and on the way out.
 
-use comity_core::trust::Entry;
+use comity_core::limits::WIDE_ENTRIES_MAX;
+use comity_core::trust::{Direction, Entry, Whom, subject};
 use comity_didcomm::Did;
 
 use super::{decode, encode, keys};
@@ -9,10 +10,16 @@ use crate::store::{KeyRange, Store, StoreFault};
 
 /// Sets an agent's entry about somebody.
 pub fn put(batch: &mut Batch, agent: &Did, entry: &Entry) {
-    batch.put(Keyspace::Meta, &keys::entry(agent, &entry.did), encode(entry));
+    let key = keys::entry(agent, entry.direction, &entry.whom);
+    batch.put(Keyspace::Meta, &key, encode(entry));
 }
 
-/// Reads an agent's entry about somebody.
+/// Forgets an agent's entry about somebody.
+pub fn remove(batch: &mut Batch, agent: &Did, direction: Direction, whom: &Whom) {
+    batch.delete(Keyspace::Meta, &keys::entry(agent, direction, whom));
+}
+
+/// Reads an agent's entry about somebody, as it is named there.
 ///
 /// # Errors
 ///
@@ -20,10 +27,28 @@ pub fn put(batch: &mut Batch, agent: &Did, entry: &Entry) {
 pub async fn entry(
     store: &dyn Store,
     agent: &Did,
-    peer: &Did,
+    direction: Direction,
+    whom: &Whom,
 ) -> Result<Option<Entry>, StoreFault> {
-    let row = store.get(Keyspace::Meta, &keys::entry(agent, peer)).await?;
+    let row = store.get(Keyspace::Meta, &keys::entry(agent, direction, whom)).await?;
     row.map(|row| decode(&row)).transpose()
+}
+
+/// Reads an agent's entries that may be about somebody: the one about it alone, and all about many.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn about(
+    store: &dyn Store,
+    agent: &Did,
+    direction: Direction,
+    peer: &Did,
+) -> Result<Vec<Entry>, StoreFault> {
+    let whom = Whom::Did(subject(peer));
+    let mut entries = list(store, agent, (direction, false), WIDE_ENTRIES_MAX).await?;
+    entries.extend(entry(store, agent, direction, &whom).await?);
+    Ok(entries)
 }
 
 /// Reads an agent's entries, at most `limit`.
@@ -34,9 +59,23 @@ pub async fn entry(
 pub async fn entries(
     store: &dyn Store,
     agent: &Did,
+    direction: Direction,
     limit: usize,
 ) -> Result<Vec<Entry>, StoreFault> {
-    let range = KeyRange::prefix(&keys::join(b'e', &[&keys::did_hash(agent)]));
+    let mut entries = list(store, agent, (direction, false), limit).await?;
+    let room = limit.saturating_sub(entries.len());
+    entries.extend(list(store, agent, (direction, true), room).await?);
+    Ok(entries)
+}
+
+async fn list(
+    store: &dyn Store,
+    agent: &Did,
+    (direction, is_about_one): (Direction, bool),
+    limit: usize,
+) -> Result<Vec<Entry>, StoreFault> {
+    let tag = keys::entries_tag(direction, is_about_one);
+    let range = KeyRange::prefix(&keys::join(tag, &[&keys::did_hash(agent)]));
     let rows = store.read(Keyspace::Meta, range, limit).await?;
     rows.iter().map(|row| decode(&row.value)).collect()
 }

@@ -2,6 +2,7 @@
 //! `requests` and `allowed` list.
 
 use comity_core::api::{Decide, Relation, parse_rfc3339};
+use comity_core::trust::Level;
 
 use super::Context;
 use crate::{
@@ -16,7 +17,8 @@ pub(crate) struct Args {
     /// The agent whose decision it is
     #[arg(long = "as", value_name = "NAME")]
     name: String,
-    /// Whom it is about: a DID, a handle NAME@HOST, or the link of their invitation
+    /// Whom it is about: a DID, a handle NAME@HOST, or the link of their invitation; or many: '*@HOST' for all agents
+    /// of a node, '*@*.DOMAIN', or credential:TYPE@ISSUER
     who: String,
     /// Only for this protocol, named by its URI without the message name; can be repeated
     #[arg(long = "for", value_name = "PIURI")]
@@ -24,12 +26,74 @@ pub(crate) struct Args {
     /// Until when: 2027-01-31, or RFC 3339
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     until: Option<String>,
+    /// It is about what the agent sends to them, not about what they send
+    #[arg(long)]
+    out: bool,
+    /// What is to be remembered about it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+}
+
+/// Arguments of `comity allow`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AllowArgs {
+    #[command(flatten)]
+    decide: Args,
+    /// How far they may go: introduced, message, task or execute; else as far as the protocols named with --for need
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<Level>,
+    /// Their vouches for others count, for 90 days
+    #[arg(long)]
+    anchor: bool,
+    /// From when
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    from: Option<String>,
+    /// How many messages they may send in a day
+    #[arg(long, value_name = "N")]
+    messages: Option<u64>,
+    /// How many bytes they may send in a day
+    #[arg(long, value_name = "N")]
+    bytes: Option<u64>,
+    /// How many of their tasks may be open
+    #[arg(long, value_name = "N")]
+    tasks: Option<u64>,
+}
+
+/// Tells the node that somebody is allowed.
+pub(crate) async fn allow(args: AllowArgs, context: &Context) -> Result<(), CliError> {
+    let AllowArgs { decide: args, level, anchor, from, messages, bytes, tasks } = args;
+    let decide = Decide {
+        level: level.map(|level| level.to_string()),
+        anchor,
+        from,
+        messages_per_day: messages,
+        bytes_per_day: bytes,
+        tasks_open: tasks,
+        ..args.to_decide()
+    };
+    tell("allow", &args.name, &decide, context).await
 }
 
 /// Tells the node a decision, named by the last part of its route.
 pub(crate) async fn run(verb: &str, args: Args, context: &Context) -> Result<(), CliError> {
-    let path = format!("/admin/agents/{}/{verb}", encode(&args.name));
-    let decide = Decide { who: args.who, protocols: args.protocols, until: args.until };
+    tell(verb, &args.name, &args.to_decide(), context).await
+}
+
+impl Args {
+    fn to_decide(&self) -> Decide {
+        Decide {
+            who: self.who.clone(),
+            protocols: self.protocols.clone(),
+            until: self.until.clone(),
+            outbound: self.out,
+            note: self.note.clone(),
+            ..Decide::default()
+        }
+    }
+}
+
+async fn tell(verb: &str, name: &str, decide: &Decide, context: &Context) -> Result<(), CliError> {
+    let path = format!("/admin/agents/{}/{verb}", encode(name));
     let relation: Relation = context.client()?.post(&path, &decide).await?;
     context.output.object(&relation, || columns(&[row(&relation)]))
 }
@@ -57,11 +121,23 @@ fn row(relation: &Relation) -> Vec<String> {
         named => named.join(" "),
     };
     let until = relation.until.as_ref().map(|until| format!("until {until}"));
+    let from = relation.from.as_ref().map(|from| format!("from {from}"));
+    let limit = |limit: Option<u64>, of: &str| limit.map(|limit| format!("{limit} {of}"));
+    let mut limits = Vec::new();
+    limits.extend(limit(relation.messages_per_day, "messages a day"));
+    limits.extend(limit(relation.bytes_per_day, "bytes a day"));
+    limits.extend(limit(relation.tasks_open, "open tasks"));
+    let way = if relation.outbound { "to" } else { "from" };
+    let times: Vec<String> = from.into_iter().chain(until).collect();
     vec![
         relation.state.clone(),
-        escape(&relation.did),
+        format!("{way} {}", escape(&relation.did)),
+        relation.level.clone().unwrap_or_default(),
+        if relation.anchor { "anchor".to_owned() } else { String::new() },
         escape(&protocols),
-        until.unwrap_or_default(),
+        times.join(" "),
+        limits.join(", "),
+        escape(&relation.note),
     ]
 }
 

@@ -1,12 +1,22 @@
-//! The policy as one table: every recipient, relation and protocol, and what comes of it.
+//! The policy as tables: every relation under every template, for every level, on every way in.
+
+use std::sync::Arc;
 
 use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
-use crate::trust::{Entry, WayIn};
+use crate::trust::{Changed, Contact, Direction, Limits, Policy, Whom};
 
-const NOW: UnixTime = UnixTime(1_000);
-const PROPOSAL: &str = "https://example.org/proposal/1.0";
+const NOW: UnixTime = UnixTime(1_000_000);
+const ARIA: &str = "did:web:a.example:agents:aria";
+
+/// A protocol for each level that one can need.
+const PROTOCOLS: [(Level, &str); 4] = [
+    (Level::Introduced, "https://didcomm.org/trust-ping/2.0"),
+    (Level::Message, "https://example.org/proposal/1.0"),
+    (Level::Task, "https://comity.dev/protocols/task/1.0"),
+    (Level::Execute, "https://example.org/deploy/1.0"),
+];
 
 fn did(text: &str) -> Did {
     text.parse().unwrap()
@@ -19,113 +29,335 @@ fn protocol(text: &str) -> ProtocolId {
 fn question(piuri: &str, way_in: WayIn) -> Question {
     Question {
         recipient: did("did:web:b.example:agents:bruno"),
-        sender: did("did:web:a.example:agents:aria"),
+        sender: did(ARIA),
         protocol: protocol(piuri),
         threads: vec!["t".to_owned()],
         way_in,
         size_bytes: 1_000,
+        keys: vec!["key".to_owned()],
+        prior: None,
     }
 }
 
-fn entry(kind: EntryKind, protocols: &[&str], until: Option<u64>) -> Option<Entry> {
-    Some(Entry {
-        did: did("did:web:a.example:agents:aria"),
-        kind,
-        protocols: protocols.iter().map(|piuri| protocol(piuri)).collect(),
-        until: until.map(UnixTime),
-        decided_at: UnixTime(1),
-    })
+fn policy(template: Template) -> Arc<Policy> {
+    let mut policy = Policy::of(template);
+    policy.levels.insert(protocol(PROTOCOLS[3].1), Level::Execute);
+    Arc::new(policy)
 }
 
-/// One row of the matrix: a name, the facts, and the decision for a message of [`PROPOSAL`] and of
-/// a home's own protocol.
-fn matrix() -> Vec<(&'static str, Facts, Decision, Decision)> {
-    use Decision::{Allow, Hold, Refuse};
-    use EntryKind as Kind;
-    let stranger = Facts::nothing_known(Recipient::Agent);
-    let with = |entry| Facts { entry, ..stranger.clone() };
-    let in_thread = |entry| Facts { entry, wrote_in_thread: true, ..stranger.clone() };
-    let listed = Allow(Admission::AllowList);
-    let thread = Allow(Admission::Thread);
-    let same = |name, facts, decision| (name, facts, decision, decision);
+fn entry(whom: &str, kind: EntryKind, level: Level) -> Entry {
+    Entry { level, ..Entry::new(whom.parse().unwrap(), kind, UnixTime(1)) }
+}
+
+fn allowed(level: Level) -> Entry {
+    entry(ARIA, EntryKind::Allow, level)
+}
+
+fn stranger() -> Facts {
+    Facts::nothing_known(Recipient::Agent)
+}
+
+fn with(entries: impl IntoIterator<Item = Entry>) -> Facts {
+    Facts { entries: entries.into_iter().collect(), ..stranger() }
+}
+
+fn pinned(key: &str) -> Option<Contact> {
+    let keys = vec![key.to_owned()];
+    Some(Contact { did: did(ARIA), since: UnixTime(1), keys, changed: None })
+}
+
+/// What one relation comes to, in a letter: Allowed, Held, Closed; or the refusal in words.
+fn outcome(decision: Decision) -> String {
+    match decision {
+        Decision::Allow(admission) => admission.as_str().to_owned(),
+        Decision::Hold => "hold".to_owned(),
+        Decision::Refuse(refusal) => refusal.code().trim_start_matches("e.m.trust.").to_owned(),
+    }
+}
+
+/// The relations: a name, the facts, and what comes of it for the four levels under `guarded`.
+/// `*` stands for what the template does with somebody of whom nothing was decided.
+fn relations() -> Vec<(&'static str, Facts, [&'static str; 4])> {
+    let all = |word: &'static str| [word; 4];
+    let (listed, low) = ("allow-list", "level");
+    let thread = |level| Facts { wrote_in_thread: Some(level), ..stranger() };
+    let for_one =
+        |level: Level, piuri: &str| Entry { protocols: vec![protocol(piuri)], ..allowed(level) };
+    let denied = |whom: &str| entry(whom, EntryKind::Deny, Level::Message);
+    let host = |kind, level| entry("*@a.example", kind, level);
+    let until = |until| Entry { until: Some(UnixTime(until)), ..allowed(Level::Execute) };
     vec![
-        same("stranger", stranger.clone(), Hold),
-        same(
-            "pending",
-            Facts { request: Some(RequestState::Pending), ..stranger.clone() },
-            Refuse(Refusal::Pending),
-        ),
-        same(
-            "crowd",
-            Facts { requests_pending: REQUESTS_PENDING_MAX, ..stranger.clone() },
-            Refuse(Refusal::RequestsFull),
-        ),
-        same("denied", with(entry(Kind::Deny, &[], None)), Refuse(Refusal::Denied)),
-        same("denied in thread", in_thread(entry(Kind::Deny, &[], None)), Refuse(Refusal::Denied)),
-        same("revoked", with(entry(Kind::Revoke, &[], None)), Refuse(Refusal::Revoked)),
-        same(
-            "revoked in thread",
-            in_thread(entry(Kind::Revoke, &[], None)),
-            Refuse(Refusal::Revoked),
-        ),
-        same("run out", with(entry(Kind::Allow, &[], Some(1_000))), Refuse(Refusal::Revoked)),
-        same("allowed for all", with(entry(Kind::Allow, &[], Some(1_001))), listed),
+        ("stranger", stranger(), all("*")),
+        ("allowed to be introduced", with([allowed(Level::Introduced)]), [listed, low, low, low]),
+        ("allowed messages", with([allowed(Level::Message)]), [listed, listed, low, low]),
+        ("allowed tasks", with([allowed(Level::Task)]), [listed, listed, listed, low]),
+        ("allowed all", with([allowed(Level::Execute)]), all(listed)),
         (
-            "allowed for this",
-            with(entry(Kind::Allow, &[PROPOSAL], None)),
-            listed,
-            Refuse(Refusal::ProtocolNotAllowed),
+            "allowed all, for proposals",
+            with([for_one(Level::Execute, PROTOCOLS[1].1)]),
+            ["not-permitted", listed, "not-permitted", "not-permitted"],
+        ),
+        ("allowed until now", with([until(1_000_000)]), all("revoked")),
+        ("allowed until later", with([until(1_000_001)]), all(listed)),
+        (
+            "allowed from later",
+            with([Entry { from: Some(UnixTime(1_000_001)), ..allowed(Level::Execute) }]),
+            all("not-yet"),
+        ),
+        ("denied", with([denied(ARIA)]), all("denied")),
+        ("revoked", with([entry(ARIA, EntryKind::Revoke, Level::Message)]), all("revoked")),
+        (
+            "allowed, and its host denied",
+            with([allowed(Level::Execute), denied("*@a.example")]),
+            all("denied"),
         ),
         (
-            "allowed for other",
-            with(entry(Kind::Allow, &[RECEIPT], None)),
-            Refuse(Refusal::ProtocolNotAllowed),
-            listed,
+            "allowed, and its domain denied",
+            with([allowed(Level::Execute), denied("*@*.example")]),
+            all("denied"),
         ),
-        same(
-            "allowed for other, in thread",
-            in_thread(entry(Kind::Allow, &["https://x.example/y/1.0"], None)),
-            thread,
-        ),
-        same("in thread", in_thread(None), thread),
-        same("own home", Facts { sender_is_home: true, ..stranger }, Allow(Admission::OwnHome)),
         (
-            "to the home",
-            Facts::nothing_known(Recipient::Home),
-            Refuse(Refusal::HomeProtocol),
-            Allow(Admission::HomeProtocol),
+            "its host allowed",
+            with([host(EntryKind::Allow, Level::Task)]),
+            [listed, listed, listed, "*"],
+        ),
+        ("its host revoked", with([host(EntryKind::Revoke, Level::Task)]), all("*")),
+        (
+            "its host allowed, itself only to be introduced",
+            with([host(EntryKind::Allow, Level::Message), allowed(Level::Introduced)]),
+            [listed, listed, low, low],
+        ),
+        (
+            "another host allowed",
+            with([entry("*@b.example", EntryKind::Allow, Level::Execute)]),
+            all("*"),
+        ),
+        ("answers a message", thread(Level::Message), ["thread", "thread", "*", "*"]),
+        ("answers a task", thread(Level::Task), ["thread", "thread", "thread", "*"]),
+        (
+            "answers, and is denied",
+            Facts { entries: vec![denied(ARIA)], ..thread(Level::Execute) },
+            all("denied"),
+        ),
+        (
+            "answers, and is revoked",
+            Facts {
+                entries: vec![entry(ARIA, EntryKind::Revoke, Level::Message)],
+                ..thread(Level::Execute)
+            },
+            all("revoked"),
+        ),
+        (
+            "answers, and was allowed another protocol",
+            Facts {
+                entries: vec![for_one(Level::Message, "https://x.example/y/1.0")],
+                ..thread(Level::Message)
+            },
+            ["thread", "thread", "not-permitted", "not-permitted"],
+        ),
+        ("own home", Facts { sender_is_home: true, ..stranger() }, all("own-home")),
+        (
+            "allowed tasks, with other keys",
+            Facts { contact: pinned("other"), ..with([allowed(Level::Task)]) },
+            all("e.p.trust.key-changed"),
+        ),
+        (
+            "allowed messages, with other keys",
+            Facts { contact: pinned("other"), ..with([allowed(Level::Message)]) },
+            [listed, listed, low, low],
+        ),
+        (
+            "allowed tasks, with its keys",
+            Facts { contact: pinned("key"), ..with([allowed(Level::Task)]) },
+            [listed, listed, listed, low],
+        ),
+        (
+            "holds a credential that is allowed",
+            Facts {
+                credentials: vec!["credential:Employee@did:web:c.example".parse().unwrap()],
+                ..with([entry(
+                    "credential:Employee@did:web:c.example",
+                    EntryKind::Allow,
+                    Level::Message,
+                )])
+            },
+            [listed, listed, "*", "*"],
+        ),
+        (
+            "a credential is allowed that it does not show",
+            with([entry(
+                "credential:Employee@did:web:c.example",
+                EntryKind::Allow,
+                Level::Message,
+            )]),
+            all("*"),
         ),
     ]
 }
 
-#[test]
-fn every_relation_gets_its_decision_on_every_way_in() {
-    for (name, facts, for_proposal, for_receipt) in matrix() {
-        for way_in in [WayIn::Direct, WayIn::Relay, WayIn::SameHome] {
-            for (piuri, expected) in [(PROPOSAL, for_proposal), (RECEIPT, for_receipt)] {
-                let ruling = decide(&question(piuri, way_in), &facts, NOW);
-                assert_eq!(ruling.decision, expected, "{name}, {piuri}, {way_in:?}");
-                assert!(!ruling.why.is_empty(), "{name}: a decision says why");
-            }
-        }
+/// What a template does with somebody of whom nothing was decided.
+fn of_stranger(template: Template, needed: Level) -> &'static str {
+    match template {
+        Template::Closed => "closed",
+        Template::Open if needed <= Level::Message => "open-policy",
+        Template::Ants | Template::Guarded | Template::Open => "hold",
     }
 }
 
 #[test]
-fn a_minor_version_of_an_allowed_protocol_is_covered_and_a_major_one_is_not() {
-    let facts = Facts {
-        entry: entry(EntryKind::Allow, &[PROPOSAL], None),
-        ..Facts::nothing_known(Recipient::Agent)
-    };
-    let minor = decide(&question("https://example.org/proposal/1.4", WayIn::Direct), &facts, NOW);
-    assert_eq!(minor.decision, Decision::Allow(Admission::AllowList));
-    let major = decide(&question("https://example.org/proposal/2.0", WayIn::Direct), &facts, NOW);
-    assert_eq!(major.decision, Decision::Refuse(Refusal::ProtocolNotAllowed));
+fn every_relation_gets_its_decision_for_every_level_on_every_way_in() {
+    let templates = [Template::Ants, Template::Closed, Template::Guarded, Template::Open];
+    let mut cells = 0;
+    for (name, facts, expected) in relations() {
+        for template in templates {
+            let facts = Facts { policy: policy(template), ..facts.clone() };
+            for ((level, piuri), expected) in PROTOCOLS.into_iter().zip(expected) {
+                let expected =
+                    if expected == "*" { of_stranger(template, level) } else { expected };
+                for way_in in WayIn::ALL {
+                    let ruling = decide(&question(piuri, way_in), &facts, NOW);
+                    let cell = format!("{name}, {template:?}, {level}, {way_in:?}");
+                    assert_eq!(outcome(ruling.decision), expected, "{cell}");
+                    assert_eq!(ruling.needed, level, "{cell}");
+                    assert!(!ruling.why.is_empty(), "{cell}: a decision says why");
+                    let is_let_in = matches!(ruling.decision, Decision::Allow(_));
+                    assert!(!is_let_in || level <= ruling.level, "{cell}: no further than allowed");
+                    assert!(is_let_in || !ruling.changes.is_empty(), "{cell}: says what to do");
+                    cells += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(cells, relations().len() * 4 * 4 * 3);
 }
 
 #[test]
-fn a_large_first_message_is_not_kept() {
-    let large = Question { size_bytes: REQUEST_BYTES_MAX + 1, ..question(PROPOSAL, WayIn::Direct) };
-    let ruling = decide(&large, &Facts::nothing_known(Recipient::Agent), NOW);
-    assert_eq!(ruling.decision, Decision::Refuse(Refusal::RequestTooLarge));
+fn the_home_itself_speaks_its_own_protocols_and_nothing_else() {
+    let facts = Facts::nothing_known(Recipient::Home);
+    for (piuri, expected) in [
+        (RECEIPT, Decision::Allow(Admission::HomeProtocol)),
+        (REPORT_PROBLEM, Decision::Allow(Admission::HomeProtocol)),
+        (PROTOCOLS[1].1, Decision::Refuse(Refusal::HomeProtocol)),
+        (PROTOCOLS[3].1, Decision::Refuse(Refusal::HomeProtocol)),
+    ] {
+        assert_eq!(decide(&question(piuri, WayIn::Direct), &facts, NOW).decision, expected);
+    }
+}
+
+#[test]
+fn strangers_are_held_one_request_at_a_time_and_within_bounds() {
+    let ask = |facts: &Facts, size_bytes| {
+        let question = Question { size_bytes, ..question(PROTOCOLS[1].1, WayIn::Direct) };
+        outcome(decide(&question, facts, NOW).decision)
+    };
+    let pending = Facts { request: Some(RequestState::Pending), ..stranger() };
+    assert_eq!(ask(&pending, 1), "pending");
+    let crowd = Facts { requests_pending: REQUESTS_PENDING_MAX, ..stranger() };
+    assert_eq!(ask(&crowd, 1), "requests-full");
+    assert_eq!(ask(&stranger(), REQUEST_BYTES_MAX), "hold");
+    assert_eq!(ask(&stranger(), REQUEST_BYTES_MAX + 1), "request-too-large");
+}
+
+#[test]
+fn a_minor_version_of_an_allowed_protocol_is_covered_and_a_major_one_is_not() {
+    let proposals = Entry { protocols: vec![protocol(PROTOCOLS[1].1)], ..allowed(Level::Message) };
+    let facts = with([proposals]);
+    let minor = decide(&question("https://example.org/proposal/1.4", WayIn::Direct), &facts, NOW);
+    assert_eq!(outcome(minor.decision), "allow-list");
+    let major = decide(&question("https://example.org/proposal/2.0", WayIn::Direct), &facts, NOW);
+    assert_eq!(outcome(major.decision), "not-permitted");
+}
+
+#[test]
+fn what_is_used_up_is_refused_and_what_is_let_in_counts() {
+    let limits = Limits { messages_per_day: Some(2), ..Limits::NONE };
+    let limited = Entry { limits, ..allowed(Level::Message) };
+    let question = question(PROTOCOLS[1].1, WayIn::Direct);
+    let meter = limited.meter(&question.recipient);
+    let with_used = |messages| {
+        let used = vec![(meter, Used { messages, ..Used::default() })];
+        decide(&question, &Facts { used, ..with([limited.clone()]) }, NOW)
+    };
+    assert_eq!(with_used(1).meters, [Meter { id: meter, limits }]);
+    assert_eq!(with_used(2).decision, Decision::Refuse(Refusal::LimitReached));
+    assert!(with_used(2).meters.is_empty());
+}
+
+#[test]
+fn a_proven_successor_has_what_was_decided_about_its_prior_did() {
+    let successor = Question {
+        sender: did("did:web:new.example:aria"),
+        prior: Some(did(ARIA)),
+        keys: vec!["new".to_owned()],
+        ..question(PROTOCOLS[2].1, WayIn::Direct)
+    };
+    let facts = Facts { contact: pinned("key"), ..with([allowed(Level::Task)]) };
+    assert_eq!(outcome(decide(&successor, &facts, NOW).decision), "allow-list");
+    let denied = with([entry(ARIA, EntryKind::Deny, Level::Message)]);
+    assert_eq!(outcome(decide(&successor, &denied, NOW).decision), "denied");
+    let unproven = Question { prior: None, ..successor };
+    assert_eq!(outcome(decide(&unproven, &facts, NOW).decision), "hold");
+}
+
+#[test]
+fn with_ants_who_is_known_for_long_may_send_messages_and_no_more() {
+    let known = |age_s, processed, vouchers| {
+        let since = UnixTime(NOW.0 - age_s);
+        let contact = Some(Contact { since, ..pinned("key").unwrap() });
+        Facts { policy: policy(Template::Ants), contact, processed, vouchers, ..stranger() }
+    };
+    let decided = |facts: &Facts, piuri| {
+        outcome(decide(&question(piuri, WayIn::Direct), facts, NOW).decision)
+    };
+    assert_eq!(decided(&known(ANTS_AGE_S, ANTS_PROCESSED, 0), PROTOCOLS[1].1), "known-for-long");
+    assert_eq!(decided(&known(ANTS_AGE_S - 1, ANTS_PROCESSED, 0), PROTOCOLS[1].1), "hold");
+    assert_eq!(decided(&known(ANTS_AGE_S, ANTS_PROCESSED - 1, 0), PROTOCOLS[1].1), "hold");
+    assert_eq!(decided(&known(0, 0, ANTS_VOUCHERS), PROTOCOLS[1].1), "known-for-long");
+    assert_eq!(decided(&known(ANTS_AGE_S, 1_000, 20), PROTOCOLS[2].1), "hold");
+}
+
+#[test]
+fn other_keys_are_remembered_until_the_operator_decides() {
+    let question = question(PROTOCOLS[2].1, WayIn::Direct);
+    let facts = Facts { contact: pinned("old"), ..with([allowed(Level::Task)]) };
+    let ruling = decide(&question, &facts, NOW);
+    let after = Contact::after(&question, &facts, &ruling.decision, NOW).unwrap();
+    let changed = Changed { keys: question.keys.clone(), at: NOW };
+    assert_eq!(after.changed, Some(changed));
+    assert_eq!(after.keys, ["old"]);
+    // The next one with the same keys tells nothing new.
+    let facts = Facts { contact: Some(after.clone()), ..facts };
+    assert_eq!(Contact::after(&question, &facts, &ruling.decision, NOW), None);
+    let facts = Facts { contact: Some(after.approved()), ..facts };
+    assert_eq!(outcome(decide(&question, &facts, NOW).decision), "allow-list");
+}
+
+#[test]
+fn an_entry_on_the_way_out_says_nothing_about_the_way_in() {
+    let out = Entry { direction: Direction::Out, ..allowed(Level::Execute) };
+    assert_eq!(out.meter(&did("did:web:b.example")), out.meter(&did("did:web:b.example")));
+    let inward = Entry { direction: Direction::In, ..out.clone() };
+    assert_ne!(out.meter(&did("did:web:b.example")), inward.meter(&did("did:web:b.example")));
+    let facts = with([out]);
+    assert_eq!(
+        outcome(decide(&question(PROTOCOLS[1].1, WayIn::Direct), &facts, NOW).decision),
+        "hold"
+    );
+}
+
+#[test]
+fn the_order_in_which_entries_are_read_changes_nothing() {
+    let entries = [
+        entry("*@*.example", EntryKind::Allow, Level::Message),
+        entry("*@a.example", EntryKind::Allow, Level::Task),
+        allowed(Level::Introduced),
+    ];
+    for (_, piuri) in PROTOCOLS {
+        let question = question(piuri, WayIn::Direct);
+        let forward = decide(&question, &with(entries.clone()), NOW);
+        let backward = decide(&question, &with(entries.iter().rev().cloned()), NOW);
+        assert_eq!(forward, backward);
+    }
+    let whom: Whom = ARIA.parse().unwrap();
+    assert_eq!(whom.rank(), 0);
 }

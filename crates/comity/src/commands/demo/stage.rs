@@ -101,6 +101,7 @@ impl Organisation {
             who: who.to_owned(),
             protocols: vec![PROTOCOL.to_owned()],
             until: until.map(rfc3339),
+            ..Decide::default()
         };
         self.client
             .post(&format!("/admin/agents/{}/{verb}", encode(&self.agent.name)), &decide)

@@ -1,0 +1,198 @@
+//! What an operator sets for all messages to and from an agent: one of four templates, and what is
+//! changed of it.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use comity_didcomm::ProtocolId;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::Level;
+use crate::limits::WORK_BITS_DEFAULT;
+use crate::protocol::discover_features::DISCOVER_FEATURES;
+use crate::protocol::trust_ping::TRUST_PING;
+use crate::protocol::{EMPTY, REPORT_PROBLEM};
+
+/// The rules of one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What it is made from.
+    pub template: Template,
+    /// What a stranger's request costs, in bits of work, while few wait; 0: nothing.
+    pub work_bits: u8,
+    /// Whom the agent may write to.
+    pub outbound: OutboundRule,
+    /// Levels that protocols need, where they differ from what is built in.
+    pub levels: BTreeMap<ProtocolId, Level>,
+}
+
+/// Rules to begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Template {
+    /// As `guarded`; and who has been known for long, has exchanged many messages or is vouched for
+    /// by several goes up by itself, to `message` at most. After the levels of the ANTS registry.
+    Ants,
+    /// Who has neither an entry, nor a grant, nor enough vouches is refused.
+    Closed,
+    /// A stranger leaves one request, which costs work and waits for the operator.
+    #[default]
+    Guarded,
+    /// Whoever proves a DID may send messages.
+    Open,
+}
+
+/// Whom an agent may write to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutboundRule {
+    /// Those that an entry on the way out allows, and those who wrote first, in their thread.
+    Listed,
+    /// Everybody whom no entry on the way out denies.
+    #[default]
+    Open,
+}
+
+/// What a configuration says about a policy; what it leaves out is the template's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySettings {
+    /// As [`Policy::template`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
+    /// As [`Policy::work_bits`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_bits: Option<u8>,
+    /// As [`Policy::outbound`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<OutboundRule>,
+    /// As [`Policy::levels`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<ProtocolId, Level>,
+}
+
+impl Policy {
+    /// Returns the rules of a template.
+    #[must_use]
+    pub const fn of(template: Template) -> Self {
+        let work_bits = match template {
+            Template::Ants | Template::Guarded => WORK_BITS_DEFAULT,
+            Template::Closed | Template::Open => 0,
+        };
+        Self { template, work_bits, outbound: OutboundRule::Open, levels: BTreeMap::new() }
+    }
+
+    /// Returns the level that a protocol needs.
+    #[must_use]
+    pub fn required(&self, protocol: &ProtocolId) -> Level {
+        if let Some((_, level)) = self.levels.iter().find(|(known, _)| known.matches(protocol)) {
+            return *level;
+        }
+        let is = |known: &str| known.parse().is_ok_and(|known| protocol.matches(&known));
+        if protocol.as_str().starts_with(TASK_PROTOCOLS) {
+            return Level::Task;
+        }
+        if INTRODUCED.into_iter().any(is) { Level::Introduced } else { Level::Message }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::of(Template::default())
+    }
+}
+
+impl PolicySettings {
+    /// Puts these settings over others.
+    #[must_use]
+    pub fn over(&self, below: &Self) -> Self {
+        let mut levels = below.levels.clone();
+        levels.extend(self.levels.clone());
+        Self {
+            template: self.template.or(below.template),
+            // What another template brings along is not kept when the template changes.
+            work_bits: match self.template {
+                Some(_) => self.work_bits,
+                None => self.work_bits.or(below.work_bits),
+            },
+            outbound: self.outbound.or(below.outbound),
+            levels,
+        }
+    }
+
+    /// Returns the policy that they make.
+    #[must_use]
+    pub fn to_policy(&self) -> Policy {
+        let template = Policy::of(self.template.unwrap_or_default());
+        Policy {
+            work_bits: self.work_bits.unwrap_or(template.work_bits),
+            outbound: self.outbound.unwrap_or(template.outbound),
+            levels: self.levels.clone(),
+            ..template
+        }
+    }
+}
+
+impl Template {
+    /// Returns its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ants => "ants",
+            Self::Closed => "closed",
+            Self::Guarded => "guarded",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// A word that names no template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("give open, guarded, closed or ants")]
+pub struct TemplateError;
+
+impl FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        let all = [Self::Ants, Self::Closed, Self::Guarded, Self::Open];
+        all.into_iter().find(|template| template.as_str() == text).ok_or(TemplateError)
+    }
+}
+
+/// Protocols that hand over work.
+const TASK_PROTOCOLS: &str = "https://comity.dev/protocols/task/";
+
+/// Protocols by which nothing is said that could harm.
+const INTRODUCED: [&str; 4] = [DISCOVER_FEATURES, EMPTY, REPORT_PROBLEM, TRUST_PING];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_needs_what_the_operator_says_or_what_is_built_in() {
+        let mut policy = Policy::default();
+        let needs = |policy: &Policy, piuri: &str| policy.required(&piuri.parse().unwrap());
+        assert_eq!(needs(&policy, "https://example.org/deploy/1.0"), Level::Message);
+        assert_eq!(needs(&policy, TRUST_PING), Level::Introduced);
+        assert_eq!(needs(&policy, "https://comity.dev/protocols/task/1.0"), Level::Task);
+        policy.levels.insert("https://example.org/deploy/1.0".parse().unwrap(), Level::Execute);
+        assert_eq!(needs(&policy, "https://example.org/deploy/1.7"), Level::Execute);
+        assert_eq!(needs(&policy, "https://example.org/deploy/2.0"), Level::Message);
+    }
+
+    #[test]
+    fn an_agents_settings_lie_over_the_nodes() {
+        let node = PolicySettings { work_bits: Some(12), ..PolicySettings::default() };
+        assert_eq!(node.to_policy().work_bits, 12);
+        let agent = PolicySettings { template: Some(Template::Ants), ..PolicySettings::default() };
+        let policy = agent.over(&node).to_policy();
+        assert_eq!((policy.template, policy.work_bits), (Template::Ants, WORK_BITS_DEFAULT));
+        let outbound = Some(OutboundRule::Listed);
+        let agent = PolicySettings { outbound, ..PolicySettings::default() };
+        let policy = agent.over(&node).to_policy();
+        assert_eq!((policy.template, policy.work_bits), (Template::Guarded, 12));
+    }
+}

@@ -1,0 +1,80 @@
+//! Reads what the policy has to know about a message, on its way in and on its way out. What it means
+//! is decided in `comity_core::trust`.
+
+use comity_core::trust::{
+    Direction, Entry, Facts, Fence, Meter, MeterId, Passage, Question, Recipient, Template, Used,
+    subject,
+};
+use comity_didcomm::Did;
+use comity_store::StoreFault;
+use comity_store::records::{contacts, mailbox, meters, outbox, relations};
+
+use crate::home::Home;
+
+/// Reads what is known about a message that arrives.
+pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
+    let (recipient, sender) = (&question.recipient, &question.sender);
+    let role = home.identities.role(recipient).unwrap_or(Recipient::Agent);
+    let mut facts = Facts::nothing_known(role);
+    if role == Recipient::Home {
+        return Ok(facts);
+    }
+    let store = home.store.as_ref();
+    if let Some(agent) = home.identities.by_did(recipient) {
+        facts.policy = home.policies.of(&agent.name);
+    }
+    facts.sender_is_home = *sender == subject(&home.did);
+    facts.entries = relations::about(store, recipient, Direction::In, sender).await?;
+    let goes_by_history = facts.policy.template == Template::Ants;
+    if goes_by_history || !question.keys.is_empty() {
+        facts.contact = contacts::contact(store, recipient, sender).await?;
+    }
+    if let Some(prior) = &question.prior {
+        let of_prior = relations::about(store, recipient, Direction::In, prior).await?;
+        facts.entries.extend(of_prior.into_iter().filter(|entry| entry.whom.did().is_some()));
+        if facts.contact.is_none() {
+            facts.contact = contacts::contact(store, recipient, prior).await?;
+        }
+    }
+    facts.used = used(home, recipient, &facts.entries).await?;
+    for thread in &question.threads {
+        let wrote = outbox::wrote_in_thread(store, recipient, sender, thread).await?;
+        facts.wrote_in_thread = facts.wrote_in_thread.max(wrote);
+    }
+    if goes_by_history {
+        facts.processed = contacts::processed(store, recipient, sender).await?;
+    }
+    let request = mailbox::request(store, recipient, sender).await?;
+    facts.request = request.map(|waiting| waiting.held.request.state);
+    facts.requests_pending = mailbox::requests_pending(store, recipient).await?;
+    Ok(facts)
+}
+
+/// Reads how far an agent is fenced in.
+pub(crate) async fn of_departure(home: &Home, passage: &Passage) -> Result<Fence, StoreFault> {
+    let store = home.store.as_ref();
+    let (from, to) = (&passage.from, &passage.to);
+    let mut fence = Fence::none();
+    if let Some(agent) = home.identities.by_did(from) {
+        fence.policy = home.policies.of(&agent.name);
+    }
+    fence.entries = relations::about(store, from, Direction::Out, to).await?;
+    fence.used = used(home, from, &fence.entries).await?;
+    for thread in &passage.threads {
+        fence.is_answer |= mailbox::began_thread(store, from, to, thread).await?;
+    }
+    Ok(fence)
+}
+
+async fn used(
+    home: &Home,
+    agent: &Did,
+    entries: &[Entry],
+) -> Result<Vec<(MeterId, Used)>, StoreFault> {
+    let mut all = Vec::new();
+    for entry in entries.iter().filter(|entry| !entry.limits.is_none()) {
+        let meter = Meter { id: entry.meter(agent), limits: entry.limits };
+        all.push((meter.id, meters::used(home.store.as_ref(), &meter, home.now()).await?));
+    }
+    Ok(all)
+}
