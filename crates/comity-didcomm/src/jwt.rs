@@ -112,8 +112,7 @@ impl Jwt {
         relationship: Relationship,
     ) -> Result<VerifiedJwt, TokenError> {
         let verified = self.0.verify(document, relationship)?;
-        let claims = Tree::read_object(&verified.payload, TOKEN_CHARS_MAX);
-        let claims = claims.map_err(|_| TokenError::Malformed)?.object().to_map();
+        let claims = verified.to_object().map_err(|_| TokenError::Malformed)?;
         Ok(VerifiedJwt { kid: verified.kid, claims, digest: self.0.digest() })
     }
 }
