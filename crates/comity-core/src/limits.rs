@@ -242,3 +242,45 @@ pub const VIA_ACKNOWLEDGED_MAX: usize = 64;
 /// Identities that are registered with one message. Each brings a proof of up to
 /// [`MEDIATION_PROOF_BYTES_MAX`].
 pub const VIA_UPDATES_MAX: usize = 16;
+
+/// Signed tokens (grants, credentials) that one message carries at most.
+pub const TOKENS_PER_MESSAGE_MAX: usize = 8;
+
+/// Longest signed token that is read, in characters.
+pub const TOKEN_CHARS_MAX: usize = 8 * 1024;
+
+/// Protocols in the scope of one grant or vouch at most.
+pub const SCOPE_MAX: usize = 32;
+
+/// Longest id of a thread in a signed statement, in characters: as long as one of a message.
+pub const THREAD_ID_CHARS_MAX: usize = comity_didcomm::limits::MESSAGE_ID_CHARS_MAX;
+
+/// Longest name that the issuer of a token gives it, in characters.
+pub const TOKEN_NAME_CHARS_MAX: usize = 128;
+
+/// How long a grant holds at most, in seconds (366 days).
+pub const GRANT_LIFE_S_MAX: u64 = 366 * 24 * 3600;
+
+/// How often a grant may be handed on at most.
+pub const GRANT_DEPTH_MAX: u8 = 3;
+
+/// Tokens of one chain of grants at most: the first, and as many as it can be handed on.
+pub const GRANT_CHAIN_MAX: usize = 4;
+
+/// How long a vouch holds at most, in seconds (90 days).
+pub const VOUCH_LIFE_S_MAX: u64 = 90 * 24 * 3600;
+
+/// How far a vouch may count beyond whom it is about at most.
+pub const VOUCH_DEPTH_MAX: u8 = 3;
+
+/// How long the answer to a question after a vouch holds at most, in seconds (5 minutes).
+pub const VOUCH_STATUS_S_MAX: u64 = 300;
+
+/// Tokens that one question, answer or revocation names at most.
+pub const TOKEN_IDS_MAX: usize = 256;
+
+/// Types of one credential at most.
+pub const CREDENTIAL_TYPES_MAX: usize = 16;
+
+/// Outcomes in one message at most: each is two tokens.
+pub const OUTCOMES_PER_MESSAGE_MAX: usize = TOKENS_PER_MESSAGE_MAX / 2;

@@ -12,6 +12,7 @@ mod explain;
 mod fence;
 mod level;
 mod policy;
+mod token_id;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
 pub use contact::{Changed, Contact, pinned_keys};
@@ -20,8 +21,9 @@ pub use entry::{Direction, Entry, EntryKind, Request, RequestState, Whom, WhomEr
 pub use explain::{Explanation, explain};
 pub(crate) use fence::may_write;
 pub use fence::{Fence, Passage};
-pub use level::{Level, LevelError};
+pub use level::{Level, UnknownLevel};
 pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
+pub use token_id::{TokenId, TokenIdError};
 
 use std::sync::Arc;
 

@@ -72,7 +72,7 @@ async fn used(
     entries: &[Entry],
 ) -> Result<Vec<(MeterId, Used)>, StoreFault> {
     let mut all = Vec::new();
-    for entry in entries.iter().filter(|entry| !entry.limits.is_none()) {
+    for entry in entries.iter().filter(|entry| !entry.limits.is_unlimited()) {
         let meter = Meter { id: entry.meter(agent), limits: entry.limits };
         all.push((meter.id, meters::used(home.store.as_ref(), &meter, home.now()).await?));
     }

@@ -135,7 +135,7 @@ impl Case<'_> {
                         None => format!("The operator allowed {} for this protocol", whom(entry)),
                     };
                     let mut ruling = self.allow(Admission::AllowList, entry.level, &why);
-                    ruling.meters.extend((!entry.limits.is_none()).then_some(meter));
+                    ruling.meters.extend((!entry.limits.is_unlimited()).then_some(meter));
                     return Ok(ruling);
                 }
                 // What is said about many leaves each of them free to ask for more.

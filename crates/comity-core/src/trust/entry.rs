@@ -37,7 +37,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<UnixTime>,
     /// How much they may send; all that it is about count together.
-    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    #[serde(default, skip_serializing_if = "Limits::is_unlimited")]
     pub limits: Limits,
     /// What the operator wants to remember about it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -114,7 +114,7 @@ impl Entry {
             anchor: false,
             from: None,
             until: None,
-            limits: Limits::NONE,
+            limits: Limits::UNLIMITED,
             note: String::new(),
             decided_at,
             salt: [0; 16],

@@ -76,7 +76,7 @@ pub(crate) fn may_write(
             OutboundRule::Listed | OutboundRule::Open => Ok((Vec::new(), needed)),
         };
     };
-    if entry.limits.is_none() {
+    if entry.limits.is_unlimited() {
         return Ok((Vec::new(), needed));
     }
     // Nothing tells the sender's home when a task that it handed out is done with.

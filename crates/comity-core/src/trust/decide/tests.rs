@@ -270,7 +270,7 @@ fn a_minor_version_of_an_allowed_protocol_is_covered_and_a_major_one_is_not() {
 
 #[test]
 fn what_is_used_up_is_refused_and_what_is_let_in_counts() {
-    let limits = Limits { messages_per_day: Some(2), ..Limits::NONE };
+    let limits = Limits { messages_per_day: Some(2), ..Limits::UNLIMITED };
     let limited = Entry { limits, ..allowed(Level::Message) };
     let question = question(PROTOCOLS[1].1, WayIn::Direct);
     let meter = limited.meter(&question.recipient);
