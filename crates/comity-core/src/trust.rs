@@ -10,6 +10,7 @@ mod decide;
 mod entry;
 mod explain;
 mod fence;
+mod grant;
 mod level;
 mod policy;
 mod token_id;
@@ -21,6 +22,10 @@ pub use entry::{Direction, Entry, EntryKind, Request, RequestState, Whom, WhomEr
 pub use explain::{Explanation, explain};
 pub(crate) use fence::may_write;
 pub use fence::{Fence, Passage};
+pub use grant::{
+    GRANT_TYPE, Grant, GrantChain, GrantError, GrantInput, GrantOutput, GrantTerms, Granted,
+    NarrowError, TermsError,
+};
 pub use level::{Level, UnknownLevel};
 pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
 pub use token_id::{TokenId, TokenIdError};
