@@ -6,6 +6,7 @@
 
 mod allowance;
 mod contact;
+mod credential;
 mod decide;
 mod entry;
 mod explain;
@@ -14,9 +15,14 @@ mod grant;
 mod level;
 mod policy;
 mod token_id;
+mod vouch;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
 pub use contact::{Changed, Contact, pinned_keys};
+pub use credential::{
+    CREDENTIAL_CONTEXT, CREDENTIAL_TYPE, Credential, CredentialError, CredentialStatus,
+    SignedCredential,
+};
 pub use decide::decide;
 pub use entry::{Direction, Entry, EntryKind, Request, RequestState, Whom, WhomError, subject};
 pub use explain::{Explanation, explain};
@@ -29,6 +35,7 @@ pub use grant::{
 pub use level::{Level, UnknownLevel};
 pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
 pub use token_id::{TokenId, TokenIdError};
+pub use vouch::{VOUCH_TYPE, Vouch, VouchError, VouchTerms};
 
 use std::sync::Arc;
 
