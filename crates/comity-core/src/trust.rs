@@ -14,6 +14,7 @@ mod fence;
 mod grant;
 mod level;
 mod policy;
+mod outcome;
 mod token_id;
 mod vouch;
 
@@ -34,6 +35,9 @@ pub use grant::{
 };
 pub use level::{Level, UnknownLevel};
 pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
+pub use outcome::{
+    Ending, OUTCOME_TYPE, Outcome, OutcomeError, Proposal, SignedOutcome, UnknownEnding, Work,
+};
 pub use token_id::{TokenId, TokenIdError};
 pub use vouch::{VOUCH_TYPE, Vouch, VouchError, VouchTerms};
 
