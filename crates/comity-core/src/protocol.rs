@@ -6,20 +6,31 @@
 //! `parse` and `into_message`. Both halves of an exchange use the same types. Nothing here decides
 //! anything.
 
+pub mod attached_tokens;
 pub mod basic_message;
 pub mod coordinate_mediation;
 pub mod discover_features;
 pub mod empty;
+pub mod grant;
 pub mod mediation_proof;
+pub mod outcome;
 pub mod pickup;
 pub mod trust_ping;
+pub mod vouch;
 
 pub use basic_message::BASIC_MESSAGE;
 pub use empty::{EMPTY, EMPTY_EMPTY};
+pub use grant::GRANT;
+pub use outcome::OUTCOME;
+pub use vouch::VOUCH;
 
 use comity_didcomm::Message;
 use serde_json::{Map, Value};
 use thiserror::Error;
+
+use crate::limits::TOKEN_IDS_MAX;
+use crate::receipt::bounded;
+use crate::trust::TokenId;
 
 /// Receipt 1.0 (`docs/protocols/receipt.md`): how far a message got.
 pub const RECEIPT: &str = "https://comity.dev/protocols/receipt/1.0";
@@ -66,6 +77,23 @@ fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>,
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(ProtocolError::Malformed),
     }
+}
+
+/// Reads what a peer adds for people, cut to what is kept of it.
+fn comment(body: &Map<String, Value>) -> Result<Option<String>, ProtocolError> {
+    Ok(text(body, "comment")?.map(bounded))
+}
+
+/// Reads the name of a token.
+fn token_id(value: &Value) -> Option<TokenId> {
+    value.as_str()?.parse().ok()
+}
+
+/// Reads the names of tokens, at least one.
+fn token_ids(body: &Map<String, Value>) -> Result<Vec<TokenId>, ProtocolError> {
+    let ids = list(body, "ids", TOKEN_IDS_MAX)?;
+    let ids: Option<Vec<_>> = ids.iter().map(token_id).collect();
+    ids.filter(|ids| !ids.is_empty()).ok_or(ProtocolError::Malformed)
 }
 
 /// Reads a list member of a body with at most `max` entries.
