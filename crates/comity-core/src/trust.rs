@@ -13,8 +13,8 @@ mod explain;
 mod fence;
 mod grant;
 mod level;
-mod policy;
 mod outcome;
+mod policy;
 mod token_id;
 mod vouch;
 
@@ -34,10 +34,10 @@ pub use grant::{
     NarrowError, TermsError,
 };
 pub use level::{Level, UnknownLevel};
-pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
 pub use outcome::{
     Ending, OUTCOME_TYPE, Outcome, OutcomeError, Proposal, SignedOutcome, UnknownEnding, Work,
 };
+pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
 pub use token_id::{TokenId, TokenIdError};
 pub use vouch::{VOUCH_TYPE, Vouch, VouchError, VouchTerms};
 

@@ -20,7 +20,8 @@ pub struct Limits {
 
 impl Limits {
     /// Sets no limit.
-    pub const UNLIMITED: Self = Self { messages_per_day: None, bytes_per_day: None, tasks_open: None };
+    pub const UNLIMITED: Self =
+        Self { messages_per_day: None, bytes_per_day: None, tasks_open: None };
 
     /// Whether nothing is limited.
     #[must_use]

@@ -18,7 +18,7 @@ const NEVER: &str = "https://example.org/c/1.0";
 fn any_terms() -> impl Strategy<Value = GrantTerms> {
     let scope = prop::collection::vec(prop::sample::select(&SCOPES[..]), 0..4);
     let level = prop::sample::select(&Level::ALL[1..]);
-    let limits = (option::of(0_u32..4), option::of(0_u64..4), option::of(0_u32..4));
+    let limits = (option::of(0_u64..4), option::of(0_u64..4), option::of(0_u64..4));
     (scope, level, limits, 0_u64..4, 1_u64..5, 0_u8..4).prop_map(
         |(scope, level, (messages_per_day, bytes_per_day, tasks_open), before, after, depth)| {
             GrantTerms {
@@ -80,7 +80,7 @@ fn is_no_wider(one: &GrantTerms, other: &GrantTerms) -> bool {
             let_through.push(terms.scope.is_empty() || terms.scope.iter().any(known));
         }
         let_through.extend(Level::ALL.map(|level| level <= terms.level));
-        for count in 0..5_u32 {
+        for count in 0..5_u64 {
             let limits = &terms.limits;
             let_through.push(limits.messages_per_day.is_none_or(|most| count <= most));
             let_through.push(limits.bytes_per_day.is_none_or(|most| u64::from(count) <= most));
