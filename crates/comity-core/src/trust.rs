@@ -17,6 +17,7 @@ mod outcome;
 mod policy;
 mod token_id;
 mod vouch;
+pub mod reputation;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
 pub use contact::{Changed, Contact, pinned_keys};
