@@ -18,6 +18,7 @@ mod policy;
 mod token_id;
 mod vouch;
 pub mod reputation;
+pub mod score;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
 pub use contact::{Changed, Contact, pinned_keys};
