@@ -34,8 +34,9 @@ use crate::Context;
 use crate::limits::REWRAPS_MAX;
 use crate::refusal::Refusal;
 use crate::relay::{self, Held, Route, RouteFacts, Served};
-use crate::trust::{Facts, Question, WayIn};
+use crate::trust::{Facts, Question, Showing, ShowingOutput, TokenId, WayIn};
 use authenticate::Poll;
+use authorize::Judged;
 
 /// What the machine asks for, or hands over.
 #[derive(Debug)]
@@ -50,11 +51,13 @@ pub enum Output {
     /// Write this into its recipient's queue, durably. Answer with [`Input::Written`].
     Hold(Arc<Held>),
     /// Look up what is known about this sender and recipient. Answer with [`Input::Facts`].
-    Judge(Question),
+    Judge(Box<Question>),
     /// Which of these keys are ours? Answer with [`Input::Keys`].
     Keys(Vec<DidUrl>),
     /// Get this DID's document. Answer with [`Input::Document`] or [`Input::Unresolvable`].
     Resolve(Did),
+    /// Which of these tokens did their issuers revoke? Answer with [`Input::Revoked`].
+    Revocations(Vec<(TokenId, Did)>),
     /// Is whom this forward names registered here? Answer with [`Input::Routed`].
     Route(Arc<Route>),
     /// Do this for the sender, who asks the home itself. Answer with [`Input::Answered`].
@@ -72,6 +75,8 @@ pub enum Input {
     Facts(Facts),
     /// The keys that are ours.
     Keys(Vec<(DidUrl, AgreementKey)>),
+    /// The tokens that were revoked, of those asked about.
+    Revoked(Vec<TokenId>),
     /// What is known of the recipient of a forward.
     Routed(RouteFacts),
     /// There is no such document to be had.
@@ -91,6 +96,8 @@ enum Stage {
     Admit(Arc<Route>),
     Authenticate(Box<Accepted>),
     Authorize(Box<Authenticated>),
+    /// The sender is looked at closely.
+    LookCloser(Box<Authenticated>, Box<Showing>),
     Commit(Arc<Commit>),
     Deliver(Delivered, Outcome),
     Done(Outcome),
@@ -127,7 +134,17 @@ impl Inbound {
                     self.stage =
                         next.unwrap_or_else(|refusal| Stage::Done(Outcome::TurnedAway(refusal)));
                 }
-                Stage::Authorize(authenticated) => return Output::Judge(authenticated.question()),
+                Stage::LookCloser(authenticated, showing) => match showing.poll_output() {
+                    ShowingOutput::Resolve(did) => return Output::Resolve(did),
+                    ShowingOutput::Revocations(ids) => return Output::Revocations(ids),
+                    ShowingOutput::Done(shown) => {
+                        authenticated.shown = Some(shown);
+                        return Output::Judge(Box::new(authenticated.question()));
+                    }
+                },
+                Stage::Authorize(authenticated) => {
+                    return Output::Judge(Box::new(authenticated.question()));
+                }
                 Stage::Commit(commit) => return Output::Commit(Arc::clone(commit)),
                 Stage::Deliver(delivered, outcome) => {
                     let delivered = delivered.clone();
@@ -160,8 +177,22 @@ impl Inbound {
                 Stage::Authenticate(accepted)
             }
             (Stage::Authorize(authenticated), Input::Facts(facts)) => {
-                let verdict = authorize::authorize(*authenticated, &facts, self.context.now);
-                Stage::Commit(Arc::new(commit::commit(verdict, &self.context)))
+                self.judged(*authenticated, &facts)
+            }
+            (Stage::LookCloser(authenticated, _), Input::Facts(facts)) => {
+                self.judged(*authenticated, &facts)
+            }
+            (Stage::LookCloser(authenticated, mut showing), Input::Document(document)) => {
+                showing.document(document);
+                Stage::LookCloser(authenticated, showing)
+            }
+            (Stage::LookCloser(authenticated, mut showing), Input::Unresolvable(did)) => {
+                showing.unresolvable(did);
+                Stage::LookCloser(authenticated, showing)
+            }
+            (Stage::LookCloser(authenticated, mut showing), Input::Revoked(ids)) => {
+                showing.revoked(ids);
+                Stage::LookCloser(authenticated, showing)
             }
             (Stage::Admit(route), Input::Routed(facts)) => {
                 match relay::admit(&route, &facts, &self.context) {
@@ -182,6 +213,19 @@ impl Inbound {
             }
             (stage, _) => stage,
         };
+    }
+
+    fn judged(&self, authenticated: Authenticated, facts: &Facts) -> Stage {
+        match authorize::authorize(authenticated, facts, self.context.now) {
+            Judged::LookCloser(authenticated, showing) => Stage::LookCloser(authenticated, showing),
+            // Nothing is recorded of what may be let in in a moment.
+            Judged::Verdict(verdict) => match *verdict {
+                Verdict::Refused(_, refused) if refused.is_for_the_moment() => {
+                    Stage::Done(Outcome::TurnedAway(refused.refusal))
+                }
+                verdict => Stage::Commit(Arc::new(commit::commit(verdict, &self.context))),
+            },
+        }
     }
 
     /// Begins again with what a mediator had put a forward around.

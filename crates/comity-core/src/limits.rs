@@ -30,13 +30,16 @@ pub const ANTS_AGE_S: u64 = 7 * 24 * 3600;
 pub const ANTS_PROCESSED: u64 = 10;
 
 /// With the template `ants`: anchors whose vouches do as well.
-pub const ANTS_VOUCHERS: u32 = 3;
+pub const ANTS_VOUCHERS: usize = 3;
 
 /// Entries of one agent about hosts, domains and credentials that are looked at for a message.
 pub const WIDE_ENTRIES_MAX: usize = 256;
 
 /// Length of an entry's note at most, in characters.
 pub const NOTE_CHARS_MAX: usize = 200;
+
+/// Anchors of one agent that are looked at.
+pub const ANCHORS_MAX: usize = 256;
 
 /// How long somebody's vouches for others count before the operator has to say so again, in seconds
 /// (90 days).
@@ -272,6 +275,12 @@ pub const VOUCH_LIFE_S_MAX: u64 = 90 * 24 * 3600;
 
 /// How far a vouch may count beyond whom it is about at most.
 pub const VOUCH_DEPTH_MAX: u8 = 3;
+
+/// Vouches that a home remembers of all that it was shown.
+pub const VOUCHES_KEPT_MAX: usize = 10_000;
+
+/// How long a message waits for the answer to the question whether a vouch holds, in seconds.
+pub const VOUCH_ASKED_S: u64 = 30;
 
 /// How long the answer to a question after a vouch holds at most, in seconds (5 minutes).
 pub const VOUCH_STATUS_S_MAX: u64 = 300;

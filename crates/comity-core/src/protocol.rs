@@ -24,7 +24,7 @@ pub use grant::GRANT;
 pub use outcome::OUTCOME;
 pub use vouch::VOUCH;
 
-use comity_didcomm::Message;
+use comity_didcomm::{Message, MessageType};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -44,6 +44,16 @@ pub const ROUTING: &str = "https://didcomm.org/routing/2.0";
 
 /// Report Problem 2.0 (`comity_didcomm::problem`).
 pub const REPORT_PROBLEM: &str = "https://didcomm.org/report-problem/2.0";
+
+/// Whether a message to an agent is one that its home answers for it: what it is granted, whether
+/// vouches hold. Such a message reaches no agent, and asks for no more than the home decides.
+#[must_use]
+pub fn is_for_home(type_: &MessageType) -> bool {
+    let protocol = type_.protocol();
+    let is = |known: &str| known.parse().is_ok_and(|known| protocol.matches(&known));
+    // Whether to vouch for somebody is the agent's to say, or its operator's.
+    is(GRANT) || (is(VOUCH) && type_.name() != vouch::REQUEST)
+}
 
 /// Whether a message type is one of [`REPORT_PROBLEM`].
 #[must_use]

@@ -128,6 +128,14 @@ refusals! {
         sender: "Send again on the next day of UTC, or when earlier tasks are settled", operator: "To change it: comity allow WHO with other limits";
     KeyChanged = "e.p.trust.key-changed", Message 202, "The sender's keys are others than before, and nothing proves that they are its own",
         sender: "Tell the recipient's operator by other means that your keys have changed", operator: "Ask the sender by other means, then: comity contacts approve WHO";
+    Checking = "e.p.trust.checking", Transport 503, "Whether somebody's vouch for this sender still holds is being asked",
+        sender: "Try again after the time in Retry-After", operator: "Nothing";
+    GrantExpired = "e.m.trust.grant.expired", Message 202, "The grant that the sender shows has run out",
+        sender: "Ask the recipient's operator, or whoever handed the grant on, for a new one", operator: "To give a new one: comity grant give";
+    GrantInvalid = "e.m.trust.grant.invalid", Message 202, "The grant that the sender shows gives no right to this",
+        sender: "Show a whole chain of grants from the recipient to you, each within the one before it", operator: "See the node's log for the check that failed";
+    GrantRevoked = "e.m.trust.grant.revoked", Message 202, "The grant that the sender shows was revoked",
+        sender: "Ask the recipient's operator, or whoever handed the grant on", operator: "To give a new one: comity grant give";
     ProtocolNotAllowed = "e.m.trust.not-permitted", Message 202, "This sender is allowed, but not for this protocol",
         sender: "Use the protocols agreed upon, or ask for this one", operator: "To widen it: comity allow WHO --for PIURI";
     RequestTooLarge = "e.m.trust.request-too-large", Message 202, "A first message from an unknown sender must be small",
@@ -156,7 +164,14 @@ impl Refusal {
     /// Whether the sender's home should try the same bytes again later.
     #[must_use]
     pub const fn is_temporary(self) -> bool {
-        matches!(self, Self::Busy | Self::DidUnavailable | Self::MailboxFull | Self::QueueFull)
+        matches!(
+            self,
+            Self::Busy
+                | Self::Checking
+                | Self::DidUnavailable
+                | Self::MailboxFull
+                | Self::QueueFull
+        )
     }
 
     /// Returns the refusal as the report that its sender gets.

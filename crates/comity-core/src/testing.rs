@@ -141,6 +141,7 @@ pub(crate) fn drive_in(
             }
             Output::Resolve(did) => Input::Unresolvable(did),
             Output::Judge(_) => Input::Facts(facts.clone()),
+            Output::Revocations(_) => Input::Revoked(Vec::new()),
             Output::Commit(asked) => {
                 commit = Some(asked);
                 Input::Written(written.clone())

@@ -5,6 +5,7 @@
 //! as [`Facts`]; the shell reads them and holds no opinion of them.
 
 mod allowance;
+mod book;
 mod contact;
 mod credential;
 mod decide;
@@ -15,12 +16,14 @@ mod grant;
 mod level;
 mod outcome;
 mod policy;
-mod token_id;
-mod vouch;
 pub mod reputation;
 pub mod score;
+mod showing;
+mod token_id;
+mod vouch;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
+pub use book::{BookWeb, VouchBook};
 pub use contact::{Changed, Contact, pinned_keys};
 pub use credential::{
     CREDENTIAL_CONTEXT, CREDENTIAL_TYPE, Credential, CredentialError, CredentialStatus,
@@ -40,9 +43,12 @@ pub use outcome::{
     Ending, OUTCOME_TYPE, Outcome, OutcomeError, Proposal, SignedOutcome, UnknownEnding, Work,
 };
 pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
+pub use showing::Shown;
+pub(crate) use showing::{Showing, ShowingOutput};
 pub use token_id::{TokenId, TokenIdError};
 pub use vouch::{VOUCH_TYPE, Vouch, VouchError, VouchTerms};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use comity_didcomm::{Did, ProtocolId};
@@ -51,7 +57,7 @@ use serde::{Deserialize, Serialize};
 use crate::refusal::Refusal;
 
 /// What is being asked: may this sender reach this recipient with this protocol?
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     /// Whose policy it is.
     pub recipient: Did,
@@ -67,8 +73,23 @@ pub struct Question {
     pub size_bytes: usize,
     /// The sender's keys, as [`Contact::keys`].
     pub keys: Vec<String>,
+    /// Whether it is for the recipient's home, which answers for its agent.
+    pub is_for_home: bool,
+    /// What the sender has shown besides; nothing before it is looked at.
+    pub shown: Shown,
+    /// How closely the sender is looked at.
+    pub scrutiny: Scrutiny,
     /// Who the sender was before, as the holder of that DID has signed (`from_prior`).
     pub prior: Option<Did>,
+}
+
+/// How closely a sender is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scrutiny {
+    /// What was decided about it: enough for most messages.
+    Quick,
+    /// Also what it shows, and what others say of it.
+    Thorough,
 }
 
 /// How a message came to the home.
@@ -97,7 +118,7 @@ pub enum Recipient {
 }
 
 /// What the shell found in its store about a [`Question`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// Who the recipient is.
     pub recipient: Recipient,
@@ -105,17 +126,17 @@ pub struct Facts {
     pub policy: Arc<Policy>,
     /// The recipient's entries on the way in that may be about the sender.
     pub entries: Vec<Entry>,
-    /// The credentials that the sender has shown, as an [`Entry`] names them.
-    pub credentials: Vec<Whom>,
-    /// What of the limits of those entries is used.
+    /// Those whose vouches the operator believes.
+    pub anchors: BTreeSet<Did>,
+    /// The vouches that are known; only when the sender is looked at closely.
+    pub book: Arc<VouchBook>,
+    /// What of the limits of those entries, and of what was shown, is used.
     pub used: Vec<(MeterId, Used)>,
     /// What is remembered of the sender, or of whom it was before.
     pub contact: Option<Contact>,
     /// How many of the sender's messages the agent has processed; counted for the policies that go
     /// by it.
     pub processed: u64,
-    /// How many parties vouch for the sender whom the operator has entered as anchors.
-    pub vouchers: u32,
     /// The state of the sender's request, if one was made.
     pub request: Option<RequestState>,
     /// How far the recipient went in the question's threads: the level of what it wrote there.
@@ -134,11 +155,11 @@ impl Facts {
             recipient,
             policy: Arc::new(Policy::default()),
             entries: Vec::new(),
-            credentials: Vec::new(),
+            anchors: BTreeSet::new(),
+            book: Arc::default(),
             used: Vec::new(),
             contact: None,
             processed: 0,
-            vouchers: 0,
             request: None,
             wrote_in_thread: None,
             sender_is_home: false,
@@ -166,8 +187,21 @@ pub struct Ruling {
     pub why: String,
     /// What would change it, in sentences for the recipient's operator.
     pub changes: Vec<String>,
+    /// What it rests on, or does not suffice, in lines: paths of vouches and their weights.
+    pub grounds: Vec<String>,
     /// What a message that is let in counts against.
     pub meters: Vec<Meter>,
+}
+
+impl Ruling {
+    /// Whether what the sender shows, or what others say of it, could change the ruling.
+    pub(crate) const fn may_change(&self) -> bool {
+        !matches!(
+            self.decision,
+            Decision::Allow(_)
+                | Decision::Refuse(Refusal::Denied | Refusal::HomeProtocol | Refusal::KeyChanged)
+        )
+    }
 }
 
 /// What is to be done with a message.
@@ -188,6 +222,8 @@ pub enum Decision {
 pub enum Admission {
     /// The operator has an entry for the sender.
     AllowList,
+    /// The agent, or somebody to whom it gave the right to, has granted it.
+    Grant,
     /// It was a request, and the operator approved it.
     Approved,
     /// It is spoken between homes, about messages that are known to both.
@@ -200,6 +236,8 @@ pub enum Admission {
     OwnHome,
     /// The recipient wrote to the sender in this thread.
     Thread,
+    /// Others vouch for the sender, as far as the operator believes them.
+    Vouches,
 }
 
 impl Admission {
@@ -209,11 +247,13 @@ impl Admission {
         match self {
             Self::AllowList => "allow-list",
             Self::Approved => "approved",
+            Self::Grant => "grant",
             Self::HomeProtocol => "home-protocol",
             Self::KnownForLong => "known-for-long",
             Self::OpenPolicy => "open-policy",
             Self::OwnHome => "own-home",
             Self::Thread => "thread",
+            Self::Vouches => "vouches",
         }
     }
 }

@@ -13,7 +13,7 @@ use comity_didcomm::{Did, MessageId, UnixTime};
 use comity_store::records::due::{self, Due, DueRow};
 use comity_store::records::notices::Debts;
 use comity_store::records::relay::Relayed;
-use comity_store::records::{MessageKey, ladder, mailbox, meters, outbox, relay};
+use comity_store::records::{MessageKey, ladder, mailbox, outbox, relay};
 use comity_store::{Batch, MailboxKey, Seq, StoreFault};
 
 use crate::home::{Committed, Home};
@@ -130,7 +130,7 @@ async fn handle(
             }
         }
         Due::ExpireHeld(id) => batch = crate::relay::expire(home, batch, *id).await?,
-        Due::ForgetCounter(counter) => meters::forget(&mut batch, counter),
+        Due::ForgetMeta(key) => due::forget_meta(&mut batch, key),
         Due::ForgetRelayed(row) => relay::forget(store, &mut batch, *row, now).await?,
         Due::ForgetReceived(message) => mailbox::forget(store, &mut batch, *message).await?,
         Due::ForgetSent(message) => outbox::forget(store, &mut batch, *message).await?,

@@ -36,7 +36,13 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
             facts.contact = contacts::contact(store, recipient, prior).await?;
         }
     }
+    facts.anchors = relations::anchors(store, recipient, home.now()).await?;
     facts.used = used(home, recipient, &facts.entries).await?;
+    if let Some(granted) = &question.shown.granted {
+        for meter in granted.meters() {
+            facts.used.push((meter.id, meters::used(store, &meter, home.now()).await?));
+        }
+    }
     for thread in &question.threads {
         let wrote = outbox::wrote_in_thread(store, recipient, sender, thread).await?;
         facts.wrote_in_thread = facts.wrote_in_thread.max(wrote);

@@ -9,7 +9,9 @@ use comity_didcomm::Did;
 use comity_net::Source;
 use comity_store::records::mailbox::Snapshot;
 use comity_store::records::notices::Debts;
-use comity_store::records::{contacts, mailbox, mailbox_key, message_key, outbox, relations};
+use comity_store::records::{
+    contacts, mailbox, mailbox_key, message_key, outbox, relations, revocations,
+};
 use comity_store::{Batch, StoreFault, Wake as _};
 
 use crate::facts;
@@ -96,6 +98,12 @@ async fn attempt(
             Output::Deliver(delivered) => {
                 home.wake.wake(&mailbox_key(delivered.recipient()));
                 continue;
+            }
+            Output::Revocations(tokens) => {
+                match revocations::among(home.store.as_ref(), &tokens).await {
+                    Ok(revoked) => Input::Revoked(revoked),
+                    Err(fault) => return (unavailable(&fault), None, fetched),
+                }
             }
             Output::Route(route) => match relay::facts(home, &route).await {
                 Ok(facts) => Input::Routed(facts),

@@ -11,10 +11,11 @@ use comity_didcomm::{
 
 use super::{Accepted, Output};
 use crate::limits::EXPIRES_S_MAX;
+use crate::protocol::is_for_home;
 use crate::record::digest_text;
 use crate::refusal::Refusal;
 use crate::relay::{self, Route, Served};
-use crate::trust::{Question, WayIn, pinned_keys, subject};
+use crate::trust::{Question, Scrutiny, Shown, WayIn, pinned_keys, subject};
 
 /// A message whose sender is proven and which is addressed to an identity of this home.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Authenticated {
     pub(super) recipient: Did,
     pub(super) envelope: Vec<u8>,
     pub(super) way_in: WayIn,
+    /// What the sender has shown, once it was looked at.
+    pub(super) shown: Option<Shown>,
 }
 
 impl Authenticated {
@@ -42,6 +45,12 @@ impl Authenticated {
             way_in: self.way_in,
             size_bytes: self.envelope.len(),
             keys: pinned_keys(&self.document),
+            is_for_home: is_for_home(&message.type_),
+            shown: self.shown.clone().unwrap_or_default(),
+            scrutiny: match self.shown {
+                Some(_) => Scrutiny::Thorough,
+                None => Scrutiny::Quick,
+            },
             prior: self.opened.rotation().map(|rotation| subject(rotation.prior())),
         }
     }
@@ -92,6 +101,7 @@ pub(super) fn poll(accepted: &mut Accepted, home: &Did) -> Result<Poll, Refusal>
         recipient: subject(&recipient),
         envelope: std::mem::take(&mut accepted.envelope),
         way_in: accepted.way_in,
+        shown: None,
         opened,
         sender,
         document,

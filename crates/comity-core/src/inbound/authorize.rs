@@ -3,8 +3,11 @@
 use comity_didcomm::UnixTime;
 
 use super::Authenticated;
-use crate::refusal::Refusal;
-use crate::trust::{self, Admission, Contact, Decision, Facts, Level, Meter};
+use crate::protocol::attached_tokens::AttachedTokens;
+use crate::refusal::{Plane, Refusal};
+use crate::trust::{
+    self, Admission, Contact, Decision, Facts, Level, Meter, Ruling, Scrutiny, Showing,
+};
 
 /// A message that the recipient's policy lets in, and on what ground.
 #[derive(Debug)]
@@ -51,9 +54,34 @@ pub struct Refused {
     pub(super) why: String,
 }
 
-pub(super) fn authorize(authenticated: Authenticated, facts: &Facts, now: UnixTime) -> Verdict {
+impl Refused {
+    /// Whether the same message may be let in in a moment.
+    pub(super) fn is_for_the_moment(&self) -> bool {
+        self.refusal.plane() == Plane::Transport
+    }
+}
+
+/// What comes of the facts.
+pub(super) enum Judged {
+    /// The sender has to be looked at more closely before anything else is decided.
+    LookCloser(Box<Authenticated>, Box<Showing>),
+    Verdict(Box<Verdict>),
+}
+
+pub(super) fn authorize(authenticated: Authenticated, facts: &Facts, now: UnixTime) -> Judged {
     let question = authenticated.question();
     let ruling = trust::decide(&question, facts, now);
+    if question.scrutiny == Scrutiny::Quick && ruling.may_change() {
+        // A message with more than it may carry shows nothing.
+        let tokens = AttachedTokens::read(&authenticated.opened.message).unwrap_or_default();
+        let showing = Showing::new(&tokens, &question, facts, now);
+        return Judged::LookCloser(Box::new(authenticated), Box::new(showing));
+    }
+    Judged::Verdict(Box::new(verdict(authenticated, ruling, facts, now)))
+}
+
+fn verdict(authenticated: Authenticated, ruling: Ruling, facts: &Facts, now: UnixTime) -> Verdict {
+    let question = authenticated.question();
     let contact = Contact::after(&question, facts, &ruling.decision, now);
     let grant = match ruling.decision {
         Decision::Allow(admission) => {
@@ -61,7 +89,8 @@ pub(super) fn authorize(authenticated: Authenticated, facts: &Facts, now: UnixTi
         }
         Decision::Hold => Grant::AsRequest,
         Decision::Refuse(refusal) => {
-            let why = [&[ruling.why][..], &ruling.changes[..]].concat().join("; to change it: ");
+            let reasons = [&[ruling.why][..], &ruling.changes[..], &ruling.grounds[..]].concat();
+            let why = reasons.join("; ");
             return Verdict::Refused(authenticated, Refused { refusal, contact, why });
         }
     };

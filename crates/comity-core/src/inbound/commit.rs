@@ -10,7 +10,7 @@ use super::authorize::{Authorized, Grant, Reach, Refused, Verdict};
 use crate::Context;
 use crate::limits::{EXPIRES_S_DEFAULT, EXPIRES_S_MAX, REQUEST_AGE_S_MAX};
 use crate::log::salted_digest;
-use crate::protocol::{EMPTY, RECEIPT, RECEIPT_TO, REPORT_PROBLEM};
+use crate::protocol::{EMPTY, RECEIPT, RECEIPT_TO, REPORT_PROBLEM, is_for_home};
 use crate::receipt::{Rung, State};
 use crate::record::{Act, LogRecord, Notice, Received, digest_text, key_hash};
 use crate::refusal::Refusal;
@@ -329,4 +329,5 @@ fn report_id(hash: [u8; 16]) -> MessageId {
 
 fn is_notice(message: &Message) -> bool {
     [EMPTY, RECEIPT, REPORT_PROBLEM].contains(&message.type_.protocol().as_str())
+        || is_for_home(&message.type_)
 }

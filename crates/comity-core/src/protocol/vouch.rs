@@ -16,6 +16,9 @@ use crate::trust::{Level, TokenId};
 /// The protocol's identifier.
 pub const VOUCH: &str = "https://comity.dev/protocols/vouch/1.0";
 
+/// Name of the message that asks for a vouch.
+pub(super) const REQUEST: &str = "request";
+
 /// A message of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VouchMessage {
@@ -102,7 +105,7 @@ impl VouchMessage {
         match name {
             "decline" => Ok(Self::Decline { comment: comment(body)? }),
             "query" => Ok(Self::Query { ids: token_ids(body)? }),
-            "request" => Ok(Self::Request {
+            REQUEST => Ok(Self::Request {
                 scope: scope(body)?,
                 level: level(body)?,
                 comment: comment(body)?,
@@ -130,7 +133,7 @@ impl VouchMessage {
             Self::Query { ids } => ("query", object([("ids", Some(json!(ids)))])),
             Self::Request { scope, level, comment } => {
                 let (scope, level) = (Some(json!(scope)), Some(json!(level.as_number())));
-                ("request", object([("scope", scope), ("level", level), text(comment)]))
+                (REQUEST, object([("scope", scope), ("level", level), text(comment)]))
             }
             Self::Revoke { ids } => ("revoke", object([("ids", Some(json!(ids)))])),
             Self::Status(status) => ("status", status.into_body()),

@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TokenId;
+use crate::record::key_hash;
+
 /// How much may be sent. What is absent is not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +89,14 @@ pub struct Used {
 /// Names what counts together: an entry of an agent, or one grant however often it was handed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MeterId(pub [u8; 16]);
+
+impl MeterId {
+    /// Names what counts against one grant: all that its holder does, and all to whom it was handed
+    /// on.
+    pub(super) fn of_grant(id: TokenId) -> Self {
+        Self(key_hash(&[b"grant", id.as_bytes()]))
+    }
+}
 
 /// What a message that was let in counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

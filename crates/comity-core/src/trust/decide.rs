@@ -1,11 +1,12 @@
 //! The policy, as one function whose order is its meaning: what the operator forbade comes before
 //! what he allowed, and that before what may be inferred.
 
-use comity_didcomm::UnixTime;
+use comity_didcomm::{Did, UnixTime};
 
+use super::score::{Score, score};
 use super::{
-    Admission, Decision, Direction, Entry, EntryKind, Facts, Level, Meter, Question, Recipient,
-    RequestState, Ruling, Template, Used, WayIn,
+    Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Level, Meter, Question,
+    Recipient, RequestState, Ruling, Scrutiny, Template, Used, Vouch, WayIn,
 };
 use crate::limits::{
     ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX, REQUESTS_PENDING_MAX,
@@ -27,7 +28,16 @@ pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
     if let Some(ruling) = case.barred() {
         return ruling;
     }
+    if question.is_for_home {
+        // What it says is checked where it is applied; it gives nobody more than he has.
+        return case.allow(Admission::HomeProtocol, needed, "The agent's home answers this for it");
+    }
     let shortfall = match case.by_entry() {
+        Ok(ruling) => return ruling,
+        Err(shortfall) => shortfall,
+    };
+    let granted = case.by_grant();
+    let grant_shortfall = match granted {
         Ok(ruling) => return ruling,
         Err(shortfall) => shortfall,
     };
@@ -36,9 +46,13 @@ pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
         return ruling;
     }
     // Somebody of whom the operator has decided is no stranger, and gets no further as one.
-    match shortfall {
-        Some(Shortfall { refusal, why, change }) => case.refuse(refusal, why, &[&change]),
-        None => case.by_policy().unwrap_or_else(|| case.for_stranger()),
+    if let Some(Shortfall { refusal, why, change }) = shortfall.or(grant_shortfall) {
+        return case.refuse(refusal, why, &[&change]);
+    }
+    let vouched = case.vouched();
+    match case.by_vouches(&vouched).or_else(|| case.by_policy(&vouched)) {
+        Some(ruling) => ruling,
+        None => case.for_stranger(vouched),
     }
 }
 
@@ -111,7 +125,7 @@ impl Case<'_> {
     /// Whether an entry is about the sender, under this DID or under the one that it had before.
     fn is_about_sender(&self, entry: &Entry) -> bool {
         let is_named = entry.whom.is(&self.question.sender)
-            || self.facts.credentials.contains(&entry.whom)
+            || self.question.shown.holds(&entry.whom)
             || self.question.prior.as_ref().is_some_and(|prior| entry.whom.is(prior));
         is_named && entry.direction == Direction::In
     }
@@ -183,6 +197,44 @@ impl Case<'_> {
         counts_as(self.question.size_bytes, self.needed)
     }
 
+    /// A grant lets the sender in as far as it goes; one that does not go so far is the answer, since
+    /// its holder thinks that it has a right to this.
+    fn by_grant(&self) -> Result<Ruling, Option<Shortfall>> {
+        let shown = &self.question.shown;
+        let short = |refusal, why: String, change: &str| {
+            Err(Some(Shortfall { refusal, why, change: change.to_owned() }))
+        };
+        if let Some(error) = shown.grant_error {
+            let refusal = match error {
+                GrantError::Expired => Refusal::GrantExpired,
+                GrantError::Revoked => Refusal::GrantRevoked,
+                _ => Refusal::GrantInvalid,
+            };
+            return short(refusal, sentence(&error.to_string()), "comity grant give WHO");
+        }
+        let Some(granted) = &shown.granted else { return Err(None) };
+        let Question { recipient, sender, protocol, .. } = self.question;
+        let Some(level) = granted.gives(recipient, sender, protocol, self.now) else {
+            let why = "The sender's grant is not for this protocol".to_owned();
+            return short(Refusal::GrantInvalid, why, "comity grant give WHO --for PIURI");
+        };
+        if level < self.needed {
+            let why = format!("The sender's grant goes up to {level}, not to {}", self.needed);
+            return short(Refusal::LevelTooLow, why, "comity grant give WHO --level LEVEL");
+        }
+        let meters = granted.meters();
+        let used_up = meters.iter().find_map(|meter| {
+            meter.limits.broken_by(self.facts.used_of(meter.id), self.counts_as())
+        });
+        if let Some(broken) = used_up {
+            let why = format!("What was granted is used up: {broken}");
+            return short(Refusal::LimitReached, why, "comity grant give WHO with higher limits");
+        }
+        let path: Vec<_> = granted.path().iter().map(ToString::to_string).collect();
+        let why = format!("It was granted: {}", path.join(" > "));
+        Ok(Ruling { meters, ..self.allow(Admission::Grant, level, &why) })
+    }
+
     /// An answer is welcome, as far as the agent itself went in that thread; so is what asks for no
     /// more than a message.
     fn by_thread(&self) -> Option<Ruling> {
@@ -191,14 +243,40 @@ impl Case<'_> {
         (self.needed <= level).then(|| self.allow(Admission::Thread, level, why))
     }
 
+    /// Finds out how far the vouches of others carry the sender.
+    fn vouched(&self) -> Option<Score<Did>> {
+        let Facts { anchors, book, .. } = self.facts;
+        if self.question.scrutiny == Scrutiny::Quick || anchors.is_empty() {
+            return None;
+        }
+        let web = book.web(&self.question.protocol, self.now);
+        Some(score(&web, anchors, &self.question.sender, self.now))
+    }
+
+    fn by_vouches(&self, vouched: &Option<Score<Did>>) -> Option<Ruling> {
+        let score = vouched.as_ref()?;
+        let grounds = score.lines();
+        if self.needed <= score.level {
+            let why = "Others vouch for the sender, and the operator believes them so far";
+            let ruling = self.allow(Admission::Vouches, score.level, why);
+            return Some(Ruling { grounds, ..ruling });
+        }
+        let is_asked = |vouch: &Vouch| self.facts.book.is_asked(vouch.id(), self.now);
+        if self.question.shown.vouches.iter().any(is_asked) {
+            let why = "It is being asked whether the vouches for the sender still hold".to_owned();
+            return Some(self.refuse(Refusal::Checking, why, &["The answer of the vouchers"]));
+        }
+        None
+    }
+
     /// What the policy allows to those of whom nothing was decided: never more than messages.
-    fn by_policy(&self) -> Option<Ruling> {
+    fn by_policy(&self, vouched: &Option<Score<Did>>) -> Option<Ruling> {
         let (admission, why) = match self.facts.policy.template {
             Template::Open => (
                 Admission::OpenPolicy,
                 "The policy is open: whoever proves a DID may send messages",
             ),
-            Template::Ants if self.is_known_for_long() => (
+            Template::Ants if self.is_known_for_long(vouched) => (
                 Admission::KnownForLong,
                 "The sender has been known for long, and the policy goes by that",
             ),
@@ -207,14 +285,14 @@ impl Case<'_> {
         (self.needed <= Level::Message).then(|| self.allow(admission, Level::Message, why))
     }
 
-    fn is_known_for_long(&self) -> bool {
+    fn is_known_for_long(&self, vouched: &Option<Score<Did>>) -> bool {
         let since = self.facts.contact.as_ref().map(|contact| contact.since);
         let age_s = since.map_or(0, |since| self.now.0.saturating_sub(since.0));
-        ANTS_VOUCHERS <= self.facts.vouchers
-            || (ANTS_AGE_S <= age_s && ANTS_PROCESSED <= self.facts.processed)
+        let vouchers = vouched.as_ref().map_or(0, |score| score.message.anchors);
+        ANTS_VOUCHERS <= vouchers || (ANTS_AGE_S <= age_s && ANTS_PROCESSED <= self.facts.processed)
     }
 
-    fn for_stranger(&self) -> Ruling {
+    fn for_stranger(&self, vouched: Option<Score<Did>>) -> Ruling {
         if self.facts.policy.template == Template::Closed {
             let why = "The policy is closed: the operator has not allowed this sender";
             return self.refuse(Refusal::Closed, why.to_owned(), &["comity allow WHO"]);
@@ -238,7 +316,9 @@ impl Case<'_> {
             }
             _ => "A sender that was never heard of; kept for the operator",
         };
-        self.rule(Decision::Hold, Level::Blocked, why.to_owned(), &[decide])
+        let level = vouched.as_ref().map_or(Level::Blocked, |score| score.level);
+        let grounds = vouched.map_or(Vec::new(), |score| score.lines());
+        Ruling { grounds, ..self.rule(Decision::Hold, level, why.to_owned(), &[decide]) }
     }
 
     fn allow(&self, admission: Admission, level: Level, why: &str) -> Ruling {
@@ -251,8 +331,15 @@ impl Case<'_> {
 
     fn rule(&self, decision: Decision, level: Level, why: String, changes: &[&str]) -> Ruling {
         let changes = changes.iter().map(|change| (*change).to_owned()).collect();
-        Ruling { decision, level, needed: self.needed, why, changes, meters: Vec::new() }
+        let (grounds, meters) = (Vec::new(), Vec::new());
+        Ruling { decision, level, needed: self.needed, why, changes, grounds, meters }
     }
+}
+
+/// Begins a sentence with a capital letter.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn whom(entry: &Entry) -> String {

@@ -26,13 +26,15 @@ pub struct Explanation {
 /// messages.
 #[must_use]
 pub fn explain(question: &Question, facts: &Facts, now: UnixTime) -> Explanation {
-    let Ruling { decision, level, needed, why, changes, .. } = decide(question, facts, now);
+    let ruling = decide(question, facts, now);
+    let Ruling { decision, level, needed, why, changes, grounds, .. } = ruling;
     let (decision, ground) = match decision {
         Decision::Allow(admission) => ("allow", Some(admission.as_str())),
         Decision::Hold => ("hold", None),
         Decision::Refuse(refusal) => ("refuse", Some(refusal.code())),
     };
-    let known = known(question, facts, now);
+    let mut known = known(question, facts, now);
+    known.extend(grounds);
     Explanation { decision, ground, level, needed, why, known, changes }
 }
 

@@ -15,7 +15,7 @@ use comity_didcomm::{Did, DidUrl, Jwt, ProtocolId, SigningKey, UnixTime, Verifie
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Level, Limits, TokenId, subject};
+use super::{Level, Limits, Meter, MeterId, TokenId, subject};
 use crate::limits::TOKEN_CHARS_MAX;
 
 /// The `typ` of a grant.
@@ -228,6 +228,14 @@ impl Granted {
     /// that was handed on to many is still one.
     pub fn links(&self) -> impl Iterator<Item = &Grant> {
         std::iter::once(&self.root).chain(&self.rest)
+    }
+
+    /// Returns what its use counts against: each token that has limits.
+    #[must_use]
+    pub fn meters(&self) -> Vec<Meter> {
+        let meter =
+            |link: &Grant| Meter { id: MeterId::of_grant(link.id), limits: link.terms.limits };
+        self.links().map(meter).filter(|meter| !meter.limits.is_unlimited()).collect()
     }
 
     /// Returns the names of the tokens, by each of which it can be revoked.

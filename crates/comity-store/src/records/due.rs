@@ -33,8 +33,8 @@ pub enum Due {
     },
     /// A message that the relay holds expires, if it is still there.
     ExpireHeld(HeldId),
-    /// A counter of a day that is over need not be kept any more.
-    ForgetCounter(Vec<u8>),
+    /// A row of the keyspace meta that nothing else is planned for need not be kept any more.
+    ForgetMeta(Vec<u8>),
     /// A row of the relay need not be kept any more.
     ForgetRelayed(Relayed),
     /// A received message need not be remembered any more.
@@ -49,7 +49,7 @@ const CHECK_SENT: u8 = b'c';
 const EXPIRE_MESSAGE: u8 = b'e';
 const EXPIRE_HELD: u8 = b'h';
 const EXPIRE_REQUEST: u8 = b'q';
-const FORGET_COUNTER: u8 = b'd';
+const FORGET_META: u8 = b'd';
 const FORGET_RECEIVED: u8 = b'f';
 const FORGET_SENT: u8 = b'g';
 const FORGET_RELAYED: u8 = b'v';
@@ -96,7 +96,7 @@ impl Due {
             Self::ExpireHeld(held) => {
                 keys::due(at, EXPIRE_HELD, &[&held.queue.0[..], &held.seq.to_bytes()[..]].concat())
             }
-            Self::ForgetCounter(counter) => keys::due(at, FORGET_COUNTER, counter),
+            Self::ForgetMeta(counter) => keys::due(at, FORGET_META, counter),
             Self::ForgetRelayed(row) => keys::due(at, FORGET_RELAYED, &row.to_bytes()),
             Self::ForgetReceived(message) => keys::due(at, FORGET_RECEIVED, &message.0),
             Self::ForgetSent(message) => keys::due(at, FORGET_SENT, &message.0),
@@ -132,7 +132,7 @@ impl Due {
                 let queue = MailboxKey(queue.try_into().map_err(|_| unreadable())?);
                 Ok(Self::ExpireHeld(HeldId { queue, seq }))
             }
-            FORGET_COUNTER => Ok(Self::ForgetCounter(rest.to_vec())),
+            FORGET_META => Ok(Self::ForgetMeta(rest.to_vec())),
             FORGET_RELAYED => {
                 Relayed::from_bytes(rest).map(Self::ForgetRelayed).ok_or_else(unreadable)
             }
@@ -177,6 +177,11 @@ pub async fn until(
             Ok(DueRow { due: Due::read(*kind, rest, &row.value)?, key: row.key })
         })
         .collect()
+}
+
+/// Forgets the row that a [`Due::ForgetMeta`] names.
+pub fn forget_meta(batch: &mut Batch, key: &[u8]) {
+    batch.delete(Keyspace::Meta, key);
 }
 
 /// Crosses off what was done.

@@ -27,16 +27,18 @@
 //! | meta | `E` agent whom | the same about many |
 //! | meta | `f` agent subject | an operator's decision about one party, on the way out |
 //! | meta | `F` agent whom | the same about many |
+//! | meta | `g` agent subject | that the agent's operator believes the vouches of somebody: its DID |
 //! | meta | `j` did | log of an agent's did:webvh |
 //! | meta | `k` did | sealed keys |
 //! | meta | `l` did | the last DID document that was had of somebody written to |
 //! | meta | `node` | the node's own identity |
 //! | meta | `R` ... | rows and counters of the relay, see `relay.rs` |
+//! | meta | `T` token issuer | that the issuer took the token back: until when it has to be known |
 //! | meta | `via` | the relay that the home is behind |
 
 use comity_core::receipt::State;
 use comity_core::record::{Received, key_hash};
-use comity_core::trust::{Direction, Level, MeterId, Whom, subject};
+use comity_core::trust::{Direction, Level, MeterId, TokenId, Whom, subject};
 use comity_didcomm::{Did, UnixTime};
 
 use crate::batch::Seq;
@@ -159,6 +161,16 @@ pub(super) fn entry(agent: &Did, direction: Direction, whom: &Whom) -> Vec<u8> {
         None => key_hash(&[whom.to_string().as_bytes()]),
     };
     join(entries_tag(direction, whom.did().is_some()), &[&did_hash(agent), &hash])
+}
+
+/// Stands for a token that its issuer took back.
+pub(super) fn revocation(issuer: &Did, token: TokenId) -> Vec<u8> {
+    join(b'T', &[token.as_bytes(), &did_hash(issuer)])
+}
+
+/// Stands for an anchor of an agent.
+pub(super) fn anchor(agent: &Did, whom: &Did) -> Vec<u8> {
+    join(b'g', &[&did_hash(agent), &did_hash(whom)])
 }
 
 pub(super) fn contact(agent: &Did, did: &Did) -> Vec<u8> {

@@ -83,7 +83,7 @@ fn is_no_wider(one: &GrantTerms, other: &GrantTerms) -> bool {
         for count in 0..5_u64 {
             let limits = &terms.limits;
             let_through.push(limits.messages_per_day.is_none_or(|most| count <= most));
-            let_through.push(limits.bytes_per_day.is_none_or(|most| u64::from(count) <= most));
+            let_through.push(limits.bytes_per_day.is_none_or(|most| count <= most));
             let_through.push(limits.tasks_open.is_none_or(|most| count <= most));
         }
         for second in NOW.0 - 5..NOW.0 + 6 {

@@ -11,7 +11,7 @@ fn webs() -> impl Strategy<Value = BTreeMap<(u8, u8), Edge<u8>>> {
     let edge = (0..NODES, 0..NODES, 0_u64..=4, 0_u8..=3, 999_u64..1_004);
     proptest::collection::vec(edge, 0..50).prop_map(|edges| {
         let edges = edges.into_iter().map(|(voucher, vouched, level, depth, until)| {
-            let level = Level::from_number(level).unwrap();
+            let level = Level::from_number(u8::try_from(level).unwrap()).unwrap();
             let until = UnixTime(until);
             ((voucher, vouched), Edge { vouched, level, depth, until, standing: Standing::FULL })
         });
