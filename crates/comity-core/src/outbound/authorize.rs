@@ -5,6 +5,7 @@ use super::{Addressed, Submission, Unsendable};
 use crate::Context;
 use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
 use crate::protocol::RECEIPT;
+use crate::protocol::attached_tokens::AttachedTokens;
 use crate::record::OutgoingKind;
 use crate::trust::{Fence, Level, Meter, may_write};
 use comity_didcomm::UnixTime;
@@ -16,6 +17,8 @@ pub struct Authorized {
     pub(super) expires: UnixTime,
     pub(super) meters: Vec<Meter>,
     pub(super) level: Level,
+    /// What the sender shows besides, put there by its home.
+    pub(super) carries: AttachedTokens,
 }
 
 impl Authorized {
@@ -53,5 +56,6 @@ pub(super) fn authorize(
     }
     let size_bytes = body_bytes.saturating_add(attachment_bytes);
     let (meters, level) = may_write(&addressed.passage(), size_bytes, fence, context.now)?;
-    Ok(Authorized { addressed, expires, meters, level })
+    let carries = fence.carries.clone();
+    Ok(Authorized { addressed, expires, meters, level, carries })
 }

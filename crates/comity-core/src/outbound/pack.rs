@@ -53,6 +53,7 @@ pub(super) fn pack(
     let wish = (submission.expires_in_s, submission.accountability == Accountability::Deniable);
     let request_digest =
         digest_text(&[message.to_json(), format!("{wish:?}").into_bytes()].concat());
+    message.attachments.extend(authorized.carries.attachments());
     message.created_time = Some(context.now);
     message.expires_time = Some(authorized.expires);
     if submission.kind == OutgoingKind::Message {

@@ -10,6 +10,7 @@ use super::{
     Direction, Entry, EntryKind, Level, Limits, Meter, MeterId, OutboundRule, Policy, Used,
 };
 use crate::outbound::Unsendable;
+use crate::protocol::attached_tokens::AttachedTokens;
 
 /// What the shell found about a message on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Fence {
     pub used: Vec<(MeterId, Used)>,
     /// Whether the recipient has written to the sender in the message's thread.
     pub is_answer: bool,
+    /// What the sender has to show to the recipient: grants and vouches.
+    pub carries: AttachedTokens,
 }
 
 impl Fence {
@@ -29,7 +32,8 @@ impl Fence {
     #[must_use]
     pub fn none() -> Self {
         let (entries, used) = (Vec::new(), Vec::new());
-        Self { policy: Arc::new(Policy::default()), entries, used, is_answer: false }
+        let (policy, carries) = (Arc::new(Policy::default()), AttachedTokens::default());
+        Self { policy, entries, used, is_answer: false, carries }
     }
 }
 

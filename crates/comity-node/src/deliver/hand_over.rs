@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_core::api::{Delivery, rfc3339};
+use comity_core::protocol::attached_tokens::TokenKind;
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_didcomm::{Input, Message, OpenError, OpenPolicy, Opened, Opening, Output, SenderProof};
@@ -171,7 +172,9 @@ fn describe(handed: &Handed, message: &Message, opened: &Opened) -> Delivery {
         Some(SenderProof::Authcrypt) => "authcrypt",
         _ => "signature",
     };
-    let attachments = message.attachments.iter().filter_map(|one| serde_json::to_value(one).ok());
+    // Tokens are for the home, which has read them.
+    let attachments = message.attachments.iter().filter(|one| TokenKind::of(one).is_none());
+    let attachments = attachments.filter_map(|one| serde_json::to_value(one).ok());
     Delivery {
         delivery: handed.seq.0,
         id: received.id.clone(),
