@@ -14,7 +14,7 @@ mod level;
 mod policy;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
-pub use contact::{Changed, Contact, pinned_keys};
+pub use contact::{Changed, Contact, Prior, pinned_keys};
 pub use decide::decide;
 pub use entry::{Direction, Entry, EntryKind, Request, RequestState, Whom, WhomError, subject};
 pub use explain::{Explanation, explain};
@@ -48,7 +48,7 @@ pub struct Question {
     /// The sender's keys, as [`Contact::keys`].
     pub keys: Vec<String>,
     /// Who the sender was before, as the holder of that DID has signed (`from_prior`).
-    pub prior: Option<Did>,
+    pub prior: Option<Prior>,
 }
 
 /// How a message came to the home.
@@ -89,8 +89,10 @@ pub struct Facts {
     pub credentials: Vec<Whom>,
     /// What of the limits of those entries is used.
     pub used: Vec<(MeterId, Used)>,
-    /// What is remembered of the sender, or of whom it was before.
+    /// What is remembered of the sender.
     pub contact: Option<Contact>,
+    /// What is remembered of whom it was before.
+    pub prior_contact: Option<Contact>,
     /// How many of the sender's messages the agent has processed; counted for the policies that go
     /// by it.
     pub processed: u64,
@@ -117,6 +119,7 @@ impl Facts {
             credentials: Vec::new(),
             used: Vec::new(),
             contact: None,
+            prior_contact: None,
             processed: 0,
             vouchers: 0,
             request: None,

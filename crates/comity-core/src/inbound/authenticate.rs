@@ -14,7 +14,7 @@ use crate::limits::EXPIRES_S_MAX;
 use crate::record::digest_text;
 use crate::refusal::Refusal;
 use crate::relay::{self, Route, Served};
-use crate::trust::{Question, WayIn, pinned_keys, subject};
+use crate::trust::{Prior, Question, WayIn, pinned_keys, subject};
 
 /// A message whose sender is proven and which is addressed to an identity of this home.
 #[derive(Debug)]
@@ -42,8 +42,13 @@ impl Authenticated {
             way_in: self.way_in,
             size_bytes: self.envelope.len(),
             keys: pinned_keys(&self.document),
-            prior: self.opened.rotation().map(|rotation| subject(rotation.prior())),
+            prior: self.prior(),
         }
+    }
+
+    /// Returns who the sender was before.
+    pub(super) fn prior(&self) -> Option<Prior> {
+        Prior::of(self.opened.rotation()?, self.sender.did())
     }
 }
 

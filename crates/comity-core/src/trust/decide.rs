@@ -3,6 +3,7 @@
 
 use comity_didcomm::UnixTime;
 
+use super::contact::{others_of_prior, others_of_sender};
 use super::{
     Admission, Decision, Direction, Entry, EntryKind, Facts, Level, Meter, Question, Recipient,
     RequestState, Ruling, Template, Used, WayIn,
@@ -91,9 +92,7 @@ impl Case<'_> {
             let why = "The operator revoked this sender's permission".to_owned();
             return Some(self.refuse(Refusal::Revoked, why, &["comity allow WHO gives it back"]));
         }
-        // With a stolen domain come other keys; at the lower levels they can do little with them.
-        let most = self.entries().filter(|entry| entry.allows(self.now)).map(|entry| entry.level);
-        if self.has_other_keys() && most.max().is_some_and(|most| Level::Task <= most) {
+        if self.has_other_keys() {
             let why =
                 "The sender has other keys than it had, and nothing proves that they are its own";
             let change = "comity contacts approve WHO, after asking them by other means";
@@ -102,17 +101,20 @@ impl Case<'_> {
         None
     }
 
+    /// With a stolen domain come other keys. At the lower levels they can do little; but whoever
+    /// succeeds its owner by one of them would keep what he takes.
     fn has_other_keys(&self) -> bool {
-        let is_proven = self.question.prior.is_some();
-        let contact = self.facts.contact.as_ref();
-        !is_proven && contact.is_some_and(|contact| !contact.has(&self.question.keys))
+        let most = self.entries().filter(|entry| entry.allows(self.now)).map(|entry| entry.level);
+        let is_far = most.max().is_some_and(|most| Level::Task <= most);
+        (is_far && others_of_sender(self.question, self.facts).is_some())
+            || others_of_prior(self.question, self.facts).is_some()
     }
 
     /// Whether an entry is about the sender, under this DID or under the one that it had before.
     fn is_about_sender(&self, entry: &Entry) -> bool {
         let is_named = entry.whom.is(&self.question.sender)
             || self.facts.credentials.contains(&entry.whom)
-            || self.question.prior.as_ref().is_some_and(|prior| entry.whom.is(prior));
+            || self.question.prior.as_ref().is_some_and(|prior| entry.whom.is(&prior.did));
         is_named && entry.direction == Direction::In
     }
 
@@ -208,7 +210,8 @@ impl Case<'_> {
     }
 
     fn is_known_for_long(&self) -> bool {
-        let since = self.facts.contact.as_ref().map(|contact| contact.since);
+        let contact = self.facts.contact.as_ref().or(self.facts.prior_contact.as_ref());
+        let since = contact.map(|contact| contact.since);
         let age_s = since.map_or(0, |since| self.now.0.saturating_sub(since.0));
         ANTS_VOUCHERS <= self.facts.vouchers
             || (ANTS_AGE_S <= age_s && ANTS_PROCESSED <= self.facts.processed)

@@ -6,7 +6,7 @@ use crate::document::DidDocument;
 use crate::encoding;
 use crate::envelope::{SignatureAlgorithm, header};
 use crate::json::{Json, Tree};
-use crate::key::SigningKey;
+use crate::key::{PublicKey, SigningKey};
 use crate::limits::FROM_PRIOR_CHARS_MAX;
 use crate::time::UnixTime;
 
@@ -19,6 +19,7 @@ pub struct Rotation {
     successor: Option<Did>,
     at: UnixTime,
     kid: DidUrl,
+    key: PublicKey,
 }
 
 impl Rotation {
@@ -44,6 +45,12 @@ impl Rotation {
     #[must_use]
     pub const fn kid(&self) -> &DidUrl {
         &self.kid
+    }
+
+    /// Returns that key itself, as the prior DID's document has it.
+    #[must_use]
+    pub const fn key(&self) -> &PublicKey {
+        &self.key
     }
 }
 
@@ -80,7 +87,10 @@ pub fn verify_from_prior(token: &str, document: &DidDocument) -> Result<Rotation
 
 /// A token that is read but not verified.
 pub(super) struct FromPrior {
-    rotation: Rotation,
+    prior: Did,
+    successor: Option<Did>,
+    at: UnixTime,
+    kid: DidUrl,
     alg: SignatureAlgorithm,
     signing_input: String,
     signature: [u8; 64],
@@ -91,7 +101,7 @@ impl FromPrior {
     pub(super) fn parse(token: &str, from: Option<&Did>) -> Result<Self, OpenError> {
         // The two forms of one did:peer:4 are one DID: the token is made before the peer knows the
         // long one.
-        let is_from = |token: &Self| match (&token.rotation.successor, from) {
+        let is_from = |token: &Self| match (&token.successor, from) {
             (Some(successor), Some(from)) => successor.same_subject(from),
             (None, None) => true,
             _ => false,
@@ -120,7 +130,10 @@ impl FromPrior {
             return None;
         }
         Some(Self {
-            rotation: Rotation { prior, successor, at, kid },
+            prior,
+            successor,
+            at,
+            kid,
             alg,
             signing_input: signing_input.to_owned(),
             signature: encoding::from_base64url_array(signature)?,
@@ -128,15 +141,15 @@ impl FromPrior {
     }
 
     pub(super) const fn prior(&self) -> &Did {
-        &self.rotation.prior
+        &self.prior
     }
 
     /// Verifies. Check 13, second half: the key is in `authentication` of `iss`.
     pub(super) fn verify(self, document: &DidDocument) -> Result<Rotation, OpenError> {
-        let key = document.authentication_key(&self.rotation.kid).filter(|key| self.alg.fits(key));
-        key.ok_or(OpenError::FromPrior)?
-            .verify(self.signing_input.as_bytes(), &self.signature)
-            .map_err(|_| OpenError::FromPrior)?;
-        Ok(self.rotation)
+        let Self { prior, successor, at, kid, alg, signing_input, signature } = self;
+        let key = document.authentication_key(&kid).filter(|key| alg.fits(key));
+        let key = *key.ok_or(OpenError::FromPrior)?;
+        key.verify(signing_input.as_bytes(), &signature).map_err(|_| OpenError::FromPrior)?;
+        Ok(Rotation { prior, successor, at, kid, key })
     }
 }

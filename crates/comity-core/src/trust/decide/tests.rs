@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
-use crate::trust::{Changed, Contact, Direction, Limits, Policy, Whom};
+use crate::trust::{Changed, Contact, Direction, Limits, Policy, Prior, Whom};
 
 const NOW: UnixTime = UnixTime(1_000_000);
 const ARIA: &str = "did:web:a.example:agents:aria";
@@ -283,20 +283,57 @@ fn what_is_used_up_is_refused_and_what_is_let_in_counts() {
     assert!(with_used(2).meters.is_empty());
 }
 
-#[test]
-fn a_proven_successor_has_what_was_decided_about_its_prior_did() {
-    let successor = Question {
+/// Aria under another DID, which somebody has signed for with a key of the prior one.
+fn successor(key: &str) -> Question {
+    Question {
         sender: did("did:web:new.example:aria"),
-        prior: Some(did(ARIA)),
+        prior: Some(Prior { did: did(ARIA), keys: vec![key.to_owned()] }),
         keys: vec!["new".to_owned()],
         ..question(PROTOCOLS[2].1, WayIn::Direct)
-    };
-    let facts = Facts { contact: pinned("key"), ..with([allowed(Level::Task)]) };
+    }
+}
+
+#[test]
+fn a_proven_successor_has_what_was_decided_about_its_prior_did() {
+    let successor = successor("key");
+    let facts = Facts { prior_contact: pinned("key"), ..with([allowed(Level::Task)]) };
     assert_eq!(outcome(decide(&successor, &facts, NOW).decision), "allow-list");
     let denied = with([entry(ARIA, EntryKind::Deny, Level::Message)]);
     assert_eq!(outcome(decide(&successor, &denied, NOW).decision), "denied");
     let unproven = Question { prior: None, ..successor };
     assert_eq!(outcome(decide(&unproven, &facts, NOW).decision), "hold");
+}
+
+#[test]
+fn a_succession_that_is_signed_with_an_unknown_key_is_none() {
+    // Whoever took the domain of a contact signed with a key of its own that the contact was
+    // another DID now, and had all that the contact was allowed, at any level and for good.
+    let forged = successor("thief");
+    for level in [Level::Introduced, Level::Message, Level::Task, Level::Execute] {
+        let facts = Facts { prior_contact: pinned("key"), ..with([allowed(level)]) };
+        let ruling = decide(&forged, &facts, NOW);
+        assert_eq!(ruling.decision, Decision::Refuse(Refusal::KeyChanged), "{level}");
+        let after = Contact::after(&forged, &facts, &ruling.decision, NOW).unwrap();
+        assert_eq!((after.did.as_str(), &after.keys[..]), (ARIA, &["key".to_owned()][..]));
+        let approved = after.approved();
+        assert_eq!(approved.keys, ["key", "thief"]);
+        let facts = Facts { prior_contact: Some(approved), ..with([allowed(Level::Task)]) };
+        assert_eq!(outcome(decide(&forged, &facts, NOW).decision), "allow-list");
+    }
+}
+
+#[test]
+fn a_succession_says_nothing_about_the_keys_of_the_successor() {
+    // Whoever took the domain of a contact made a DID of its own, and had that one sign that it was
+    // the contact now.
+    let throw_away = did("did:key:z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp");
+    let prior = Some(Prior { did: throw_away, keys: Vec::new() });
+    let stolen = Question { prior, ..question(PROTOCOLS[2].1, WayIn::Direct) };
+    let facts = Facts { contact: pinned("other"), ..with([allowed(Level::Task)]) };
+    let ruling = decide(&stolen, &facts, NOW);
+    assert_eq!(ruling.decision, Decision::Refuse(Refusal::KeyChanged));
+    let after = Contact::after(&stolen, &facts, &ruling.decision, NOW).unwrap();
+    assert_eq!((after.did.as_str(), after.changed.unwrap().keys), (ARIA, stolen.keys));
 }
 
 #[test]
