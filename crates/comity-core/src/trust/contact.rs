@@ -73,6 +73,14 @@ impl Contact {
         }
     }
 
+    /// Remembers other keys, which wait for the operator since they were seen first.
+    fn with_others(mut self, keys: Vec<String>, now: UnixTime) -> Self {
+        if self.changed.as_ref().is_none_or(|changed| changed.keys != keys) {
+            self.changed = Some(Changed { keys, at: now });
+        }
+        self
+    }
+
     /// Returns what is to be remembered after a decision, if it is something new.
     pub(crate) fn after(
         question: &Question,
@@ -87,15 +95,19 @@ impl Contact {
             Decision::Refuse(Refusal::KeyChanged) => {
                 let (known, keys) = others_of_prior(question, facts)
                     .or_else(|| others_of_sender(question, facts))?;
-                let same = known.changed.as_ref().is_some_and(|changed| changed.keys == keys);
-                let changed = Some(Changed { keys, at: now });
-                (!same).then(|| Self { changed, ..known.clone() })
+                let after = known.clone().with_others(keys, now);
+                (after != *known).then_some(after)
             }
             Decision::Allow(admission) if makes_contact(*admission) => {
                 let Some(known) = known else {
                     return Some(Self { did, since: now, keys, changed: None });
                 };
-                let after = Self { did, keys, changed: None, ..known.clone() };
+                // Other keys that little depends on are let pass, and not taken for its own: it may
+                // be allowed more one day.
+                let after = match known.has(&keys) {
+                    true => Self { did, keys, changed: None, ..known.clone() },
+                    false => known.clone().with_others(keys, now),
+                };
                 (after != *known).then_some(after)
             }
             _ => None,

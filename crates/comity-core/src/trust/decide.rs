@@ -104,8 +104,11 @@ impl Case<'_> {
     /// With a stolen domain come other keys. At the lower levels they can do little; but whoever
     /// succeeds its owner by one of them would keep what he takes.
     fn has_other_keys(&self) -> bool {
-        let most = self.entries().filter(|entry| entry.allows(self.now)).map(|entry| entry.level);
-        let is_far = most.max().is_some_and(|most| Level::Task <= most);
+        let is_allowed =
+            |entry: &&Entry| entry.kind == EntryKind::Allow && !entry.is_over(self.now);
+        let levels = self.entries().filter(is_allowed).map(|entry| entry.level);
+        let most = levels.chain(self.facts.wrote_in_thread).max();
+        let is_far = most.is_some_and(|most| Level::Task <= most);
         (is_far && others_of_sender(self.question, self.facts).is_some())
             || others_of_prior(self.question, self.facts).is_some()
     }

@@ -162,6 +162,24 @@ fn relations() -> Vec<(&'static str, Facts, [&'static str; 4])> {
             all("e.p.trust.key-changed"),
         ),
         (
+            "allowed tasks from later, with other keys",
+            Facts {
+                contact: pinned("other"),
+                ..with([Entry { from: Some(UnixTime(1_000_001)), ..allowed(Level::Task) }])
+            },
+            all("e.p.trust.key-changed"),
+        ),
+        (
+            "answers a task, with other keys",
+            Facts { contact: pinned("other"), ..thread(Level::Task) },
+            all("e.p.trust.key-changed"),
+        ),
+        (
+            "answers a message, with other keys",
+            Facts { contact: pinned("other"), ..thread(Level::Message) },
+            ["thread", "thread", "*", "*"],
+        ),
+        (
             "allowed messages, with other keys",
             Facts { contact: pinned("other"), ..with([allowed(Level::Message)]) },
             [listed, listed, low, low],
@@ -367,6 +385,27 @@ fn other_keys_are_remembered_until_the_operator_decides() {
     assert_eq!(Contact::after(&question, &facts, &ruling.decision, NOW), None);
     let facts = Facts { contact: Some(after.approved()), ..facts };
     assert_eq!(outcome(decide(&question, &facts, NOW).decision), "allow-list");
+}
+
+#[test]
+fn other_keys_that_pass_at_a_low_level_are_not_taken_for_the_contacts_own() {
+    // They were pinned without a word, so that whoever had taken the domain of somebody who may
+    // send messages had only to wait until the operator allowed the latter more.
+    let mut question = question(PROTOCOLS[1].1, WayIn::Direct);
+    let facts = Facts { contact: pinned("old"), ..with([allowed(Level::Message)]) };
+    let ruling = decide(&question, &facts, NOW);
+    assert_eq!(outcome(ruling.decision), "allow-list");
+    let after = Contact::after(&question, &facts, &ruling.decision, NOW).unwrap();
+    let changed = Changed { keys: question.keys.clone(), at: NOW };
+    assert_eq!((&after.keys[..], &after.changed), (&["old".to_owned()][..], &Some(changed)));
+    let facts = Facts { contact: Some(after), ..facts };
+    let later = UnixTime(NOW.0 + 60);
+    assert_eq!(Contact::after(&question, &facts, &ruling.decision, later), None, "since the first");
+    let more = Facts { entries: vec![allowed(Level::Task)], ..facts.clone() };
+    assert_eq!(outcome(decide(&question, &more, NOW).decision), "e.p.trust.key-changed");
+    // When it comes with its own again, nothing waits any more.
+    question.keys = vec!["old".to_owned()];
+    assert_eq!(Contact::after(&question, &facts, &ruling.decision, later), pinned("old"));
 }
 
 #[test]
