@@ -113,11 +113,14 @@ impl Case<'_> {
             || others_of_prior(self.question, self.facts).is_some()
     }
 
-    /// Whether an entry is about the sender, under this DID or under the one that it had before.
+    /// Whether an entry is about the sender, under this DID or under the one that it had before. What
+    /// is allowed to all agents of a host is not for those who have left it; a denial goes along.
     fn is_about_sender(&self, entry: &Entry) -> bool {
+        let goes_along = entry.whom.did().is_some() || entry.kind == EntryKind::Deny;
+        let prior = self.question.prior.as_ref().filter(|_| goes_along);
         let is_named = entry.whom.is(&self.question.sender)
             || self.facts.credentials.contains(&entry.whom)
-            || self.question.prior.as_ref().is_some_and(|prior| entry.whom.is(&prior.did));
+            || prior.is_some_and(|prior| entry.whom.is(&prior.did));
         is_named && entry.direction == Direction::In
     }
 

@@ -323,6 +323,16 @@ fn a_proven_successor_has_what_was_decided_about_its_prior_did() {
 }
 
 #[test]
+fn what_is_allowed_to_a_host_is_not_handed_on_to_who_is_not_there() {
+    // Any agent of an allowed host could make any DID elsewhere pass for one of the host's.
+    let successor = successor("key");
+    let with_host = |kind| with([entry("*@a.example", kind, Level::Execute)]);
+    let decided = |facts: &Facts| outcome(decide(&successor, facts, NOW).decision);
+    assert_eq!(decided(&with_host(EntryKind::Allow)), "hold");
+    assert_eq!(decided(&with_host(EntryKind::Deny)), "denied");
+}
+
+#[test]
 fn a_succession_that_is_signed_with_an_unknown_key_is_none() {
     // Whoever took the domain of a contact signed with a key of its own that the contact was
     // another DID now, and had all that the contact was allowed, at any level and for good.
