@@ -146,6 +146,8 @@ impl Case<'_> {
                     ruling.meters.extend((!entry.limits.is_none()).then_some(meter));
                     return Ok(ruling);
                 }
+                // "No more than this" is not got around by what else is allowed.
+                Some(short) if short.refusal == Refusal::LimitReached => return Err(Some(short)),
                 // What is said about many leaves each of them free to ask for more.
                 Some(short) if entry.whom.did().is_some() => {
                     shortfall = shortfall.or(Some(short));

@@ -312,6 +312,28 @@ fn successor(key: &str) -> Question {
 }
 
 #[test]
+fn a_limit_that_is_reached_is_not_got_around_by_an_entry_about_more_or_by_an_open_policy() {
+    // The third message of a host that may send two a day was let in as anybody's under an open
+    // policy, and that of one agent as one of its host's.
+    let limits = Limits { messages_per_day: Some(2), ..Limits::NONE };
+    let limited = |whom| Entry { limits, ..entry(whom, EntryKind::Allow, Level::Message) };
+    let without = |whom| entry(whom, EntryKind::Allow, Level::Message);
+    let question = question(PROTOCOLS[1].1, WayIn::Direct);
+    let used_up = |entries: [Entry; 2]| {
+        let used = Used { messages: 2, ..Used::default() };
+        let used = entries.iter().map(|entry| (entry.meter(&question.recipient), used)).collect();
+        let wrote_in_thread = Some(Level::Message);
+        let facts =
+            Facts { policy: policy(Template::Open), used, wrote_in_thread, ..with(entries) };
+        outcome(decide(&question, &facts, NOW).decision)
+    };
+    assert_eq!(used_up([limited("*@a.example"), without("*@b.example")]), "limit");
+    assert_eq!(used_up([limited(ARIA), without("*@a.example")]), "limit");
+    assert_eq!(used_up([limited("*@a.example"), without("*@*.example")]), "limit");
+    assert_eq!(used_up([without(ARIA), limited("*@a.example")]), "allow-list");
+}
+
+#[test]
 fn a_proven_successor_has_what_was_decided_about_its_prior_did() {
     let successor = successor("key");
     let facts = Facts { prior_contact: pinned("key"), ..with([allowed(Level::Task)]) };
