@@ -188,9 +188,12 @@ impl Case<'_> {
         short(Refusal::LimitReached, &why, "comity allow WHO with higher limits")
     }
 
-    /// Returns what this message would use up.
+    /// Returns what this message would use up: nothing, if it stays with the home and is not kept.
     fn counts_as(&self) -> Used {
-        counts_as(self.question.size_bytes, self.needed)
+        match self.question.protocol.as_str() {
+            EMPTY => Used::default(),
+            _ => counts_as(self.question.size_bytes, self.needed),
+        }
     }
 
     /// An answer is welcome, as far as the agent itself went in that thread; so is what asks for no

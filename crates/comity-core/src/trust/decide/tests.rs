@@ -299,6 +299,11 @@ fn what_is_used_up_is_refused_and_what_is_let_in_counts() {
     assert_eq!(with_used(1).meters, [Meter { id: meter, limits }]);
     assert_eq!(with_used(2).decision, Decision::Refuse(Refusal::LimitReached));
     assert!(with_used(2).meters.is_empty());
+    // An acknowledgement reaches no agent, and is not counted; it was refused all the same.
+    let ack = Question { protocol: protocol(EMPTY), ..question };
+    let used = vec![(meter, Used { messages: 2, ..Used::default() })];
+    let ruling = decide(&ack, &Facts { used, ..with([limited]) }, NOW);
+    assert_eq!(outcome(ruling.decision), "allow-list");
 }
 
 /// Aria under another DID, which somebody has signed for with a key of the prior one.
