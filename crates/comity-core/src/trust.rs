@@ -24,7 +24,7 @@ mod vouch;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
 pub use book::{BookWeb, VouchBook};
-pub use contact::{Changed, Contact, pinned_keys};
+pub use contact::{Changed, Contact, Prior, pinned_keys};
 pub use credential::{
     CREDENTIAL_CONTEXT, CREDENTIAL_TYPE, Credential, CredentialError, CredentialStatus,
     SignedCredential,
@@ -80,7 +80,7 @@ pub struct Question {
     /// How closely the sender is looked at.
     pub scrutiny: Scrutiny,
     /// Who the sender was before, as the holder of that DID has signed (`from_prior`).
-    pub prior: Option<Did>,
+    pub prior: Option<Prior>,
 }
 
 /// How closely a sender is looked at.
@@ -132,8 +132,10 @@ pub struct Facts {
     pub book: Arc<VouchBook>,
     /// What of the limits of those entries, and of what was shown, is used.
     pub used: Vec<(MeterId, Used)>,
-    /// What is remembered of the sender, or of whom it was before.
+    /// What is remembered of the sender.
     pub contact: Option<Contact>,
+    /// What is remembered of whom it was before.
+    pub prior_contact: Option<Contact>,
     /// How many of the sender's messages the agent has processed; counted for the policies that go
     /// by it.
     pub processed: u64,
@@ -159,6 +161,7 @@ impl Facts {
             book: Arc::default(),
             used: Vec::new(),
             contact: None,
+            prior_contact: None,
             processed: 0,
             request: None,
             wrote_in_thread: None,

@@ -30,11 +30,9 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
         facts.contact = contacts::contact(store, recipient, sender).await?;
     }
     if let Some(prior) = &question.prior {
-        let of_prior = relations::about(store, recipient, Direction::In, prior).await?;
+        let of_prior = relations::about(store, recipient, Direction::In, &prior.did).await?;
         facts.entries.extend(of_prior.into_iter().filter(|entry| entry.whom.did().is_some()));
-        if facts.contact.is_none() {
-            facts.contact = contacts::contact(store, recipient, prior).await?;
-        }
+        facts.prior_contact = contacts::contact(store, recipient, &prior.did).await?;
     }
     facts.anchors = relations::anchors(store, recipient, home.now()).await?;
     facts.used = used(home, recipient, &facts.entries).await?;

@@ -15,7 +15,7 @@ use crate::protocol::is_for_home;
 use crate::record::digest_text;
 use crate::refusal::Refusal;
 use crate::relay::{self, Route, Served};
-use crate::trust::{Question, Scrutiny, Shown, WayIn, pinned_keys, subject};
+use crate::trust::{Prior, Question, Scrutiny, Shown, WayIn, pinned_keys, subject};
 
 /// A message whose sender is proven and which is addressed to an identity of this home.
 #[derive(Debug)]
@@ -51,8 +51,13 @@ impl Authenticated {
                 Some(_) => Scrutiny::Thorough,
                 None => Scrutiny::Quick,
             },
-            prior: self.opened.rotation().map(|rotation| subject(rotation.prior())),
+            prior: self.prior(),
         }
+    }
+
+    /// Returns who the sender was before.
+    pub(super) fn prior(&self) -> Option<Prior> {
+        Prior::of(self.opened.rotation()?, self.sender.did())
     }
 }
 

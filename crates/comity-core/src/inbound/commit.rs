@@ -14,7 +14,7 @@ use crate::protocol::{EMPTY, RECEIPT, RECEIPT_TO, REPORT_PROBLEM, is_for_home};
 use crate::receipt::{Rung, State};
 use crate::record::{Act, LogRecord, Notice, Received, digest_text, key_hash};
 use crate::refusal::Refusal;
-use crate::trust::{Admission, Contact, Level, Meter, MeterId, subject};
+use crate::trust::{Admission, Contact, Level, Meter, MeterId};
 
 /// Everything about one message that has to become durable together. Only an authorized or a duly
 /// refused message becomes one.
@@ -166,8 +166,8 @@ pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
             (authenticated, Placement::Refused(refusal, report), None, contact, why)
         }
     };
-    let prior = authenticated.opened.rotation().map(|rotation| subject(rotation.prior()));
-    let prior = prior.filter(|_| matches!(placement, Placement::Mailbox));
+    let prior = authenticated.prior().filter(|_| matches!(placement, Placement::Mailbox));
+    let prior = prior.map(|prior| prior.did);
     let mut received = received(&authenticated, &placement, admitted, context.now);
     if admitted.is_some_and(|(_, reach)| Level::Task <= reach.needed) {
         received.open_in = meters.iter().filter_map(opens_task).collect();

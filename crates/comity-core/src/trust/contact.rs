@@ -1,13 +1,15 @@
 //! What a home remembers of those whose messages an agent lets in: since when, and with which keys.
 //!
 //! A did:web is whatever its domain says, so its keys are pinned: whoever takes the domain over has
-//! other keys, and is another (threat T23). A did:webvh proves each change by its history, a
-//! `from_prior` by the prior DID, and the keys of did:key, did:jwk and did:peer cannot change.
+//! other keys, and is another (threat T23). A did:webvh proves each change by its history, and the
+//! keys of did:key, did:jwk and did:peer cannot change. A `from_prior` proves a succession, and
+//! nothing else: not the keys of the successor, if they were pinned, and nothing at all if it is
+//! signed with a key that the prior DID did not have.
 
-use comity_didcomm::{Did, DidDocument, UnixTime};
+use comity_didcomm::{Did, DidDocument, PublicKey, Rotation, UnixTime};
 use serde::{Deserialize, Serialize};
 
-use super::{Admission, Decision, Facts, Question};
+use super::{Admission, Decision, Facts, Question, subject};
 use crate::record::digest_text;
 use crate::refusal::Refusal;
 
@@ -24,6 +26,25 @@ pub struct Contact {
     /// Other keys, which wait for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,
+}
+
+/// Who a sender was before, and the key that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prior {
+    /// The DID that it does not use any more.
+    pub did: Did,
+    /// The key that signed, as [`Contact::keys`].
+    pub keys: Vec<String>,
+}
+
+impl Prior {
+    /// Returns whom a sender succeeds by this rotation; nobody if both DIDs are its own already.
+    #[must_use]
+    pub fn of(rotation: &Rotation, sender: &Did) -> Option<Self> {
+        let did = subject(rotation.prior());
+        let keys = if is_pinned(&did) { vec![pin(rotation.key())] } else { Vec::new() };
+        (did != subject(sender)).then_some(Self { did, keys })
+    }
 }
 
 /// Keys that a contact came with and did not have before.
@@ -52,6 +73,14 @@ impl Contact {
         }
     }
 
+    /// Remembers other keys, which wait for the operator since they were seen first.
+    fn with_others(mut self, keys: Vec<String>, now: UnixTime) -> Self {
+        if self.changed.as_ref().is_none_or(|changed| changed.keys != keys) {
+            self.changed = Some(Changed { keys, at: now });
+        }
+        self
+    }
+
     /// Returns what is to be remembered after a decision, if it is something new.
     pub(crate) fn after(
         question: &Question,
@@ -59,24 +88,51 @@ impl Contact {
         decision: &Decision,
         now: UnixTime,
     ) -> Option<Self> {
-        let known = facts.contact.as_ref();
+        let known = facts.contact.as_ref().or(facts.prior_contact.as_ref());
         let keys = question.keys.clone();
         let did = question.sender.clone();
-        match (decision, known) {
-            (Decision::Refuse(Refusal::KeyChanged), Some(known)) => {
-                let same = known.changed.as_ref().is_some_and(|changed| changed.keys == keys);
-                let changed = Some(Changed { keys, at: now });
-                (!same).then(|| Self { changed, ..known.clone() })
+        match decision {
+            Decision::Refuse(Refusal::KeyChanged) => {
+                let (known, keys) = others_of_prior(question, facts)
+                    .or_else(|| others_of_sender(question, facts))?;
+                let after = known.clone().with_others(keys, now);
+                (after != *known).then_some(after)
             }
-            (Decision::Allow(admission), _) if !makes_contact(*admission) => None,
-            (Decision::Allow(_), None) => Some(Self { did, since: now, keys, changed: None }),
-            (Decision::Allow(_), Some(known)) => {
-                let after = Self { did, keys, changed: None, ..known.clone() };
+            Decision::Allow(admission) if makes_contact(*admission) => {
+                let Some(known) = known else {
+                    return Some(Self { did, since: now, keys, changed: None });
+                };
+                // Other keys that little depends on are let pass, and not taken for its own: it may
+                // be allowed more one day.
+                let after = match known.has(&keys) {
+                    true => Self { did, keys, changed: None, ..known.clone() },
+                    false => known.clone().with_others(keys, now),
+                };
                 (after != *known).then_some(after)
             }
             _ => None,
         }
     }
+}
+
+/// Returns a contact that comes with other keys than it had, and these keys. No `from_prior`
+/// excuses them: it is signed by somebody else, whoever that is.
+pub(super) fn others_of_sender<'a>(
+    question: &Question,
+    facts: &'a Facts,
+) -> Option<(&'a Contact, Vec<String>)> {
+    let contact = facts.contact.as_ref()?;
+    (!contact.has(&question.keys)).then(|| (contact, question.keys.clone()))
+}
+
+/// Returns the contact whose succession is signed with a key that it did not have, with its keys
+/// and this one.
+pub(super) fn others_of_prior<'a>(
+    question: &Question,
+    facts: &'a Facts,
+) -> Option<(&'a Contact, Vec<String>)> {
+    let (prior, contact) = (question.prior.as_ref()?, facts.prior_contact.as_ref()?);
+    (!contact.has(&prior.keys)).then(|| (contact, [&contact.keys[..], &prior.keys].concat()))
 }
 
 /// Whether those who are let in so are remembered: no more than the operator, or the agent itself,
@@ -88,13 +144,47 @@ const fn makes_contact(admission: Admission) -> bool {
 /// Returns the keys by which somebody is known again; none where nothing but the DID is needed.
 #[must_use]
 pub fn pinned_keys(document: &DidDocument) -> Vec<String> {
-    if document.id.method() != "web" {
+    if !is_pinned(&document.id) {
         return Vec::new();
     }
     let keys = document.signing_keys().chain(document.agreement_keys());
-    let mut keys: Vec<_> =
-        keys.map(|(_, key)| digest_text(key.to_multibase().as_bytes())).collect();
+    let mut keys: Vec<_> = keys.map(|(_, key)| pin(key)).collect();
     keys.sort();
     keys.dedup();
     keys
+}
+
+fn is_pinned(did: &Did) -> bool {
+    did.method() == "web"
+}
+
+fn pin(key: &PublicKey) -> String {
+    digest_text(key.to_multibase().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_didcomm::{
+        AgreementKey, SigningKey, did, from_prior, resolve_self_contained, verify_from_prior,
+    };
+
+    use super::*;
+
+    #[test]
+    fn the_two_forms_of_one_did_succeed_nobody() {
+        let rng = &mut rand::rng();
+        let (signing, agreement) = (SigningKey::generate(rng), AgreementKey::generate(rng));
+        let peer = did::peer::create_4(&[signing.public(), agreement.public()], &[]).unwrap();
+        let document = resolve_self_contained(&peer.long).unwrap().unwrap();
+        let kid = document.signing_keys().next().unwrap().0;
+        let other: Did = "did:web:a.example".parse().unwrap();
+        for (sub, sender, expected) in [
+            (&peer.short, &peer.short, None),
+            (&other, &other, Some(Prior { did: peer.short.clone(), keys: Vec::new() })),
+        ] {
+            let token = from_prior(kid, &signing, Some(sub), UnixTime(5));
+            let rotation = verify_from_prior(&token, &document).unwrap();
+            assert_eq!(Prior::of(&rotation, sender), expected);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use comity_didcomm::{Did, UnixTime};
 
+use super::contact::{others_of_prior, others_of_sender};
 use super::score::{Score, score};
 use super::{
     Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Level, Meter, Question,
@@ -105,9 +106,7 @@ impl Case<'_> {
             let why = "The operator revoked this sender's permission".to_owned();
             return Some(self.refuse(Refusal::Revoked, why, &["comity allow WHO gives it back"]));
         }
-        // With a stolen domain come other keys; at the lower levels they can do little with them.
-        let most = self.entries().filter(|entry| entry.allows(self.now)).map(|entry| entry.level);
-        if self.has_other_keys() && most.max().is_some_and(|most| Level::Task <= most) {
+        if self.has_other_keys() {
             let why =
                 "The sender has other keys than it had, and nothing proves that they are its own";
             let change = "comity contacts approve WHO, after asking them by other means";
@@ -116,17 +115,26 @@ impl Case<'_> {
         None
     }
 
+    /// With a stolen domain come other keys. At the lower levels they can do little; but whoever
+    /// succeeds its owner by one of them would keep what he takes.
     fn has_other_keys(&self) -> bool {
-        let is_proven = self.question.prior.is_some();
-        let contact = self.facts.contact.as_ref();
-        !is_proven && contact.is_some_and(|contact| !contact.has(&self.question.keys))
+        let is_allowed =
+            |entry: &&Entry| entry.kind == EntryKind::Allow && !entry.is_over(self.now);
+        let levels = self.entries().filter(is_allowed).map(|entry| entry.level);
+        let most = levels.chain(self.facts.wrote_in_thread).max();
+        let is_far = most.is_some_and(|most| Level::Task <= most);
+        (is_far && others_of_sender(self.question, self.facts).is_some())
+            || others_of_prior(self.question, self.facts).is_some()
     }
 
-    /// Whether an entry is about the sender, under this DID or under the one that it had before.
+    /// Whether an entry is about the sender, under this DID or under the one that it had before. What
+    /// is allowed to all agents of a host is not for those who have left it; a denial goes along.
     fn is_about_sender(&self, entry: &Entry) -> bool {
+        let goes_along = entry.whom.did().is_some() || entry.kind == EntryKind::Deny;
+        let prior = self.question.prior.as_ref().filter(|_| goes_along);
         let is_named = entry.whom.is(&self.question.sender)
             || self.question.shown.holds(&entry.whom)
-            || self.question.prior.as_ref().is_some_and(|prior| entry.whom.is(prior));
+            || prior.is_some_and(|prior| entry.whom.is(&prior.did));
         is_named && entry.direction == Direction::In
     }
 
@@ -152,6 +160,8 @@ impl Case<'_> {
                     ruling.meters.extend((!entry.limits.is_unlimited()).then_some(meter));
                     return Ok(ruling);
                 }
+                // "No more than this" is not got around by what else is allowed.
+                Some(short) if short.refusal == Refusal::LimitReached => return Err(Some(short)),
                 // What is said about many leaves each of them free to ask for more.
                 Some(short) if entry.whom.did().is_some() => {
                     shortfall = shortfall.or(Some(short));
@@ -192,9 +202,12 @@ impl Case<'_> {
         short(Refusal::LimitReached, &why, "comity allow WHO with higher limits")
     }
 
-    /// Returns what this message would use up.
+    /// Returns what this message would use up: nothing, if it stays with the home and is not kept.
     fn counts_as(&self) -> Used {
-        counts_as(self.question.size_bytes, self.needed)
+        match self.question.protocol.as_str() {
+            EMPTY => Used::default(),
+            _ => counts_as(self.question.size_bytes, self.needed),
+        }
     }
 
     /// A grant lets the sender in as far as it goes; one that does not go so far is the answer, since
@@ -286,7 +299,8 @@ impl Case<'_> {
     }
 
     fn is_known_for_long(&self, vouched: &Option<Score<Did>>) -> bool {
-        let since = self.facts.contact.as_ref().map(|contact| contact.since);
+        let contact = self.facts.contact.as_ref().or(self.facts.prior_contact.as_ref());
+        let since = contact.map(|contact| contact.since);
         let age_s = since.map_or(0, |since| self.now.0.saturating_sub(since.0));
         let vouchers = vouched.as_ref().map_or(0, |score| score.message.anchors);
         ANTS_VOUCHERS <= vouchers || (ANTS_AGE_S <= age_s && ANTS_PROCESSED <= self.facts.processed)

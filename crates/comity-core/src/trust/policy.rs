@@ -90,7 +90,7 @@ impl Policy {
             return *level;
         }
         let is = |known: &str| known.parse().is_ok_and(|known| protocol.matches(&known));
-        if protocol.as_str().starts_with(TASK_PROTOCOLS) {
+        if is(&format!("{TASK}/{}.0", protocol.major())) {
             return Level::Task;
         }
         if INTRODUCED.into_iter().any(is) { Level::Introduced } else { Level::Message }
@@ -161,8 +161,8 @@ impl FromStr for Template {
     }
 }
 
-/// Protocols that hand over work.
-const TASK_PROTOCOLS: &str = "https://comity.dev/protocols/task/";
+/// The protocol that hands over work, in any version.
+const TASK: &str = "https://comity.dev/protocols/task";
 
 /// Protocols by which nothing is said that could harm.
 const INTRODUCED: [&str; 4] = [DISCOVER_FEATURES, EMPTY, REPORT_PROBLEM, TRUST_PING];
@@ -178,8 +178,15 @@ mod tests {
         assert_eq!(needs(&policy, "https://example.org/deploy/1.0"), Level::Message);
         assert_eq!(needs(&policy, TRUST_PING), Level::Introduced);
         assert_eq!(needs(&policy, "https://comity.dev/protocols/task/1.0"), Level::Task);
+        // Names are compared without regard to case and punctuation, as whoever handles the message
+        // compares them: spelled otherwise, a task needed no more than a message.
+        for piuri in ["task/2.3", "Task/1.0", "TASK/1.0", "ta-sk/1.1"] {
+            let piuri = format!("https://comity.dev/protocols/{piuri}");
+            assert_eq!(needs(&policy, &piuri), Level::Task, "{piuri}");
+        }
         policy.levels.insert("https://example.org/deploy/1.0".parse().unwrap(), Level::Execute);
         assert_eq!(needs(&policy, "https://example.org/deploy/1.7"), Level::Execute);
+        assert_eq!(needs(&policy, "https://example.org/DEPLOY/1.0"), Level::Execute);
         assert_eq!(needs(&policy, "https://example.org/deploy/2.0"), Level::Message);
     }
 

@@ -5,7 +5,7 @@ use crate::did::{Did, DidUrl};
 use crate::document::{DidDocument, Relationship};
 use crate::envelope::compact::{CompactJws, Typ};
 use crate::json::{Json, Tree};
-use crate::key::SigningKey;
+use crate::key::{PublicKey, SigningKey};
 use crate::limits::FROM_PRIOR_CHARS_MAX;
 use crate::time::UnixTime;
 
@@ -18,6 +18,7 @@ pub struct Rotation {
     successor: Option<Did>,
     at: UnixTime,
     kid: DidUrl,
+    key: PublicKey,
 }
 
 impl Rotation {
@@ -44,6 +45,12 @@ impl Rotation {
     pub const fn kid(&self) -> &DidUrl {
         &self.kid
     }
+
+    /// Returns that key itself, as the prior DID's document has it.
+    #[must_use]
+    pub const fn key(&self) -> &PublicKey {
+        &self.key
+    }
 }
 
 /// Creates a `from_prior` token; `kid` and `key` are the prior DID's.
@@ -69,7 +76,10 @@ pub fn verify_from_prior(token: &str, document: &DidDocument) -> Result<Rotation
 
 /// A token that is read but not verified.
 pub(super) struct FromPrior {
-    rotation: Rotation,
+    prior: Did,
+    successor: Option<Did>,
+    at: UnixTime,
+    kid: DidUrl,
     token: CompactJws,
 }
 
@@ -78,7 +88,7 @@ impl FromPrior {
     pub(super) fn parse(token: &str, from: Option<&Did>) -> Result<Self, OpenError> {
         // The two forms of one did:peer:4 are one DID: the token is made before the peer knows the
         // long one.
-        let is_from = |token: &Self| match (&token.rotation.successor, from) {
+        let is_from = |token: &Self| match (&token.successor, from) {
             (Some(successor), Some(from)) => successor.same_subject(from),
             (None, None) => true,
             _ => false,
@@ -101,18 +111,18 @@ impl FromPrior {
         if !kid.did().same_subject(&prior) || successor.as_ref() == Some(&prior) {
             return None;
         }
-        Some(Self { rotation: Rotation { prior, successor, at, kid }, token })
+        Some(Self { prior, successor, at, kid, token })
     }
 
     pub(super) const fn prior(&self) -> &Did {
-        &self.rotation.prior
+        &self.prior
     }
 
     /// Verifies. Check 13, second half: the key is in `authentication` of `iss`.
     pub(super) fn verify(self, document: &DidDocument) -> Result<Rotation, OpenError> {
-        self.token
-            .verify(document, Relationship::Authentication)
-            .map_err(|_| OpenError::FromPrior)?;
-        Ok(self.rotation)
+        let Self { prior, successor, at, kid, token } = self;
+        token.verify(document, Relationship::Authentication).map_err(|_| OpenError::FromPrior)?;
+        let key = *document.authentication_key(&kid).ok_or(OpenError::FromPrior)?;
+        Ok(Rotation { prior, successor, at, kid, key })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
-use crate::trust::{Changed, Contact, Direction, Limits, Policy, Shown, Whom};
+use crate::trust::{Changed, Contact, Direction, Limits, Policy, Prior, Shown, Whom};
 
 const NOW: UnixTime = UnixTime(1_000_000);
 const ARIA: &str = "did:web:a.example:agents:aria";
@@ -165,6 +165,24 @@ fn relations() -> Vec<(&'static str, Facts, [&'static str; 4])> {
             all("e.p.trust.key-changed"),
         ),
         (
+            "allowed tasks from later, with other keys",
+            Facts {
+                contact: pinned("other"),
+                ..with([Entry { from: Some(UnixTime(1_000_001)), ..allowed(Level::Task) }])
+            },
+            all("e.p.trust.key-changed"),
+        ),
+        (
+            "answers a task, with other keys",
+            Facts { contact: pinned("other"), ..thread(Level::Task) },
+            all("e.p.trust.key-changed"),
+        ),
+        (
+            "answers a message, with other keys",
+            Facts { contact: pinned("other"), ..thread(Level::Message) },
+            ["thread", "thread", "*", "*"],
+        ),
+        (
             "allowed messages, with other keys",
             Facts { contact: pinned("other"), ..with([allowed(Level::Message)]) },
             [listed, listed, low, low],
@@ -272,22 +290,96 @@ fn what_is_used_up_is_refused_and_what_is_let_in_counts() {
     assert_eq!(with_used(1).meters, [Meter { id: meter, limits }]);
     assert_eq!(with_used(2).decision, Decision::Refuse(Refusal::LimitReached));
     assert!(with_used(2).meters.is_empty());
+    // An acknowledgement reaches no agent, and is not counted; it was refused all the same.
+    let ack = Question { protocol: protocol(EMPTY), ..question };
+    let used = vec![(meter, Used { messages: 2, ..Used::default() })];
+    let ruling = decide(&ack, &Facts { used, ..with([limited]) }, NOW);
+    assert_eq!(outcome(ruling.decision), "allow-list");
+}
+
+/// Aria under another DID, which somebody has signed for with a key of the prior one.
+fn successor(key: &str) -> Question {
+    Question {
+        sender: did("did:web:new.example:aria"),
+        prior: Some(Prior { did: did(ARIA), keys: vec![key.to_owned()] }),
+        keys: vec!["new".to_owned()],
+        ..question(PROTOCOLS[2].1, WayIn::Direct)
+    }
+}
+
+#[test]
+fn a_limit_that_is_reached_is_not_got_around_by_an_entry_about_more_or_by_an_open_policy() {
+    // The third message of a host that may send two a day was let in as anybody's under an open
+    // policy, and that of one agent as one of its host's.
+    let limits = Limits { messages_per_day: Some(2), ..Limits::UNLIMITED };
+    let limited = |whom| Entry { limits, ..entry(whom, EntryKind::Allow, Level::Message) };
+    let without = |whom| entry(whom, EntryKind::Allow, Level::Message);
+    let question = question(PROTOCOLS[1].1, WayIn::Direct);
+    let used_up = |entries: [Entry; 2]| {
+        let used = Used { messages: 2, ..Used::default() };
+        let used = entries.iter().map(|entry| (entry.meter(&question.recipient), used)).collect();
+        let wrote_in_thread = Some(Level::Message);
+        let facts =
+            Facts { policy: policy(Template::Open), used, wrote_in_thread, ..with(entries) };
+        outcome(decide(&question, &facts, NOW).decision)
+    };
+    assert_eq!(used_up([limited("*@a.example"), without("*@b.example")]), "limit");
+    assert_eq!(used_up([limited(ARIA), without("*@a.example")]), "limit");
+    assert_eq!(used_up([limited("*@a.example"), without("*@*.example")]), "limit");
+    assert_eq!(used_up([without(ARIA), limited("*@a.example")]), "allow-list");
 }
 
 #[test]
 fn a_proven_successor_has_what_was_decided_about_its_prior_did() {
-    let successor = Question {
-        sender: did("did:web:new.example:aria"),
-        prior: Some(did(ARIA)),
-        keys: vec!["new".to_owned()],
-        ..question(PROTOCOLS[2].1, WayIn::Direct)
-    };
-    let facts = Facts { contact: pinned("key"), ..with([allowed(Level::Task)]) };
+    let successor = successor("key");
+    let facts = Facts { prior_contact: pinned("key"), ..with([allowed(Level::Task)]) };
     assert_eq!(outcome(decide(&successor, &facts, NOW).decision), "allow-list");
     let denied = with([entry(ARIA, EntryKind::Deny, Level::Message)]);
     assert_eq!(outcome(decide(&successor, &denied, NOW).decision), "denied");
     let unproven = Question { prior: None, ..successor };
     assert_eq!(outcome(decide(&unproven, &facts, NOW).decision), "hold");
+}
+
+#[test]
+fn what_is_allowed_to_a_host_is_not_handed_on_to_who_is_not_there() {
+    // Any agent of an allowed host could make any DID elsewhere pass for one of the host's.
+    let successor = successor("key");
+    let with_host = |kind| with([entry("*@a.example", kind, Level::Execute)]);
+    let decided = |facts: &Facts| outcome(decide(&successor, facts, NOW).decision);
+    assert_eq!(decided(&with_host(EntryKind::Allow)), "hold");
+    assert_eq!(decided(&with_host(EntryKind::Deny)), "denied");
+}
+
+#[test]
+fn a_succession_that_is_signed_with_an_unknown_key_is_none() {
+    // Whoever took the domain of a contact signed with a key of its own that the contact was
+    // another DID now, and had all that the contact was allowed, at any level and for good.
+    let forged = successor("thief");
+    for level in [Level::Introduced, Level::Message, Level::Task, Level::Execute] {
+        let facts = Facts { prior_contact: pinned("key"), ..with([allowed(level)]) };
+        let ruling = decide(&forged, &facts, NOW);
+        assert_eq!(ruling.decision, Decision::Refuse(Refusal::KeyChanged), "{level}");
+        let after = Contact::after(&forged, &facts, &ruling.decision, NOW).unwrap();
+        assert_eq!((after.did.as_str(), &after.keys[..]), (ARIA, &["key".to_owned()][..]));
+        let approved = after.approved();
+        assert_eq!(approved.keys, ["key", "thief"]);
+        let facts = Facts { prior_contact: Some(approved), ..with([allowed(Level::Task)]) };
+        assert_eq!(outcome(decide(&forged, &facts, NOW).decision), "allow-list");
+    }
+}
+
+#[test]
+fn a_succession_says_nothing_about_the_keys_of_the_successor() {
+    // Whoever took the domain of a contact made a DID of its own, and had that one sign that it was
+    // the contact now.
+    let throw_away = did("did:key:z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp");
+    let prior = Some(Prior { did: throw_away, keys: Vec::new() });
+    let stolen = Question { prior, ..question(PROTOCOLS[2].1, WayIn::Direct) };
+    let facts = Facts { contact: pinned("other"), ..with([allowed(Level::Task)]) };
+    let ruling = decide(&stolen, &facts, NOW);
+    assert_eq!(ruling.decision, Decision::Refuse(Refusal::KeyChanged));
+    let after = Contact::after(&stolen, &facts, &ruling.decision, NOW).unwrap();
+    assert_eq!((after.did.as_str(), after.changed.unwrap().keys), (ARIA, stolen.keys));
 }
 
 #[test]
@@ -320,6 +412,27 @@ fn other_keys_are_remembered_until_the_operator_decides() {
     assert_eq!(Contact::after(&question, &facts, &ruling.decision, NOW), None);
     let facts = Facts { contact: Some(after.approved()), ..facts };
     assert_eq!(outcome(decide(&question, &facts, NOW).decision), "allow-list");
+}
+
+#[test]
+fn other_keys_that_pass_at_a_low_level_are_not_taken_for_the_contacts_own() {
+    // They were pinned without a word, so that whoever had taken the domain of somebody who may
+    // send messages had only to wait until the operator allowed the latter more.
+    let mut question = question(PROTOCOLS[1].1, WayIn::Direct);
+    let facts = Facts { contact: pinned("old"), ..with([allowed(Level::Message)]) };
+    let ruling = decide(&question, &facts, NOW);
+    assert_eq!(outcome(ruling.decision), "allow-list");
+    let after = Contact::after(&question, &facts, &ruling.decision, NOW).unwrap();
+    let changed = Changed { keys: question.keys.clone(), at: NOW };
+    assert_eq!((&after.keys[..], &after.changed), (&["old".to_owned()][..], &Some(changed)));
+    let facts = Facts { contact: Some(after), ..facts };
+    let later = UnixTime(NOW.0 + 60);
+    assert_eq!(Contact::after(&question, &facts, &ruling.decision, later), None, "since the first");
+    let more = Facts { entries: vec![allowed(Level::Task)], ..facts.clone() };
+    assert_eq!(outcome(decide(&question, &more, NOW).decision), "e.p.trust.key-changed");
+    // When it comes with its own again, nothing waits any more.
+    question.keys = vec!["old".to_owned()];
+    assert_eq!(Contact::after(&question, &facts, &ruling.decision, later), pinned("old"));
 }
 
 #[test]
