@@ -45,6 +45,7 @@
     )
 )]
 
+pub mod admission;
 pub mod api;
 mod context;
 pub mod inbound;

@@ -6,6 +6,7 @@
 //! `parse` and `into_message`. Both halves of an exchange use the same types. Nothing here decides
 //! anything.
 
+pub mod admission;
 pub mod basic_message;
 pub mod coordinate_mediation;
 pub mod discover_features;
@@ -14,12 +15,15 @@ pub mod mediation_proof;
 pub mod pickup;
 pub mod trust_ping;
 
+pub use admission::{ADMISSION, ADMISSION_KEY, ADMISSION_SHOWN, ADMISSION_TOKEN};
 pub use basic_message::BASIC_MESSAGE;
 pub use empty::{EMPTY, EMPTY_EMPTY};
 
-use comity_didcomm::Message;
+use comity_didcomm::{Message, MessageType};
 use serde_json::{Map, Value};
 use thiserror::Error;
+
+use crate::record::message_type;
 
 /// Receipt 1.0 (`docs/protocols/receipt.md`): how far a message got.
 pub const RECEIPT: &str = "https://comity.dev/protocols/receipt/1.0";
@@ -38,6 +42,12 @@ pub const REPORT_PROBLEM: &str = "https://didcomm.org/report-problem/2.0";
 #[must_use]
 pub fn is_report(type_: &str) -> bool {
     type_.strip_prefix(REPORT_PROBLEM).is_some_and(|name| name.starts_with('/'))
+}
+
+/// Whether a message type is this one of the protocols' own, by the meaning of both.
+#[must_use]
+pub(crate) fn is_type(type_: &MessageType, constant: &str) -> bool {
+    message_type(constant).matches(type_)
 }
 
 /// Header by which a sender asks for receipts: the DID of the home they go to

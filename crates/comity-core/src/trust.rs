@@ -13,6 +13,7 @@ pub use entry::{Entry, EntryKind, Request, RequestState, subject};
 use comity_didcomm::{Did, ProtocolId};
 use serde::{Deserialize, Serialize};
 
+use crate::admission::Class;
 use crate::refusal::Refusal;
 
 /// What is being asked: may this sender reach this recipient with this protocol?
@@ -37,8 +38,9 @@ pub struct Question {
 pub enum WayIn {
     /// Posted to the public listener.
     Direct,
-    /// Kept by the relay that this home is behind, and fetched from there.
-    Relay,
+    /// Kept by the relay that this home is behind, and fetched from there; with what it was to the
+    /// relay, if that says so. It is the relay's word.
+    Relay(Option<Class>),
     /// Sent by an agent of the same home.
     SameHome,
 }

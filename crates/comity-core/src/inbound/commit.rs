@@ -10,7 +10,7 @@ use super::authorize::{Authorized, Grant, Verdict};
 use crate::Context;
 use crate::limits::{EXPIRES_S_DEFAULT, EXPIRES_S_MAX, REQUEST_AGE_S_MAX};
 use crate::log::salted_digest;
-use crate::protocol::{EMPTY, RECEIPT, RECEIPT_TO, REPORT_PROBLEM};
+use crate::protocol::{ADMISSION, EMPTY, RECEIPT, RECEIPT_TO, REPORT_PROBLEM};
 use crate::receipt::{Rung, State};
 use crate::record::{Act, LogRecord, Notice, Received, digest_text, key_hash};
 use crate::refusal::Refusal;
@@ -132,8 +132,16 @@ pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
                 let placement = placement(&authenticated, admission);
                 (authenticated, placement, Some(admission), why)
             }
+            Grant::AsRequest if is_admission(&authenticated) => {
+                (authenticated, Placement::Home, None, why)
+            }
             Grant::AsRequest => (authenticated, Placement::Request, None, why),
         },
+        Verdict::Refused(authenticated, refusal, why)
+            if is_admission(&authenticated) && !is_final(refusal) =>
+        {
+            (authenticated, Placement::Home, None, why)
+        }
         Verdict::Refused(authenticated, refusal, why) => {
             let report = report(&authenticated, refusal, context.now).map(Box::new);
             (authenticated, Placement::Refused(refusal, report), None, why)
@@ -160,9 +168,21 @@ fn placement(authenticated: &Authenticated, admission: Admission) -> Placement {
     let is_empty = authenticated.opened.message.type_.protocol().as_str() == EMPTY;
     match admission {
         Admission::HomeProtocol => Placement::Home,
-        _ if is_empty => Placement::Home,
+        _ if is_empty || is_admission(authenticated) => Placement::Home,
         _ => Placement::Mailbox,
     }
+}
+
+/// Whether it is said for the home to hear, whoever it is addressed to. What is given for admission
+/// elsewhere is worth something only for the key that it names, and is checked where it is taken; it
+/// never becomes a request, and nobody waits for an operator to be let in by others.
+fn is_admission(authenticated: &Authenticated) -> bool {
+    authenticated.opened.message.type_.protocol().as_str() == ADMISSION
+}
+
+/// Whether the operator has said that nothing more is to be heard of the sender.
+const fn is_final(refusal: Refusal) -> bool {
+    matches!(refusal, Refusal::Denied | Refusal::Revoked)
 }
 
 fn received(
@@ -276,5 +296,5 @@ fn report_id(hash: [u8; 16]) -> MessageId {
 }
 
 fn is_notice(message: &Message) -> bool {
-    [EMPTY, RECEIPT, REPORT_PROBLEM].contains(&message.type_.protocol().as_str())
+    [ADMISSION, EMPTY, RECEIPT, REPORT_PROBLEM].contains(&message.type_.protocol().as_str())
 }

@@ -1,10 +1,12 @@
 //! Step 2: may it go. What an agent may say is bounded by the home: size, deadline, and the home's
 //! own protocols.
 
+use super::address::Way;
 use super::{Addressed, Submission, Unsendable};
 use crate::Context;
+use crate::admission::Pass;
 use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
-use crate::protocol::RECEIPT;
+use crate::protocol::{ADMISSION, RECEIPT};
 use crate::record::OutgoingKind;
 use comity_didcomm::UnixTime;
 
@@ -13,9 +15,26 @@ use comity_didcomm::UnixTime;
 pub struct Authorized {
     pub(super) addressed: Addressed,
     pub(super) expires: UnixTime,
+    pub(super) pass: Passing,
+}
+
+/// Whether it has something to show at the recipient's mediator.
+#[derive(Debug)]
+pub(super) enum Passing {
+    /// It goes through none, or there is nothing to show.
+    Nothing,
+    /// It does.
+    Shows(Box<Pass>),
+    /// It goes through one, and the shell has not said.
+    Unknown,
 }
 
 impl Authorized {
+    /// Whether what there is to show has still to be asked for.
+    pub(super) const fn needs_pass(&self) -> bool {
+        matches!(self.pass, Passing::Unknown)
+    }
+
     /// Returns what is to be said.
     #[must_use]
     pub const fn submission(&self) -> &Submission {
@@ -31,8 +50,8 @@ pub(super) fn authorize(addressed: Addressed, context: &Context) -> Result<Autho
     }
     let expires = context.now.saturating_add(expires_in_s);
     // An agent's receipts would be believed, since it may speak for itself: only its home knows
-    // what happened.
-    let reserved = submission.type_.protocol().as_str() == RECEIPT;
+    // what happened, and whom it knows at a relay.
+    let reserved = [ADMISSION, RECEIPT].contains(&submission.type_.protocol().as_str());
     if submission.kind == OutgoingKind::Message && reserved {
         return Err(Unsendable::ReservedType);
     }
@@ -44,5 +63,9 @@ pub(super) fn authorize(addressed: Addressed, context: &Context) -> Result<Autho
     if is_agents && BODY_BYTES_MAX < body_bytes.saturating_add(attachment_bytes) {
         return Err(Unsendable::BodyTooLarge);
     }
-    Ok(Authorized { addressed, expires })
+    let pass = match &addressed.way {
+        Way::Out { route, .. } if !route.hops.is_empty() => Passing::Unknown,
+        _ => Passing::Nothing,
+    };
+    Ok(Authorized { addressed, expires, pass })
 }

@@ -52,6 +52,7 @@ fn drive(
                 assert_eq!(did, to.did);
                 Input::Document(Arc::clone(&to.document), Residence::Elsewhere)
             }
+            Output::Pass { .. } => Input::Pass(None),
             Output::Keys(_) => Input::Keys(from.keys()),
             Output::Commit(_) => Input::Stored(stored.clone()),
             Output::Done(result) => return result,

@@ -5,7 +5,7 @@ use comity_didcomm::UnixTime;
 
 use super::{Admission, Decision, EntryKind, Facts, Question, Recipient, RequestState, Ruling};
 use crate::limits::{REQUEST_BYTES_MAX, REQUESTS_PENDING_MAX};
-use crate::protocol::{EMPTY, RECEIPT, REPORT_PROBLEM};
+use crate::protocol::{ADMISSION, EMPTY, RECEIPT, REPORT_PROBLEM};
 use crate::refusal::Refusal;
 
 /// Decides whether a message may go on, and says why.
@@ -49,7 +49,7 @@ pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
 }
 
 fn decide_for_home(question: &Question) -> Ruling {
-    let spoken = [RECEIPT, REPORT_PROBLEM, EMPTY];
+    let spoken = [RECEIPT, REPORT_PROBLEM, EMPTY, ADMISSION];
     if spoken.contains(&question.protocol.as_str()) {
         // Whether the content concerns anything this home sent is checked where it is applied;
         // nothing else comes of it.

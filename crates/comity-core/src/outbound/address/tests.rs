@@ -89,6 +89,7 @@ fn submit(
                     Input::Document(Arc::clone(&party.document), Residence::Elsewhere)
                 })
             }
+            Output::Pass { .. } => Input::Pass(None),
             Output::Keys(_) => Input::Keys(aria.keys()),
             Output::Commit(_) => Input::Stored(Stored::New),
             Output::Done(result) => return Driven { aria, result, asked },

@@ -3,6 +3,7 @@
 use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
+use crate::admission::Class;
 use crate::trust::{Entry, WayIn};
 
 const NOW: UnixTime = UnixTime(1_000);
@@ -101,7 +102,9 @@ fn matrix() -> Vec<(&'static str, Facts, Decision, Decision)> {
 #[test]
 fn every_relation_gets_its_decision_on_every_way_in() {
     for (name, facts, for_proposal, for_receipt) in matrix() {
-        for way_in in [WayIn::Direct, WayIn::Relay, WayIn::SameHome] {
+        let relayed = [None, Some(Class::Friend), Some(Class::Paid), Some(Class::Stranger)];
+        let relayed = relayed.map(WayIn::Relay);
+        for way_in in [WayIn::Direct, WayIn::SameHome].into_iter().chain(relayed) {
             for (piuri, expected) in [(PROPOSAL, for_proposal), (RECEIPT, for_receipt)] {
                 let ruling = decide(&question(piuri, way_in), &facts, NOW);
                 assert_eq!(ruling.decision, expected, "{name}, {piuri}, {way_in:?}");
