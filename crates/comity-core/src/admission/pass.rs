@@ -54,8 +54,9 @@ impl Pass {
         (may_ask && !is_good).then(|| Value::Object(self.key.public().to_jwk()))
     }
 
-    /// Returns what a forward shows for a payload.
-    pub(crate) fn show(&self, recipient: &Did, payload: &[u8], now: UnixTime) -> Option<Value> {
+    /// Returns what a forward shows for a payload; nothing while there is no token that holds.
+    #[must_use]
+    pub fn show(&self, recipient: &Did, payload: &[u8], now: UnixTime) -> Option<Value> {
         let held = self.held.as_ref().filter(|held| now < held.expires)?;
         let proof = proof::make(&self.key, recipient, payload)?;
         Some(json!({ "token": held.token, "proof": proof }))
