@@ -299,3 +299,36 @@ fn one_token_an_hour_is_given_and_a_new_one_unasked_when_the_rule_has_changed() 
     assert!(issued.is_good(3, NOW) && !issued.is_good(4, NOW));
     assert!(!issued.is_good(3, issued.expires));
 }
+
+/// The example of the specification, whole: another implementation has only that to go by.
+#[test]
+fn the_example_of_the_specification_is_what_we_make() {
+    let text = include_str!("../../../../docs/protocols/admission.md");
+    let key = |seed: u8| SigningKey::from_seed([seed; 32].into());
+    let (rule_key, pair_key) = (key(1), key(2));
+    let envelope = json!({
+        "protected": "eyJ0eXAiOiJhcHBsaWNhdGlvbi9kaWRjb21tLWVuY3J5cHRlZCtqc29uIn0",
+        "recipients": [
+            { "header": { "kid": "did:web:b.example:agents:bruno#key-2" }, "encrypted_key": "a2V5MQ" },
+            { "header": { "kid": "did:web:b.example:agents:bruno#key-4" }, "encrypted_key": "a2V5Mg" },
+        ],
+        "iv": "aXY",
+        "ciphertext": "Y2lwaGVydGV4dA",
+        "tag": "dGFn",
+    })
+    .to_string();
+    let bruno = did(BRUNO);
+    let jti = MessageId::parse("7hNLw2Qe").unwrap();
+    let token = make_token(&rule_key, &bruno, &pair_key.public(), &jti, NOW).text;
+    let proof = proof::make(&pair_key, &bruno, envelope.as_bytes()).unwrap();
+    let digest = proof::payload_digest(envelope.as_bytes()).unwrap();
+    let keys = [&rule_key, &pair_key].map(|key| key.to_jwk().to_string());
+    for part in keys.iter().chain([&token, &proof, &digest]) {
+        assert!(text.contains(part), "{part}");
+    }
+    let (shown, rule) = (
+        json!({ "token": token, "proof": proof }),
+        Rule { key: rule_key.public(), pool_percent: None },
+    );
+    assert_eq!(check(Some(&shown), &rule, &bruno, envelope.as_bytes(), NOW), Ok(()));
+}
