@@ -12,6 +12,7 @@ use comity_store::records::notices::Debts;
 use comity_store::records::{mailbox, mailbox_key, message_key, outbox, relations};
 use comity_store::{Batch, StoreFault, Wake as _};
 
+use crate::admission;
 use crate::home::Home;
 use crate::identities::Age;
 use crate::learn;
@@ -181,6 +182,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         }
         home.notices.wake(&peers);
         learned.tell(home);
+        admission::heard(home, commit, &learned).await;
         if let Some(report) = report {
             home.transmitter.wake(home, report.outgoing());
         }

@@ -25,6 +25,7 @@ use super::Local;
 use super::agents::{info, traces};
 use super::auth::no_such_agent;
 use super::extract::{JsonBody, Params};
+use crate::admission;
 use crate::doctor;
 use crate::home::{Committed, Home};
 use crate::identities::Identity;
@@ -277,6 +278,10 @@ async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Re
             EntryKind::Revoke => Some(Refusal::Revoked),
         };
         let mut report = None;
+        let turned = match refusal {
+            Some(_) => admission::turned_away(home, &mut batch, &agent.did, &entry.did).await?,
+            None => None,
+        };
         match (&waiting, refusal) {
             (Some(waiting), None) => mailbox::hand_over(&mut batch, waiting, home.capacity()),
             (Some(waiting), Some(refusal)) => {
@@ -300,7 +305,11 @@ async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Re
                 return Err(ApiError::of(ApiCode::MailboxFull, hint));
             }
         }
+        if let Some(generation) = turned {
+            admission::turn(home, &agent.did, generation);
+        }
         if let (Some(waiting), None) = (waiting, refusal) {
+            admission::approved(home, &waiting);
             home.mailboxes.offer(mailbox_key(&agent.did), waiting.seq);
             home.wake.wake(&mailbox_key(&agent.did));
         }
