@@ -185,6 +185,26 @@ fn what_is_no_token_or_proof_admits_nothing() {
 }
 
 #[test]
+fn no_part_of_a_token_or_proof_can_be_changed_or_left_out() {
+    let case = case();
+    let shown = [case.token(), case.proof()];
+    let check = |changed: &[String; 2]| case.check(&changed[0], &changed[1]);
+    assert_eq!(check(&shown), Ok(()));
+    for which in 0..2 {
+        for at in 0..shown[which].len() {
+            let mut flipped = shown.clone();
+            let mut bytes = flipped[which].clone().into_bytes();
+            bytes[at] ^= 1 << (at % 6);
+            flipped[which] = String::from_utf8(bytes).unwrap();
+            assert!(check(&flipped).is_err(), "{which} {at}");
+            let mut short = shown.clone();
+            short[which].truncate(at);
+            assert!(check(&short).is_err(), "{which} {at}");
+        }
+    }
+}
+
+#[test]
 fn a_token_names_neither_its_holders_did_nor_a_list() {
     let token = case().token();
     let claims = token.split('.').nth(1).unwrap();
