@@ -234,7 +234,10 @@ fn may_give(home: &Home) -> bool {
 /// Gives a token, if one is due, apart from the message that asked: its sender's document may take a
 /// while. When many are on their way, the next message asks again.
 fn give(home: &Arc<Home>, occasion: Occasion) {
-    if !may_give(home) {
+    // Without a question there is something to give only when the key has changed since.
+    let is_due =
+        || occasion.offered.is_some() || 0 < home.admission.signer(&occasion.recipient).generation;
+    if !may_give(home) || !is_due() {
         return;
     }
     let Ok(place) = Arc::clone(&home.admission.giving).try_acquire_owned() else { return };
