@@ -50,6 +50,7 @@
     )
 )]
 
+pub mod admission;
 pub mod api;
 mod context;
 pub mod inbound;

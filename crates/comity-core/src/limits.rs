@@ -164,6 +164,37 @@ pub const REGISTRANT_SHARE: u32 = 10;
 /// How long a relay holds a message, in seconds (7 days), unless the operator says otherwise.
 pub const RELAY_AGE_S_MAX: u64 = 7 * 24 * 3600;
 
+/// Part of a recipient's quota at a relay that strangers may fill, in percent, unless the recipient
+/// or the operator says otherwise. Only recipients that have a rule of admission know strangers.
+pub const RELAY_STRANGERS_PERCENT: u8 = 5;
+
+/// Part of a recipient's quota at a relay that may be filled by those who paid, in percent.
+pub const RELAY_PAID_PERCENT: u8 = 20;
+
+/// Strangers and those who paid have, of what a registrant may have held and of what a relay holds,
+/// one part in so many. However many pools there are, the rest is for friends.
+pub const UNADMITTED_SHARE: u32 = 2;
+
+/// Life of a token of admission, in seconds (7 days).
+pub const ADMISSION_TOKEN_S_MAX: u64 = 7 * 24 * 3600;
+
+/// A token that holds for less than this, in seconds (one day), is asked for anew.
+pub const ADMISSION_RENEW_S: u64 = 24 * 3600;
+
+/// How soon after a token somebody is given another one, in seconds (one hour): a token travels as
+/// reliably as any message, and what is asked until it arrives is asked in vain.
+pub const ADMISSION_REISSUE_S: u64 = 3600;
+
+/// Characters of a token or a proof. The DID of the recipient stands in it, base64url-encoded, and
+/// may be of full length.
+pub const ADMISSION_CHARS_MAX: usize = 8 * 1024;
+
+/// Valid tokens that one identity has given at most; beyond, senders stay in the strangers' pool.
+pub const ADMISSIONS_GIVEN_MAX: i64 = 10_000;
+
+/// Valid tokens that one identity holds at most; beyond, it writes as a stranger.
+pub const ADMISSIONS_HELD_MAX: i64 = 10_000;
+
 /// Registrants of one relay at most.
 pub const REGISTRANTS_MAX: i64 = 100_000;
 

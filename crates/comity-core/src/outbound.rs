@@ -27,7 +27,9 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use self::address::{Addressing, Progress};
+use self::authorize::Passing;
 use crate::Context;
+use crate::admission::Pass;
 use crate::record::OutgoingKind;
 use crate::trust::{Fence, Passage};
 
@@ -81,6 +83,13 @@ pub enum Output {
     Judge(Passage),
     /// Give the sender's keys and whether the recipient lives here. Answer with [`Input::Keys`].
     Keys(Did),
+    /// Give what the sender shows at the mediator of the recipient. Answer with [`Input::Pass`].
+    Pass {
+        /// The sender.
+        from: Did,
+        /// The recipient.
+        to: Did,
+    },
     /// Get this DID's document: the recipient's, then those of the mediators on the way. Answer
     /// with [`Input::Document`] or [`Input::Unresolvable`].
     Resolve(Did),
@@ -95,6 +104,8 @@ pub enum Input {
     Fence(Fence),
     /// The sender's keys.
     Keys(SenderKeys),
+    /// What the sender shows; nothing if it has no keys for that.
+    Pass(Option<Pass>),
     /// What became of the commit.
     Stored(Stored),
     /// There is no such document to be had.
@@ -269,6 +280,10 @@ impl Outbound {
         match &self.stage {
             Stage::Address(addressing) => Output::Resolve(addressing.asks.clone()),
             Stage::Authorize(addressed) => Output::Judge(addressed.passage()),
+            Stage::Pack(authorized) if authorized.needs_pass() => {
+                let Submission { from, to, .. } = authorized.submission();
+                Output::Pass { from: from.clone(), to: to.clone() }
+            }
             Stage::Pack(authorized) => Output::Keys(authorized.submission().from.clone()),
             Stage::Queue(queued) => Output::Commit(Arc::clone(queued)),
             Stage::Done(result) => Output::Done(result.clone()),
@@ -289,7 +304,12 @@ impl Outbound {
             (Stage::Authorize(addressed), Input::Fence(fence)) => {
                 self.authorized(*addressed, &fence)
             }
-            (Stage::Pack(authorized), Input::Keys(keys)) => {
+            (Stage::Pack(mut authorized), Input::Pass(pass)) if authorized.needs_pass() => {
+                let shows = |pass| Passing::Shows(Box::new(pass));
+                authorized.pass = pass.map_or(Passing::Nothing, shows);
+                Stage::Pack(authorized)
+            }
+            (Stage::Pack(authorized), Input::Keys(keys)) if !authorized.needs_pass() => {
                 match pack::pack(*authorized, &keys, &self.context, rng) {
                     Ok(packed) => Stage::Queue(Arc::new(queue::queue(packed, &self.context))),
                     Err(reason) => Stage::Done(Err(reason)),

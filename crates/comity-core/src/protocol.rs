@@ -6,6 +6,7 @@
 //! `parse` and `into_message`. Both halves of an exchange use the same types. Nothing here decides
 //! anything.
 
+pub mod admission;
 pub mod attached_tokens;
 pub mod basic_message;
 pub mod coordinate_mediation;
@@ -18,6 +19,7 @@ pub mod pickup;
 pub mod trust_ping;
 pub mod vouch;
 
+pub use admission::{ADMISSION, ADMISSION_KEY, ADMISSION_SHOWN, ADMISSION_TOKEN};
 pub use basic_message::BASIC_MESSAGE;
 pub use empty::{EMPTY, EMPTY_EMPTY};
 pub use grant::GRANT;
@@ -30,6 +32,7 @@ use thiserror::Error;
 
 use crate::limits::TOKEN_IDS_MAX;
 use crate::receipt::bounded;
+use crate::record::message_type;
 use crate::trust::TokenId;
 
 /// Receipt 1.0 (`docs/protocols/receipt.md`): how far a message got.
@@ -52,13 +55,19 @@ pub fn is_for_home(type_: &MessageType) -> bool {
     let protocol = type_.protocol();
     let is = |known: &str| known.parse().is_ok_and(|known| protocol.matches(&known));
     // Whether to vouch for somebody is the agent's to say, or its operator's.
-    is(GRANT) || (is(VOUCH) && type_.name() != vouch::REQUEST)
+    is(ADMISSION) || is(GRANT) || (is(VOUCH) && type_.name() != vouch::REQUEST)
 }
 
 /// Whether a message type is one of [`REPORT_PROBLEM`].
 #[must_use]
 pub fn is_report(type_: &str) -> bool {
     type_.strip_prefix(REPORT_PROBLEM).is_some_and(|name| name.starts_with('/'))
+}
+
+/// Whether a message type is this one of the protocols' own, by the meaning of both.
+#[must_use]
+pub(crate) fn is_type(type_: &MessageType, constant: &str) -> bool {
+    message_type(constant).matches(type_)
 }
 
 /// Header by which a sender asks for receipts: the DID of the home they go to

@@ -110,6 +110,8 @@ refusals! {
         sender: "Send one forward for each message", operator: "Nothing";
     QueueFull = "e.m.me.res.storage.queue", Transport 429, "The recipient's queue at this relay, or the relay, is full",
         sender: "Try again later; messages have to be picked up first", operator: "See comity status; the bounds are relay_messages_max, relay_bytes_max and relay_total_bytes_max";
+    StrangersFull = "e.m.me.res.storage.strangers", Transport 429, "As many messages of unknown senders wait at this relay as the recipient allows",
+        sender: "Try again later; who corresponds with the recipient gets a token (docs/protocols/admission.md)", operator: "Nothing: it keeps the recipient's queue free for its friends. The bound is relay_strangers_percent";
     IdReuse = "e.m.msg.id-reuse", Transport 409, "Another message with this id has come from this sender",
         sender: "Use a new id for each message", operator: "Nothing";
     Denied = "e.m.trust.denied", Message 202, "The recipient's operator has denied this sender",
@@ -171,6 +173,7 @@ impl Refusal {
                 | Self::DidUnavailable
                 | Self::MailboxFull
                 | Self::QueueFull
+                | Self::StrangersFull
         )
     }
 

@@ -54,6 +54,7 @@ use std::sync::Arc;
 use comity_didcomm::{Did, ProtocolId};
 use serde::{Deserialize, Serialize};
 
+use crate::admission::Class;
 use crate::refusal::Refusal;
 
 /// What is being asked: may this sender reach this recipient with this protocol?
@@ -97,15 +98,23 @@ pub enum Scrutiny {
 pub enum WayIn {
     /// Posted to the public listener.
     Direct,
-    /// Kept by the relay that this home is behind, and fetched from there.
-    Relay,
+    /// Kept by the relay that this home is behind, and fetched from there; with what it was to the
+    /// relay, if that says so. It is the relay's word.
+    Relay(Option<Class>),
     /// Sent by an agent of the same home.
     SameHome,
 }
 
 impl WayIn {
     /// Every way in.
-    pub const ALL: [Self; 3] = [Self::Direct, Self::Relay, Self::SameHome];
+    pub const ALL: [Self; 6] = [
+        Self::Direct,
+        Self::Relay(None),
+        Self::Relay(Some(Class::Friend)),
+        Self::Relay(Some(Class::Paid)),
+        Self::Relay(Some(Class::Stranger)),
+        Self::SameHome,
+    ];
 }
 
 /// Who the recipient is to this home.

@@ -7,7 +7,7 @@
 mod hand_over;
 mod settle;
 
-pub(crate) use hand_over::{Handed, delivery, hand_over, peek, record_received};
+pub(crate) use hand_over::{Handed, delivery, hand_over, peek, record_received, reopen};
 pub(crate) use settle::{left, settle};
 
 use std::collections::{BTreeMap, HashMap};

@@ -13,7 +13,7 @@ use comity_didcomm::{Did, MessageId, UnixTime};
 use comity_store::records::due::{self, Due, DueRow};
 use comity_store::records::notices::Debts;
 use comity_store::records::relay::Relayed;
-use comity_store::records::{MessageKey, ladder, mailbox, outbox, relay};
+use comity_store::records::{MessageKey, admission, ladder, mailbox, outbox, relay};
 use comity_store::{Batch, MailboxKey, Seq, StoreFault};
 
 use crate::home::{Committed, Home};
@@ -134,6 +134,7 @@ async fn handle(
         Due::ForgetRelayed(row) => relay::forget(store, &mut batch, *row, now).await?,
         Due::ForgetReceived(message) => mailbox::forget(store, &mut batch, *message).await?,
         Due::ForgetSent(message) => outbox::forget(store, &mut batch, *message).await?,
+        Due::ForgetToken(row) => admission::forget(store, &mut batch, *row, now).await?,
     }
     settled(home.commit(batch, debts, None).await)
 }
@@ -218,7 +219,7 @@ fn forget_later(batch: &mut Batch, sent: &Sent, message: MessageKey, now: UnixTi
 async fn ask(home: &Arc<Home>, to: &Did, items: &[QueryItem]) {
     let Ok(id) = MessageId::parse(&uuid::Uuid::now_v7().to_string()) else { return };
     let message = compose_query(id, &home.did, to, items, home.now());
-    let Ok(queued) = outbound::prepare_notice(home, message).await else { return };
+    let Ok(queued) = outbound::prepare_to_peer(home, message).await else { return };
     // Whatever comes of it: it is asked again at the next check.
     let asked = home.commit(Batch::new(), Debts::new(), Some(queued)).await;
     tracing::debug!(?asked, "a peer was asked for receipts");

@@ -15,6 +15,7 @@ use comity_store::{Batch, CommitError, Conflict, LocalWake, Store, StoreFault};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::Mailboxes;
@@ -38,6 +39,7 @@ pub(crate) struct Home {
     pub(crate) wake: LocalWake,
     pub(crate) keystore: Keystore,
     pub(crate) identities: Arc<Identities>,
+    pub(crate) admission: Admission,
     pub(crate) resolver: Resolver,
     pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) deliverer: Deliverer,

@@ -14,6 +14,7 @@ use comity_store::records::{
 };
 use comity_store::{Batch, StoreFault, Wake as _};
 
+use crate::admission;
 use crate::facts;
 use crate::home::Home;
 use crate::identities::Age;
@@ -172,6 +173,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         }
         home.notices.wake(&peers);
         learned.tell(home);
+        admission::heard(home, commit, &learned).await;
         if let Some(report) = report {
             home.transmitter.wake(home, report.outgoing());
         }

@@ -35,6 +35,7 @@
     )
 )]
 
+mod admission;
 mod clock;
 pub mod config;
 mod deliver;

@@ -65,6 +65,10 @@ pub const TAKES_MAX: usize = 32;
 /// How long an envelope from a relay holds up those that were delivered after it.
 pub const TAKE_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long one of a stranger does, going by the relay: a whole pool of them, each with a document
+/// that does not come, would hold up friends for minutes.
+pub const TAKE_PATIENCE_STRANGERS: Duration = Duration::from_millis(100);
+
 /// How often the node pings an agent's WebSocket. An agent that answers none of two is gone.
 pub const PING_EVERY: Duration = Duration::from_secs(30);
 
@@ -139,6 +143,9 @@ pub const ENVELOPES_ARRIVING_MAX: usize = 2_048;
 /// Messages that one receipt query asks about: well within what a message can hold, however long
 /// the DIDs.
 pub const QUERY_IDS_ASKED: usize = 32;
+
+/// Tokens of admission that are on their way to be given at once; who asks meanwhile asks again.
+pub const TOKENS_GIVING_MAX: usize = 64;
 
 /// Peers whose receipts are being sent at once.
 pub const PAYING_MAX: usize = 32;

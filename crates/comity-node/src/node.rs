@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::admission::Admission;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, NodeDid};
 use crate::deliver::Mailboxes;
@@ -293,6 +294,7 @@ async fn home(
     };
     let did = identity::load_node(keys, &identities, &wanted, SystemClock.now()).await?;
     identity::load_agents(store.as_ref(), &keystore, &identities).await?;
+    let admission = Admission::load(keys, &identities, &did).await?;
     Ok(Arc::new(Home {
         public_url,
         did,
@@ -302,6 +304,7 @@ async fn home(
         keystore,
         resolver,
         identities,
+        admission,
         fetcher,
         deliverer,
         dialer: SocketDialer::new(connector),

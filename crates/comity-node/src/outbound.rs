@@ -156,6 +156,23 @@ pub(crate) async fn prepare_notice(
     home: &Arc<Home>,
     message: Message,
 ) -> Result<Arc<Queued>, Unsendable> {
+    prepare(home, message, Memory::Forget).await
+}
+
+/// As [`prepare_notice`], to somebody with whom the home has to do again and again: it is asked for a
+/// token of admission.
+pub(crate) async fn prepare_to_peer(
+    home: &Arc<Home>,
+    message: Message,
+) -> Result<Arc<Queued>, Unsendable> {
+    prepare(home, message, Memory::Peer).await
+}
+
+async fn prepare(
+    home: &Arc<Home>,
+    message: Message,
+    memory: Memory,
+) -> Result<Arc<Queued>, Unsendable> {
     let from = message.from.clone().ok_or(Unsendable::NoSenderKey)?;
     let to = message.to.first().cloned().ok_or(Unsendable::Unresolvable)?;
     let submission = Submission {
@@ -174,19 +191,22 @@ pub(crate) async fn prepare_notice(
     };
     let mut outbound = Outbound::new(submission, home.context());
     // A stranger may choose where this goes, and what it is told in is written with its message.
-    match timeout(NOTICE_ADDRESS_DEADLINE, drive(home, &mut outbound, Memory::Forget)).await {
+    match timeout(NOTICE_ADDRESS_DEADLINE, drive(home, &mut outbound, memory)).await {
         Ok(Step::Commit(queued)) => Ok(queued),
         Ok(Step::Done(result)) => result,
         Err(_elapsed) => Err(Unsendable::Unresolvable),
     }
 }
 
-/// Whether a recipient is somebody to remember. A stranger who is only told that it was refused is
-/// not.
+/// Whether a recipient is somebody to remember.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Memory {
+    /// A stranger, who is only told that it was refused.
     Forget,
+    /// Somebody to whom an agent writes.
     Keep,
+    /// The home of somebody whose messages an agent has.
+    Peer,
 }
 
 enum Step {
@@ -200,7 +220,7 @@ async fn drive(home: &Arc<Home>, outbound: &mut Outbound, memory: Memory) -> Ste
     loop {
         let input = match outbound.poll_output() {
             // What is left out is in doubt, as if it could not be had; other endpoints may do.
-            Output::Resolve(_) if memory == Memory::Forget && NOTICE_FETCHES_MAX <= fetches => {
+            Output::Resolve(_) if memory != Memory::Keep && NOTICE_FETCHES_MAX <= fetches => {
                 Input::Unresolvable
             }
             Output::Resolve(did) => match document(home, &did, memory, &mut fetches).await {
@@ -215,6 +235,11 @@ async fn drive(home: &Arc<Home>, outbound: &mut Outbound, memory: Memory) -> Ste
                 Ok(fence) => Input::Fence(fence),
                 Err(_fault) => return Step::Done(Err(Unsendable::Unavailable)),
             },
+            Output::Pass { from, to } => {
+                let pass = home.admission.pass(home.store.as_ref(), &from, &to).await;
+                let asks = memory != Memory::Forget;
+                Input::Pass(Some(if asks { pass } else { pass.without_asking() }))
+            }
             Output::Keys(did) => match home.identities.by_did(&did) {
                 Some(identity) => Input::Keys(identity.sender_keys()),
                 None => return Step::Done(Err(Unsendable::NoSenderKey)),

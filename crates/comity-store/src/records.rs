@@ -4,6 +4,7 @@
 //! reads them back. The keys are in `keys.rs`. Nothing here decides anything; what may be stored
 //! arrives as evidence that only the steps of the protocol can build.
 
+pub mod admission;
 pub mod agents;
 pub mod contacts;
 pub mod documents;

@@ -99,7 +99,7 @@ pub(super) fn poll(accepted: &mut Accepted, home: &Did) -> Result<Poll, Refusal>
     }
     let sender = opened.sender().cloned().ok_or(Refusal::Unauthenticated)?;
     let document = opened.sender_document().cloned().ok_or(Refusal::Unauthenticated)?;
-    if is_home && relay::is_served(opened.message.type_.protocol()) {
+    if is_home && relay::is_served(&opened.message.type_) {
         return Ok(Poll::Request(Box::new(request(&opened, &sender, document))));
     }
     Ok(Poll::Ready(Box::new(Authenticated {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::limits::{ENVELOPE_BYTES_MAX, EXPIRES_S_MAX};
-use crate::protocol::{EMPTY_EMPTY, RECEIPT_TO};
+use crate::protocol::{ADMISSION_TOKEN, EMPTY_EMPTY, RECEIPT_TO};
 use crate::receipt::State;
 use crate::record::Notice;
 use crate::testing::{Driven, How, NOW, Party, drive_in, turned_away};
@@ -217,6 +217,35 @@ fn a_bare_acknowledgement_does_not_bother_the_agent() {
     });
     assert_eq!((driven.outcome, driven.delivered), (Outcome::Noted, false));
     assert_eq!(driven.commit.unwrap().received().notice, Notice::None, "no ack of an ack");
+}
+
+#[test]
+fn a_token_for_elsewhere_never_waits_for_the_operator_nor_reaches_the_agent() {
+    let limited = |protocol: &str| {
+        let mut facts = entry(EntryKind::Allow);
+        facts.entries[0].protocols = vec![protocol.parse().unwrap()];
+        facts
+    };
+    let wrote_in_thread = Some(crate::trust::Level::Message);
+    let in_thread = Facts { wrote_in_thread, ..stranger() };
+    let home = Facts::nothing_known(crate::trust::Recipient::Home);
+    let denied = Outcome::Refused(Refusal::Denied);
+    for (facts, expected) in [
+        (stranger(), Outcome::Noted),
+        (in_thread, Outcome::Noted),
+        (entry(EntryKind::Allow), Outcome::Noted),
+        (limited("https://example.org/proposal/1.0"), Outcome::Noted),
+        (home, Outcome::Noted),
+        (entry(EntryKind::Deny), denied),
+    ] {
+        let driven = offer(&facts, How::Signed, |message| {
+            message.type_ = ADMISSION_TOKEN.parse().unwrap();
+        });
+        assert_eq!((driven.outcome, driven.delivered), (expected, false), "{facts:?}");
+        let commit = driven.commit.unwrap();
+        assert_eq!(commit.received().notice, Notice::None);
+        assert!(!matches!(commit.placement(), Placement::Refused(_, Some(_))), "nobody is told");
+    }
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Step 2: may it go. What an agent may say is bounded by the home: size, deadline, and the home's
 //! own protocols.
 
+use super::address::Way;
 use super::{Addressed, Submission, Unsendable};
 use crate::Context;
+use crate::admission::Pass;
 use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
-use crate::protocol::RECEIPT;
 use crate::protocol::attached_tokens::AttachedTokens;
+use crate::protocol::{ADMISSION, RECEIPT};
 use crate::record::OutgoingKind;
 use crate::trust::{Fence, Level, Meter, may_write};
 use comity_didcomm::UnixTime;
@@ -19,9 +21,26 @@ pub struct Authorized {
     pub(super) level: Level,
     /// What the sender shows besides, put there by its home.
     pub(super) carries: AttachedTokens,
+    pub(super) pass: Passing,
+}
+
+/// Whether it has something to show at the recipient's mediator.
+#[derive(Debug)]
+pub(super) enum Passing {
+    /// It goes through none, or there is nothing to show.
+    Nothing,
+    /// It does.
+    Shows(Box<Pass>),
+    /// It goes through one, and the shell has not said.
+    Unknown,
 }
 
 impl Authorized {
+    /// Whether what there is to show has still to be asked for.
+    pub(super) const fn needs_pass(&self) -> bool {
+        matches!(self.pass, Passing::Unknown)
+    }
+
     /// Returns what is to be said.
     #[must_use]
     pub const fn submission(&self) -> &Submission {
@@ -41,8 +60,8 @@ pub(super) fn authorize(
     }
     let expires = context.now.saturating_add(expires_in_s);
     // An agent's receipts would be believed, since it may speak for itself: only its home knows
-    // what happened.
-    let reserved = submission.type_.protocol().as_str() == RECEIPT;
+    // what happened, and whom it knows at a relay.
+    let reserved = [ADMISSION, RECEIPT].contains(&submission.type_.protocol().as_str());
     if submission.kind == OutgoingKind::Message && reserved {
         return Err(Unsendable::ReservedType);
     }
@@ -57,5 +76,9 @@ pub(super) fn authorize(
     let size_bytes = body_bytes.saturating_add(attachment_bytes);
     let (meters, level) = may_write(&addressed.passage(), size_bytes, fence, context.now)?;
     let carries = fence.carries.clone();
-    Ok(Authorized { addressed, expires, meters, level, carries })
+    let pass = match &addressed.way {
+        Way::Out { route, .. } if !route.hops.is_empty() => Passing::Unknown,
+        _ => Passing::Nothing,
+    };
+    Ok(Authorized { addressed, expires, meters, level, carries, pass })
 }

@@ -53,6 +53,7 @@ fn drive(
                 Input::Document(Arc::clone(&to.document), Residence::Elsewhere)
             }
             Output::Judge(_) => Input::Fence(Fence::none()),
+            Output::Pass { .. } => Input::Pass(None),
             Output::Keys(_) => Input::Keys(from.keys()),
             Output::Commit(_) => Input::Stored(stored.clone()),
             Output::Done(result) => return result,

@@ -10,10 +10,13 @@ use super::*;
 use crate::Context;
 use crate::inbound::{Arrival, Inbound, Input, Outcome, Output, Written};
 use crate::limits::{DELIVERY_BYTES_MAX, HELD_BYTES_MAX, RELAY_AGE_S_MAX};
+use crate::protocol::ADMISSION;
 use crate::protocol::coordinate_mediation::{Action, Update, UpdateResult};
 use crate::protocol::mediation_proof;
 use crate::refusal::Refusal;
 use crate::testing::{How, NOW, Party};
+
+mod admission;
 
 const PING: &str = "https://didcomm.org/trust-ping/2.0/ping";
 const OFFER: &str = "https://example.org/proposal/1.0/offer";
@@ -34,7 +37,7 @@ fn net() -> Net {
 
 fn row(recipient: &Did, registrant: &Did, proven_at: Option<UnixTime>) -> RecipientRow {
     let (did, registrant) = (recipient.clone(), registrant.clone());
-    RecipientRow { did, registrant, proven_at, added_at: NOW, keys: Vec::new() }
+    RecipientRow { did, registrant, proven_at, added_at: NOW, keys: Vec::new(), rule: None }
 }
 
 impl Net {
@@ -431,5 +434,7 @@ fn a_node_says_what_its_roles_understand() {
     };
     assert_eq!(ids(Features::Relay, "*routing*"), ["https://didcomm.org/routing/2.0"]);
     assert!(ids(Features::Home, "*routing*").is_empty());
+    assert_eq!(ids(Features::Relay, "*/admission/*"), [ADMISSION]);
+    assert!(ids(Features::Home, "*/admission/*").is_empty());
     assert_eq!(ids(Features::Home, "https://didcomm.org/trust-ping/2.*").len(), 1);
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::limits::{
     ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX, REQUESTS_PENDING_MAX,
 };
-use crate::protocol::{EMPTY, RECEIPT, REPORT_PROBLEM};
+use crate::protocol::{ADMISSION, EMPTY, RECEIPT, REPORT_PROBLEM};
 use crate::refusal::Refusal;
 
 /// Decides whether a message may go on, and says why.
@@ -81,7 +81,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn for_home(&self) -> Ruling {
-        let spoken = [RECEIPT, REPORT_PROBLEM, EMPTY];
+        let spoken = [RECEIPT, REPORT_PROBLEM, EMPTY, ADMISSION];
         if spoken.contains(&self.question.protocol.as_str()) {
             // Whether the content concerns anything this home sent is checked where it is applied;
             // nothing else comes of it.

@@ -15,6 +15,8 @@ use crate::protocol::coordinate_mediation::{Action, UpdateResult, Updated};
 use crate::protocol::pickup::{self, Pickup, Status};
 use crate::testing::{How, NOW, Party};
 
+mod rules;
+
 struct Stand {
     relay: Party,
     registrant: Party,
@@ -30,7 +32,7 @@ fn agent(number: usize) -> Did {
 }
 
 fn waiting(id: usize) -> Waiting {
-    Waiting { id: id.to_string(), envelope: b"{}".to_vec() }
+    Waiting { id: id.to_string(), envelope: b"{}".to_vec(), class: None }
 }
 
 impl Stand {
@@ -138,6 +140,7 @@ fn short(output: &Output) -> String {
         Output::Live => "live".to_owned(),
         Output::Prove(dids) => format!("prove {}", dids.len()),
         Output::Registered(_) => "registered".to_owned(),
+        Output::Ruled(..) => "ruled".to_owned(),
         Output::Take(waiting) => format!("take {}", waiting.id),
         Output::Trouble(trouble) => trouble.to_string(),
         Output::Say(message) => match Pickup::parse(message) {

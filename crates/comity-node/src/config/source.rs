@@ -124,12 +124,14 @@ pub struct Overrides {
     /// As [`RelayPolicy::register`](comity_core::relay::RelayPolicy::register); `open` in
     /// development mode, otherwise `invitation`.
     pub relay_register: Option<Register>,
+    /// As [`Quotas::strangers_percent`](comity_core::relay::Quotas::strangers_percent).
+    pub relay_strangers_percent: Option<u8>,
     /// As [`Quotas::total_bytes_max`](comity_core::relay::Quotas::total_bytes_max).
     pub relay_total_bytes_max: Option<u64>,
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 20] = [
+const FILE_KEYS: [&str; 21] = [
     "agents",
     "agreement_cache",
     "dev",
@@ -148,12 +150,13 @@ const FILE_KEYS: [&str; 20] = [
     "relay_recipients",
     "relay_recipients_max",
     "relay_register",
+    "relay_strangers_percent",
     "relay_total_bytes_max",
     "via",
 ];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 21] = [
+const VARIABLES: [&str; 22] = [
     "COMITY_AGREEMENT_CACHE",
     "COMITY_DATA",
     "COMITY_DEV",
@@ -173,6 +176,7 @@ const VARIABLES: [&str; 21] = [
     "COMITY_RELAY_RECIPIENTS",
     "COMITY_RELAY_RECIPIENTS_MAX",
     "COMITY_RELAY_REGISTER",
+    "COMITY_RELAY_STRANGERS_PERCENT",
     "COMITY_RELAY_TOTAL_BYTES_MAX",
     "COMITY_VIA",
 ];
@@ -202,6 +206,13 @@ pub(super) fn load(
         layer.apply(&mut config);
     }
     config.relay = relay.into_policy(config.dev);
+    if let Some(policy) = &config.relay
+        && 100 < policy.quotas.strangers_percent
+    {
+        let setting = "relay_strangers_percent".to_owned();
+        let value = policy.quotas.strangers_percent.to_string();
+        return Err(ConfigError::BadValue { setting, value, expected: PERCENT });
+    }
     if let Some(url) = &mut config.public_url {
         *url = check_url(url, config.dev)?;
     }
@@ -305,6 +316,9 @@ fn read_environment(
                 let words = "open, invitation or allow-list";
                 settings.relay_register = Some(parse(&name, &value, words)?);
             }
+            "COMITY_RELAY_STRANGERS_PERCENT" => {
+                settings.relay_strangers_percent = Some(parse(&name, &value, PERCENT)?);
+            }
             "COMITY_RELAY_TOTAL_BYTES_MAX" => {
                 settings.relay_total_bytes_max = Some(parse(&name, &value, "a number of bytes")?);
             }
@@ -322,6 +336,7 @@ fn read_environment(
     Ok((settings, passphrase))
 }
 
+const PERCENT: &str = "a number from 0 to 100";
 const ADDRESS: &str = "an address and a port, such as 127.0.0.1:7700";
 
 fn parse<T: std::str::FromStr>(
@@ -428,6 +443,11 @@ mod tests {
             relay_allow = ['did:web:a.example']";
         let listed = load_with(listed).unwrap();
         assert_eq!((listed.register, listed.allow.len()), (Register::AllowList, 1));
+        let narrow = load_with("relay = true\nrelay_strangers_percent = 2").unwrap();
+        assert_eq!(narrow.quotas.strangers_percent, 2);
+        let (_folder, flags) = in_folder("relay = true\nrelay_strangers_percent = 101");
+        let error = load(None, environment(&[]), flags).unwrap_err();
+        assert_eq!(error.hint(), "Give a number from 0 to 100");
         let flags = Overrides { data: Some(PathBuf::from("d")), ..Overrides::default() };
         let wrong = environment(&[("COMITY_RELAY_REGISTER", "everybody")]);
         assert_eq!(

@@ -120,7 +120,7 @@ pub(crate) async fn delivery(home: &Home, message: &Handed) -> Option<Delivery> 
     if let Some(commit) = opened {
         return Some(describe(message, commit.message(), commit.opened()));
     }
-    match reopen(home, message).await {
+    match reopen(home, message.seq, &message.received).await {
         Ok(Some(opened)) => return Some(describe(message, &opened.message, &opened)),
         // It expired in this moment.
         Ok(None) => {}
@@ -136,10 +136,13 @@ pub(crate) async fn delivery(home: &Home, message: &Handed) -> Option<Delivery> 
 
 /// Opens a message as on the day it came: with that day's document of its sender, and before its
 /// deadline.
-async fn reopen(home: &Home, message: &Handed) -> Result<Option<Opened>, StoreFault> {
+pub(crate) async fn reopen(
+    home: &Home,
+    seq: Seq,
+    received: &Received,
+) -> Result<Option<Opened>, StoreFault> {
     let store = home.store.as_ref();
-    let received = &message.received;
-    let Some(envelope) = mailbox::envelope(store, message.seq).await? else { return Ok(None) };
+    let Some(envelope) = mailbox::envelope(store, seq).await? else { return Ok(None) };
     let document = documents::document(store, &received.sender, &received.document).await?;
     let document = document.map(Arc::new);
     let corrupt = |error| StoreFault::Corrupt(format!("a stored envelope does not open: {error}"));

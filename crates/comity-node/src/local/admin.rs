@@ -27,6 +27,7 @@ use super::Local;
 use super::agents::{info, traces};
 use super::auth::no_such_agent;
 use super::extract::{JsonBody, Params};
+use crate::admission;
 use crate::doctor;
 use crate::home::{Committed, Home};
 use crate::identities::Identity;
@@ -349,6 +350,12 @@ async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Re
             EntryKind::Revoke => Some(Refusal::Revoked),
         };
         let mut report = None;
+        let turned = match (refusal, entry.direction, entry.whom.did()) {
+            (Some(_), Direction::In, Some(did)) => {
+                admission::turned_away(home, &mut batch, &agent.did, did).await?
+            }
+            _ => None,
+        };
         match (&waiting, refusal) {
             (Some(waiting), None) => {
                 mailbox::hand_over(&mut batch, waiting, entry.level, home.capacity());
@@ -374,7 +381,11 @@ async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Re
                 return Err(ApiError::of(ApiCode::MailboxFull, hint));
             }
         }
+        if let Some(generation) = turned {
+            admission::turn(home, &agent.did, generation);
+        }
         if let (Some(waiting), None) = (waiting, refusal) {
+            admission::approved(home, &waiting);
             home.mailboxes.offer(mailbox_key(&agent.did), waiting.seq);
             home.wake.wake(&mailbox_key(&agent.did));
         }

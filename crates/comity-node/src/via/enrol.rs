@@ -147,6 +147,7 @@ pub(crate) async fn enrol(
                 relay: named.relay.clone(),
                 registrant: document.id.clone(),
                 routing: None,
+                has_rules: false,
             };
             let mut batch = Batch::new();
             via::put_with_keys(&mut batch, &made, &keystore.seal(&made.registrant, &keys));
@@ -276,9 +277,11 @@ fn read_setting(text: &str) -> Result<Named, ViaError> {
 }
 
 fn of_record(record: ViaRecord, registrant: Identity) -> Option<Via> {
-    let ViaRecord { relay, routing, .. } = record;
+    let ViaRecord { relay, routing, has_rules, .. } = record;
     let parties = Parties { relay, registrant: registrant.did.clone(), routing: routing? };
-    Some(Via::new(parties, registrant))
+    let via = Via::new(parties, registrant);
+    via.set(|state| state.has_rules = has_rules);
+    Some(via)
 }
 
 async fn load(

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod admission;
 mod conservation;
 mod faults;
 mod foreign;

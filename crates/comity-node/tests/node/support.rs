@@ -69,6 +69,10 @@ impl Stand {
         Stopped { config, store, _data: data }.start().await
     }
 
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        self.stopped.store()
+    }
+
     /// Stops the node; it can be started again on what it leaves behind.
     ///
     /// Its public listener comes back where it was: the address is part of its DID.
@@ -173,6 +177,14 @@ impl Stand {
             messages.extend(more);
         }
         messages
+    }
+
+    /// Whether nothing waits for an agent.
+    pub(crate) async fn receive_none(&self, agent: &AgentInfo) -> bool {
+        let path = "/v1/messages?wait_s=0";
+        let (status, answer) = self.call(Method::GET, path, token(agent), &Value::Null).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["messages"].as_array().unwrap().is_empty()
     }
 
     pub(crate) async fn settle(&self, agent: &AgentInfo, disposition: Value) -> u64 {

@@ -3,6 +3,7 @@
 
 use comity_didcomm::{Did, UnixTime};
 
+use super::admission::TokenRow;
 use super::keys::{self, MessageKey};
 use super::relay::{HeldId, Relayed};
 use crate::batch::{Batch, Keyspace, Seq};
@@ -41,6 +42,8 @@ pub enum Due {
     ForgetReceived(MessageKey),
     /// A sent message need not be remembered any more.
     ForgetSent(MessageKey),
+    /// A token of admission has run out, if it has not been replaced.
+    ForgetToken(TokenRow),
     /// A peer has said that a sent message expired, and its sender is to be told.
     ReportExpired(MessageKey),
 }
@@ -53,6 +56,7 @@ const FORGET_META: u8 = b'd';
 const FORGET_RECEIVED: u8 = b'f';
 const FORGET_SENT: u8 = b'g';
 const FORGET_RELAYED: u8 = b'v';
+const FORGET_TOKEN: u8 = b'a';
 const REPORT_EXPIRED: u8 = b'r';
 
 impl Due {
@@ -100,6 +104,7 @@ impl Due {
             Self::ForgetRelayed(row) => keys::due(at, FORGET_RELAYED, &row.to_bytes()),
             Self::ForgetReceived(message) => keys::due(at, FORGET_RECEIVED, &message.0),
             Self::ForgetSent(message) => keys::due(at, FORGET_SENT, &message.0),
+            Self::ForgetToken(row) => keys::due(at, FORGET_TOKEN, &row.to_bytes()),
             Self::ReportExpired(message) => keys::due(at, REPORT_EXPIRED, &message.0),
         }
     }
@@ -138,6 +143,9 @@ impl Due {
             }
             FORGET_RECEIVED => Ok(Self::ForgetReceived(message()?)),
             FORGET_SENT => Ok(Self::ForgetSent(message()?)),
+            FORGET_TOKEN => {
+                TokenRow::from_bytes(rest).map(Self::ForgetToken).ok_or_else(unreadable)
+            }
             REPORT_EXPIRED => Ok(Self::ReportExpired(message()?)),
             _ => Err(unreadable()),
         }

@@ -19,6 +19,7 @@
 //! | index | `t` message rank | rung of a sent message, stamped |
 //! | index | `w` agent thread-and-peer level | that the agent wrote there: time |
 //! | index | `x` time kind rest | what is due then |
+//! | meta | `A` ... | rows of admission, see `admission.rs` |
 //! | meta | `a` name | an agent |
 //! | meta | `c` ... | counters |
 //! | meta | `C` agent subject | what is remembered of a contact |

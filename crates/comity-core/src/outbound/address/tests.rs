@@ -90,6 +90,7 @@ fn submit(
                 })
             }
             Output::Judge(_) => Input::Fence(crate::trust::Fence::none()),
+            Output::Pass { .. } => Input::Pass(None),
             Output::Keys(_) => Input::Keys(aria.keys()),
             Output::Commit(_) => Input::Stored(Stored::New),
             Output::Done(result) => return Driven { aria, result, asked },

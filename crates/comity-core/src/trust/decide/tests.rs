@@ -237,7 +237,7 @@ fn every_relation_gets_its_decision_for_every_level_on_every_way_in() {
             }
         }
     }
-    assert_eq!(cells, relations().len() * 4 * 4 * 3);
+    assert_eq!(cells, relations().len() * 4 * 4 * WayIn::ALL.len());
 }
 
 #[test]
