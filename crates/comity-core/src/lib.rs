@@ -47,6 +47,7 @@
 
 pub mod api;
 mod context;
+pub mod event;
 pub mod inbound;
 pub mod limits;
 pub mod log;
@@ -58,6 +59,7 @@ pub mod refusal;
 pub mod relay;
 pub mod trust;
 pub mod via;
+pub mod webhook;
 
 pub use context::Context;
 
