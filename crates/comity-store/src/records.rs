@@ -7,6 +7,7 @@
 pub mod agents;
 pub mod documents;
 pub mod due;
+pub mod events;
 mod keys;
 pub mod ladder;
 pub mod mailbox;

@@ -41,6 +41,13 @@ pub enum Due {
     ForgetSent(MessageKey),
     /// A peer has said that a sent message expired, and its sender is to be told.
     ReportExpired(MessageKey),
+    /// An hour is over, and how many requests had no event of their own is to be told.
+    TellUntold {
+        /// Whose requests.
+        agent: Did,
+        /// When the hour began.
+        hour: UnixTime,
+    },
 }
 
 const CHECK_SENT: u8 = b'c';
@@ -51,6 +58,7 @@ const FORGET_RECEIVED: u8 = b'f';
 const FORGET_SENT: u8 = b'g';
 const FORGET_RELAYED: u8 = b'v';
 const REPORT_EXPIRED: u8 = b'r';
+const TELL_UNTOLD: u8 = b'u';
 
 impl Due {
     /// Adds it to a batch.
@@ -97,6 +105,7 @@ impl Due {
             Self::ForgetReceived(message) => keys::due(at, FORGET_RECEIVED, &message.0),
             Self::ForgetSent(message) => keys::due(at, FORGET_SENT, &message.0),
             Self::ReportExpired(message) => keys::due(at, REPORT_EXPIRED, &message.0),
+            Self::TellUntold { agent, .. } => keys::due(at, TELL_UNTOLD, &keys::did_hash(agent)),
         }
     }
 
@@ -104,6 +113,7 @@ impl Due {
         match self {
             Self::ExpireMessage { message, .. } => message.0.to_vec(),
             Self::ExpireRequest { recipient, sender } => super::encode(&(recipient, sender)),
+            Self::TellUntold { agent, hour } => super::encode(&(agent, hour)),
             _ => Vec::new(),
         }
     }
@@ -134,6 +144,10 @@ impl Due {
             FORGET_RECEIVED => Ok(Self::ForgetReceived(message()?)),
             FORGET_SENT => Ok(Self::ForgetSent(message()?)),
             REPORT_EXPIRED => Ok(Self::ReportExpired(message()?)),
+            TELL_UNTOLD => {
+                let (agent, hour) = super::decode(value)?;
+                Ok(Self::TellUntold { agent, hour })
+            }
             _ => Err(unreadable()),
         }
     }
