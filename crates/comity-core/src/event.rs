@@ -79,7 +79,7 @@ pub enum Event {
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         protocol: ProtocolId,
         /// Id of the message.
-        id: ShownId,
+        message: ShownId,
         /// Until when it waits.
         #[serde(with = "time")]
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
@@ -96,7 +96,7 @@ pub enum Event {
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         peer: Did,
         /// Id of the message.
-        id: ShownId,
+        message: ShownId,
         /// `allow`, `deny` or `revoke`.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         decision: EntryKind,
@@ -112,7 +112,7 @@ pub enum Event {
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         peer: Did,
         /// Id of the message.
-        id: ShownId,
+        message: ShownId,
     },
     /// So many requests came or expired within one hour that only the first had events of their own.
     RequestsUntold {
@@ -263,7 +263,7 @@ impl Event {
             agent: subject(&received.recipient),
             peer: subject(&received.sender),
             protocol: protocol.clone(),
-            id: ShownId::new(&received.id),
+            message: ShownId::new(&received.id),
             until: received.expires,
             size_bytes: received.size_bytes,
         }
@@ -275,7 +275,7 @@ impl Event {
         Self::RequestDecided {
             agent: subject(&received.recipient),
             peer: subject(&received.sender),
-            id: ShownId::new(&received.id),
+            message: ShownId::new(&received.id),
             decision,
             by,
         }
@@ -287,7 +287,7 @@ impl Event {
         Self::RequestExpired {
             agent: subject(&received.recipient),
             peer: subject(&received.sender),
-            id: ShownId::new(&received.id),
+            message: ShownId::new(&received.id),
         }
     }
 
@@ -406,7 +406,7 @@ mod tests {
                 "agent": "did:web:b.example:agents:bruno",
                 "peer": "did:web:a.example:agents:aria",
                 "protocol": "https://example.org/proposal/1.0",
-                "id": "m-1",
+                "message": "m-1",
                 "until": "2026-09-21T14:14:20Z",
                 "size_bytes": 900,
             })

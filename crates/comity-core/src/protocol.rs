@@ -11,11 +11,13 @@ pub mod coordinate_mediation;
 pub mod discover_features;
 pub mod empty;
 pub mod mediation_proof;
+pub mod operator;
 pub mod pickup;
 pub mod trust_ping;
 
 pub use basic_message::BASIC_MESSAGE;
 pub use empty::{EMPTY, EMPTY_EMPTY};
+pub use operator::OPERATOR;
 
 use comity_didcomm::Message;
 use serde_json::{Map, Value};
@@ -38,6 +40,14 @@ pub const REPORT_PROBLEM: &str = "https://didcomm.org/report-problem/2.0";
 #[must_use]
 pub fn is_report(type_: &str) -> bool {
     type_.strip_prefix(REPORT_PROBLEM).is_some_and(|name| name.starts_with('/'))
+}
+
+/// Whether a message of this type is the home's own word about others. It is never reported on, or there
+/// would be no end.
+#[must_use]
+pub fn is_notice(type_: &str) -> bool {
+    let is_of = |protocol| type_.strip_prefix(protocol).is_some_and(|name| name.starts_with('/'));
+    [EMPTY, RECEIPT, REPORT_PROBLEM].into_iter().any(is_of)
 }
 
 /// Header by which a sender asks for receipts: the DID of the home they go to

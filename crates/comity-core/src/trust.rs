@@ -6,9 +6,13 @@
 
 mod decide;
 mod entry;
+mod level;
+mod pool;
 
 pub use decide::decide;
 pub use entry::{Entry, EntryKind, Request, RequestState, subject};
+pub use level::{Level, LevelError};
+pub use pool::{Pool, requests_max};
 
 use comity_didcomm::{Did, ProtocolId};
 use serde::{Deserialize, Serialize};
@@ -65,8 +69,10 @@ pub struct Facts {
     pub wrote_in_thread: bool,
     /// Whether the sender is this very home, reporting to its own agent.
     pub sender_is_home: bool,
-    /// How many requests wait for the recipient's operator.
-    pub requests_pending: i64,
+    /// Whether the sender is the agent by which the home's operator decides.
+    pub sender_is_operator: bool,
+    /// What requests take up.
+    pub pool: Pool,
 }
 
 impl Facts {
@@ -79,7 +85,8 @@ impl Facts {
             request: None,
             wrote_in_thread: false,
             sender_is_home: false,
-            requests_pending: 0,
+            sender_is_operator: false,
+            pool: Pool::EMPTY,
         }
     }
 }

@@ -139,7 +139,7 @@ async fn facts(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
     if facts.entry.is_none() && !facts.wrote_in_thread {
         let request = mailbox::request(store, recipient, sender).await?;
         facts.request = request.map(|waiting| waiting.held.request.state);
-        facts.requests_pending = mailbox::requests_pending(store, recipient).await?;
+        facts.pool = mailbox::pool(store, recipient, home.capacity()).await?;
     }
     Ok(facts)
 }

@@ -4,15 +4,15 @@
 use comity_didcomm::UnixTime;
 
 use super::{Admission, Decision, EntryKind, Facts, Question, Recipient, RequestState, Ruling};
-use crate::limits::{REQUEST_BYTES_MAX, REQUESTS_PENDING_MAX};
-use crate::protocol::{EMPTY, RECEIPT, REPORT_PROBLEM};
+use crate::limits::REQUEST_BYTES_MAX;
+use crate::protocol::{EMPTY, OPERATOR, RECEIPT, REPORT_PROBLEM};
 use crate::refusal::Refusal;
 
 /// Decides whether a message may go on, and says why.
 #[must_use]
 pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
     if facts.recipient == Recipient::Home {
-        return decide_for_home(question);
+        return decide_for_home(question, facts);
     }
     if facts.sender_is_home {
         return allow(Admission::OwnHome, "The agent's own home reports to it");
@@ -48,12 +48,15 @@ pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
     decide_for_stranger(question, facts)
 }
 
-fn decide_for_home(question: &Question) -> Ruling {
+fn decide_for_home(question: &Question, facts: &Facts) -> Ruling {
     let spoken = [RECEIPT, REPORT_PROBLEM, EMPTY];
     if spoken.contains(&question.protocol.as_str()) {
         // Whether the content concerns anything this home sent is checked where it is applied;
         // nothing else comes of it.
         return allow(Admission::HomeProtocol, "Homes speak this protocol with each other");
+    }
+    if facts.sender_is_operator && question.protocol.as_str() == OPERATOR {
+        return allow(Admission::HomeProtocol, "The operator decides by this protocol");
     }
     refuse(Refusal::HomeProtocol, "The home itself speaks only its own protocols")
 }
@@ -65,7 +68,7 @@ fn decide_for_stranger(question: &Question, facts: &Facts) -> Ruling {
     if REQUEST_BYTES_MAX < question.size_bytes {
         return refuse(Refusal::RequestTooLarge, "A stranger's first message is too large to keep");
     }
-    if REQUESTS_PENDING_MAX <= facts.requests_pending {
+    if facts.pool.is_full(question.size_bytes) {
         return refuse(Refusal::RequestsFull, "Too many requests are undecided");
     }
     Ruling {

@@ -3,7 +3,7 @@
 use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
-use crate::trust::{Entry, WayIn};
+use crate::trust::{Entry, Pool, WayIn};
 
 const NOW: UnixTime = UnixTime(1_000);
 const PROPOSAL: &str = "https://example.org/proposal/1.0";
@@ -57,7 +57,7 @@ fn matrix() -> Vec<(&'static str, Facts, Decision, Decision)> {
         ),
         same(
             "crowd",
-            Facts { requests_pending: REQUESTS_PENDING_MAX, ..stranger.clone() },
+            Facts { pool: Pool { pending_max: 0, ..Pool::EMPTY }, ..stranger.clone() },
             Refuse(Refusal::RequestsFull),
         ),
         same("denied", with(entry(Kind::Deny, &[], None)), Refuse(Refusal::Denied)),
@@ -108,6 +108,23 @@ fn every_relation_gets_its_decision_on_every_way_in() {
                 assert!(!ruling.why.is_empty(), "{name}: a decision says why");
             }
         }
+    }
+}
+
+#[test]
+fn the_home_hears_decisions_from_its_operator_and_from_nobody_else() {
+    let stranger = Facts::nothing_known(Recipient::Home);
+    let operator = Facts { sender_is_operator: true, ..stranger.clone() };
+    for way_in in [WayIn::Direct, WayIn::Relay, WayIn::SameHome] {
+        let ruling = |piuri, facts| decide(&question(piuri, way_in), facts, NOW).decision;
+        let heard = Decision::Allow(Admission::HomeProtocol);
+        let unheard = Decision::Refuse(Refusal::HomeProtocol);
+        assert_eq!(ruling(OPERATOR, &operator), heard);
+        assert_eq!(ruling(OPERATOR, &stranger), unheard, "{way_in:?}");
+        // To be the operator opens nothing else, neither at the home nor at an agent.
+        assert_eq!(ruling(PROPOSAL, &operator), unheard);
+        let at_agent = Facts { recipient: Recipient::Agent, ..operator.clone() };
+        assert_eq!(ruling(OPERATOR, &at_agent), Decision::Hold);
     }
 }
 
