@@ -3,6 +3,7 @@
 
 mod relay;
 mod source;
+mod webhook;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,10 +12,12 @@ use std::str::FromStr;
 
 use comity_core::limits::MAILBOX_MESSAGES_MAX;
 use comity_core::relay::RelayPolicy;
+use comity_didcomm::Did;
 use serde::Deserialize;
 use thiserror::Error;
 
 pub use source::{ConfigError, Overrides};
+pub use webhook::{WebhookSecret, WebhookUrl, WebhookUrlError};
 
 /// Settings of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +44,13 @@ pub struct Config {
     pub agreement_cache: bool,
     /// Messages that one agent's mailbox holds at most; of one sender half as many.
     pub mailbox_messages_max: u32,
+    /// URL to which events are posted (Standard Webhooks).
+    pub webhook_url: Option<WebhookUrl>,
+    /// Secret with which they are signed, from the environment only; `webhook.secret` in the data
+    /// directory, made when missing, when absent.
+    pub webhook_secret: Option<WebhookSecret>,
+    /// The agent by which the operator is asked about requests, and decides.
+    pub operator: Option<Did>,
     /// The relay role, if the node plays it.
     pub relay: Option<RelayPolicy>,
     /// File with the key that seals the keystore; `keystore.key` in the data directory, made when
@@ -111,6 +121,9 @@ impl Config {
             dev: false,
             agreement_cache: true,
             mailbox_messages_max: MAILBOX_MESSAGES_MAX,
+            webhook_url: None,
+            webhook_secret: None,
+            operator: None,
             relay: None,
             key_file: None,
             passphrase: None,
