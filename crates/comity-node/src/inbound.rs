@@ -9,12 +9,14 @@ use comity_didcomm::Did;
 use comity_net::Source;
 use comity_store::records::mailbox::Snapshot;
 use comity_store::records::notices::Debts;
-use comity_store::records::{mailbox, mailbox_key, message_key, outbox, relations};
+use comity_store::records::{events, mailbox, mailbox_key, message_key, outbox, relations};
 use comity_store::{Batch, StoreFault, Wake as _};
 
+use crate::events::of_arrival;
 use crate::home::Home;
 use crate::identities::Age;
 use crate::learn;
+use crate::operator;
 use crate::outbound;
 use crate::relay::{self, Back, Done};
 
@@ -125,6 +127,8 @@ async fn facts(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
     let role = home.identities.role(&question.recipient).unwrap_or(Recipient::Agent);
     let mut facts = Facts::nothing_known(role);
     if role == Recipient::Home {
+        let operator = home.config.operator.as_ref().map(comity_core::trust::subject);
+        facts.sender_is_operator = operator.is_some_and(|operator| operator == question.sender);
         return Ok(facts);
     }
     let store = home.store.as_ref();
@@ -147,6 +151,9 @@ async fn facts(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
 /// Writes everything about a message in one batch, with the report to a refused sender and what the
 /// message told about our own.
 async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreFault> {
+    if operator::is_for_us(commit) {
+        return operator::hear(home, commit).await;
+    }
     let (mut batch, mut debts) = (Batch::new(), Debts::new());
     let document = &commit.received().document;
     let snapshot = match home.documents.get(document) {
@@ -171,6 +178,12 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         // Before the commit: the agent may be handed the message the moment it is durable.
         home.opened.insert(message_key(commit.received()), Arc::clone(commit));
     }
+    let mut event = None;
+    if matches!(commit.placement(), Placement::Request) {
+        event = of_arrival(home, &mut batch, commit).await?;
+    }
+    let is_news = event.is_some();
+    events::put(&mut batch, home.now(), event.into_iter().collect());
     let peers = debts.put(&mut batch);
     let result = home.store.commit(batch).await;
     let is_written = result.is_ok();
@@ -180,6 +193,9 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
             home.documents.insert(document.clone(), ());
         }
         home.notices.wake(&peers);
+        if is_news {
+            home.news.wake();
+        }
         learned.tell(home);
         if let Some(report) = report {
             home.transmitter.wake(home, report.outgoing());

@@ -37,9 +37,11 @@
 
 mod clock;
 pub mod config;
+mod decide;
 mod deliver;
 mod doctor;
 mod due;
+mod events;
 mod home;
 mod identities;
 mod inbound;
@@ -49,12 +51,14 @@ pub mod limits;
 mod local;
 mod node;
 mod notices;
+mod operator;
 mod outbound;
 mod problem;
 mod public;
 mod relay;
 mod transmit;
 mod via;
+mod webhook;
 
 pub use config::{Config, ConfigError};
 pub use keystore::KeystoreError;

@@ -9,15 +9,11 @@ use comity_core::api::{
     AddAgent, AgentInfo, CheckResult, Decide, NodeInfo, Problem, Relation, Resolved, Rotate,
     Status, Trace, parse_rfc3339, rfc3339,
 };
-use comity_core::inbound::problem_report;
-use comity_core::receipt::Rung;
-use comity_core::refusal::Refusal;
+use comity_core::event::Decider;
 use comity_core::trust::{Entry, EntryKind};
 use comity_didcomm::did::webvh::Metadata;
 use comity_didcomm::{DidUrl, ProtocolId};
-use comity_store::records::notices::Debts;
-use comity_store::records::{mailbox, mailbox_key, relations};
-use comity_store::{Batch, Conflict, Wake as _};
+use comity_store::records::{mailbox, relations};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,8 +21,9 @@ use super::Local;
 use super::agents::{info, traces};
 use super::auth::no_such_agent;
 use super::extract::{JsonBody, Params};
+use crate::decide::{self, Settled};
 use crate::doctor;
-use crate::home::{Committed, Home};
+use crate::home::Home;
 use crate::identities::Identity;
 use crate::limits::ENTRIES_MAX;
 use crate::node::{self, Whose};
@@ -101,7 +98,7 @@ pub(crate) async fn allow(
     Path(name): Path<String>,
     JsonBody(decision): JsonBody<Decide>,
 ) -> Result<Json<Relation>, ApiError> {
-    decide(&local, &name, decision, EntryKind::Allow).await
+    decided(&local, &name, decision, EntryKind::Allow).await
 }
 
 /// Denies somebody; a message that waits as a request is refused.
@@ -112,7 +109,7 @@ pub(crate) async fn deny(
     Path(name): Path<String>,
     JsonBody(decision): JsonBody<Decide>,
 ) -> Result<Json<Relation>, ApiError> {
-    decide(&local, &name, decision, EntryKind::Deny).await
+    decided(&local, &name, decision, EntryKind::Deny).await
 }
 
 /// Takes a permission back.
@@ -123,7 +120,7 @@ pub(crate) async fn revoke(
     Path(name): Path<String>,
     JsonBody(decision): JsonBody<Decide>,
 ) -> Result<Json<Relation>, ApiError> {
-    decide(&local, &name, decision, EntryKind::Revoke).await
+    decided(&local, &name, decision, EntryKind::Revoke).await
 }
 
 /// Replaces an agent's keys by new ones.
@@ -239,7 +236,7 @@ fn find(home: &Home, name: &str) -> Result<Arc<Identity>, ApiError> {
     home.identities.by_name(name).ok_or_else(no_such_agent)
 }
 
-async fn decide(
+async fn decided(
     local: &Local,
     name: &str,
     decision: Decide,
@@ -260,51 +257,12 @@ async fn decide(
         None => None,
     };
     let entry = Entry { did, kind, protocols, until, decided_at: home.now() };
-    settle_request(home, &agent, &entry).await?;
-    tracing::info!(agent = %agent.did, peer = %entry.did, ?kind, "the operator decided");
-    Ok(Json(describe(home, &entry)))
-}
-
-/// Stores a decision, together with what becomes of the message that waits for it.
-async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Result<(), ApiError> {
-    loop {
-        let (mut batch, mut debts) = (Batch::new(), Debts::new());
-        relations::put(&mut batch, &agent.did, entry);
-        let waiting = mailbox::request(home.store.as_ref(), &agent.did, &entry.did).await?;
-        let refusal = match entry.kind {
-            EntryKind::Allow => None,
-            EntryKind::Deny => Some(Refusal::Denied),
-            EntryKind::Revoke => Some(Refusal::Revoked),
-        };
-        let mut report = None;
-        match (&waiting, refusal) {
-            (Some(waiting), None) => mailbox::hand_over(&mut batch, waiting, home.capacity()),
-            (Some(waiting), Some(refusal)) => {
-                let (code, meaning) = (refusal.code(), refusal.meaning());
-                let rung = Rung::refused(home.now(), home.did.clone(), code, Some(meaning));
-                mailbox::drop_request(&mut batch, &mut debts, waiting, &rung);
-                let received = &waiting.held.received;
-                let (id, thid) = (&received.id, &received.thid);
-                let (to, problem) = (&received.sender, refusal.to_report());
-                let message = problem_report(&agent.did, to, id, thid, problem, home.now());
-                report = outbound::prepare_notice(home, message).await.ok();
-            }
-            (None, _) => {}
+    match decide::settle(home, &agent.did, &entry, Decider::Admin).await? {
+        Settled::MailboxFull => {
+            let hint = "Let the agent take its messages first, then decide again";
+            Err(ApiError::of(ApiCode::MailboxFull, hint))
         }
-        match home.commit_and_report(batch, debts, report).await? {
-            Committed::Durable => {}
-            // The request changed in this moment: look again.
-            Committed::Conflict(Conflict::Assertion { .. }) => continue,
-            Committed::Conflict(Conflict::Bound { .. }) => {
-                let hint = "Let the agent take its messages first, then decide again";
-                return Err(ApiError::of(ApiCode::MailboxFull, hint));
-            }
-        }
-        if let (Some(waiting), None) = (waiting, refusal) {
-            home.mailboxes.offer(mailbox_key(&agent.did), waiting.seq);
-            home.wake.wake(&mailbox_key(&agent.did));
-        }
-        return Ok(());
+        Settled::Changed | Settled::Done => Ok(Json(describe(home, &entry))),
     }
 }
 

@@ -8,10 +8,12 @@
 )]
 
 mod conservation;
+mod events;
 mod faults;
 mod foreign;
 mod mediator;
 mod node_did;
+mod operator;
 mod receipts;
 mod relay;
 mod relay_client;
@@ -19,3 +21,4 @@ mod relay_socket;
 mod rotation;
 mod support;
 mod via;
+mod webhook;
