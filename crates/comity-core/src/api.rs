@@ -8,6 +8,8 @@ use comity_didcomm::UnixTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::event::Event;
+
 /// A message that an agent wants sent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -541,6 +543,31 @@ pub struct ApproveKeys {
     pub who: String,
 }
 
+/// What happened at a node, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Events {
+    /// The events.
+    pub events: Vec<EventInfo>,
+    /// Whether events that came after the asked-for place have been forgotten, and are missing here.
+    pub missed: bool,
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EventInfo {
+    /// Its place in the order. Events that came about together share it, and are never parted.
+    pub seq: u64,
+    /// Its id, the same wherever it is read; also the `webhook-id`.
+    pub id: String,
+    /// When it happened.
+    pub at: String,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
 /// A resolved identity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -589,6 +616,9 @@ pub struct Status {
     /// What the relay does, if the node is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<RelayStatus>,
+    /// How the webhook does, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookStatus>,
     /// Resident memory of the process in bytes; 0 where it cannot be read.
     pub rss_bytes: u64,
     /// CPU time of the process in microseconds; 0 where it cannot be read.
@@ -609,6 +639,25 @@ pub struct RelayStatus {
     pub bytes: u64,
     /// Registrants that are connected and get messages as they come.
     pub live: usize,
+}
+
+/// How a webhook does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WebhookStatus {
+    /// Scheme, host and port; the rest of a webhook's URL may be a secret.
+    pub origin: String,
+    /// `ok`, `failing` or `disabled`.
+    pub state: String,
+    /// What is wrong with it; empty when nothing is.
+    pub trouble: String,
+    /// Since when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Acts whose events wait to be posted, at most 1000.
+    pub waiting: usize,
+    /// Events that were left out since the node started, after they had been tried for three days.
+    pub given_up: u64,
 }
 
 /// One check of `comity doctor`.

@@ -48,9 +48,53 @@ pub const ANCHOR_S_MAX: u64 = 90 * DAY_S;
 /// Seconds of one day, in which limits count.
 pub const DAY_S: u64 = 24 * 3600;
 
+/// Share of a mailbox that requests may take, in per cent; the rest is for those who were let in.
+pub const REQUESTS_SHARE_PERCENT: u32 = 5;
+
+/// Bytes of all requests that one agent holds for its operator (16 MiB).
+pub const REQUESTS_BYTES_MAX: i64 = 16 * 1024 * 1024;
+
+/// Requests that all agents of a node hold together.
+pub const REQUESTS_OF_NODE_MAX: i64 = 10_000;
+
 /// How long a request waits for the operator, in seconds (30 days), when its message names no
 /// earlier deadline.
 pub const REQUEST_AGE_S_MAX: u64 = 30 * 24 * 3600;
+
+/// What happened at once and has events: so many are kept, and the oldest are forgotten.
+pub const EVENTS_KEPT_MAX: i64 = 10_000;
+
+/// Characters of an id in an event, if others may have chosen it.
+pub const EVENT_ID_CHARS_MAX: usize = 256;
+
+/// Keys that an event names.
+pub const EVENT_KEYS_MAX: usize = 8;
+
+/// Requests to one agent within an hour that have an event of their own when they arrive, and as many
+/// when they expire. Of the others only the number is told.
+pub const REQUEST_EVENTS_MAX: i64 = 100;
+
+/// The time over which such requests are counted, in seconds.
+pub const REQUEST_EVENTS_S: u64 = 3600;
+
+/// Protocols that the operator's agent can name in one decision.
+pub const DECISION_PROTOCOLS_MAX: usize = 64;
+
+/// First pause after a webhook did not take an event, in milliseconds; it doubles up to
+/// [`WEBHOOK_RETRY_MS_MAX`].
+pub const WEBHOOK_RETRY_MS_FIRST: u64 = 500;
+
+/// Longest pause between two attempts to post an event, in milliseconds (one hour).
+pub const WEBHOOK_RETRY_MS_MAX: u64 = 3600 * 1000;
+
+/// How long one event is tried, in seconds (3 days); then it is left out, and the next one is posted.
+pub const WEBHOOK_GIVE_UP_S: u64 = 3 * 24 * 3600;
+
+/// Fewest and most bytes of a webhook's secret (Standard Webhooks, "Signature scheme").
+pub const WEBHOOK_SECRET_BYTES: (usize, usize) = (24, 64);
+
+/// Secrets with which each event is signed at once, so that one can follow the other.
+pub const WEBHOOK_SECRETS_MAX: usize = 4;
 
 /// Messages that one mailbox holds at most, unless the operator says otherwise. Of one sender it
 /// holds half as many, so that no single peer can fill it.

@@ -144,8 +144,14 @@ refusals! {
         sender: "Introduce yourself in at most 65536 bytes", operator: "Nothing";
     RequestsFull = "e.m.trust.requests-full", Message 202, "Too many requests from unknown senders wait for the recipient's operator",
         sender: "Try again in some days, or ask to be allowed beforehand", operator: "Decide: comity requests";
+    RequestExpired = "e.m.trust.request-expired", Message 202, "The recipient's operator did not decide about this first message in time",
+        sender: "Ask again later, with a later expires_time, or ask to be allowed by other means", operator: "Decide sooner: comity requests; see webhook_url and operator in docs/operating.md";
     HomeProtocol = "e.m.msg.unsupported", Message 202, "The recipient is a node, which speaks only its own protocols",
         sender: "Address an agent of the node", operator: "Nothing";
+    NoSuchRequest = "e.m.trust.no-such-request", Message 202, "The decision is in no thread of a request that this node knows",
+        sender: "Answer in the thread of the node's own message: thid is its id", operator: "See comity requests";
+    NotSigned = "e.m.trust.not-signed", Message 202, "A decision has to be signed, so that it can be shown who made it",
+        sender: "Sign the message, then encrypt it", operator: "Nothing";
     NotGranted = "e.m.trust.not-granted", Message 202, "This relay has not granted the sender mediation",
         sender: "Ask first: mediate-request", operator: "See relay_register and relay_allow in docs/operating.md";
     NotYourQueue = "e.m.trust.not-your-queue", Message 202, "The sender has not registered the DID whose queue it asks for",

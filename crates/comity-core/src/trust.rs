@@ -16,6 +16,7 @@ mod grant;
 mod level;
 mod outcome;
 mod policy;
+mod pool;
 pub mod reputation;
 pub mod score;
 mod showing;
@@ -43,6 +44,7 @@ pub use outcome::{
     Ending, OUTCOME_TYPE, Outcome, OutcomeError, Proposal, SignedOutcome, UnknownEnding, Work,
 };
 pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
+pub use pool::{Pool, requests_max};
 pub use showing::Shown;
 pub(crate) use showing::{Showing, ShowingOutput};
 pub use token_id::{TokenId, TokenIdError};
@@ -154,8 +156,10 @@ pub struct Facts {
     pub wrote_in_thread: Option<Level>,
     /// Whether the sender is this very home, reporting to its own agent.
     pub sender_is_home: bool,
-    /// How many requests wait for the recipient's operator.
-    pub requests_pending: i64,
+    /// Whether the sender is the agent by which the home's operator decides.
+    pub sender_is_operator: bool,
+    /// What requests take up.
+    pub pool: Pool,
 }
 
 impl Facts {
@@ -175,7 +179,8 @@ impl Facts {
             request: None,
             wrote_in_thread: None,
             sender_is_home: false,
-            requests_pending: 0,
+            sender_is_operator: false,
+            pool: Pool::EMPTY,
         }
     }
 

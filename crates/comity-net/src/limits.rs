@@ -45,6 +45,9 @@ pub const DELIVER_ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 /// The largest answer to a delivery that is read.
 pub const DELIVER_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
+/// The largest answer of a webhook that is read; nothing in it means anything.
+pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 4 * 1024;
+
 /// How many deliveries to one host may be under way at once, each on its own connection.
 pub const DELIVERIES_PER_HOST_MAX: usize = 32;
 

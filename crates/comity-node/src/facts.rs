@@ -17,6 +17,8 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
     let role = home.identities.role(recipient).unwrap_or(Recipient::Agent);
     let mut facts = Facts::nothing_known(role);
     if role == Recipient::Home {
+        let operator = home.config.operator.as_ref().map(subject);
+        facts.sender_is_operator = operator.is_some_and(|operator| operator == question.sender);
         return Ok(facts);
     }
     let store = home.store.as_ref();
@@ -50,7 +52,7 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
     }
     let request = mailbox::request(store, recipient, sender).await?;
     facts.request = request.map(|waiting| waiting.held.request.state);
-    facts.requests_pending = mailbox::requests_pending(store, recipient).await?;
+    facts.pool = mailbox::pool(store, recipient, home.capacity()).await?;
     Ok(facts)
 }
 

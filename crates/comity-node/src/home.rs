@@ -19,14 +19,17 @@ use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::Mailboxes;
+use crate::events::News;
 use crate::identities::Identities;
 use crate::keystore::Keystore;
 use crate::limits::OPENED_BYTES_MAX;
 use crate::notices::Notices;
+use crate::operator::Told;
 use crate::policies::Policies;
 use crate::relay::Lives;
 use crate::transmit::Transmitter;
 use crate::via::Via;
+use crate::webhook::Webhook;
 
 /// A home: its identity, its memory, and its ways to others.
 pub(crate) struct Home {
@@ -49,6 +52,12 @@ pub(crate) struct Home {
     pub(crate) mailboxes: Mailboxes,
     pub(crate) transmitter: Transmitter,
     pub(crate) notices: Notices,
+    /// Wakes those who wait for events.
+    pub(crate) news: News,
+    /// How it stands with telling the operator's agent.
+    pub(crate) told: Told,
+    /// Where events are posted to, if anywhere.
+    pub(crate) webhook: Option<Arc<Webhook>>,
     pub(crate) relay: Lives,
     /// The rules of each agent, made once from the settings.
     pub(crate) policies: Policies,

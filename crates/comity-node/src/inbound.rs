@@ -10,15 +10,17 @@ use comity_net::Source;
 use comity_store::records::mailbox::Snapshot;
 use comity_store::records::notices::Debts;
 use comity_store::records::{
-    contacts, mailbox, mailbox_key, message_key, outbox, relations, revocations,
+    contacts, events, mailbox, mailbox_key, message_key, outbox, relations, revocations,
 };
 use comity_store::{Batch, StoreFault, Wake as _};
 
 use crate::admission;
+use crate::events::of_arrival;
 use crate::facts;
 use crate::home::Home;
 use crate::identities::Age;
 use crate::learn;
+use crate::operator;
 use crate::outbound;
 use crate::relay::{self, Back, Done};
 
@@ -133,6 +135,9 @@ async fn attempt(
 /// Writes everything about a message in one batch, with the report to a refused sender and what the
 /// message told about our own.
 async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreFault> {
+    if operator::is_for_us(commit) {
+        return operator::hear(home, commit).await;
+    }
     let (mut batch, mut debts) = (Batch::new(), Debts::new());
     let document = &commit.received().document;
     let snapshot = match home.documents.get(document) {
@@ -163,6 +168,12 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         // Before the commit: the agent may be handed the message the moment it is durable.
         home.opened.insert(message_key(commit.received()), Arc::clone(commit));
     }
+    let mut event = None;
+    if matches!(commit.placement(), Placement::Request) {
+        event = of_arrival(home, &mut batch, commit).await?;
+    }
+    let is_news = event.is_some();
+    events::put(&mut batch, home.now(), event.into_iter().collect());
     let peers = debts.put(&mut batch);
     let result = home.store.commit(batch).await;
     let is_written = result.is_ok();
@@ -172,6 +183,9 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
             home.documents.insert(document.clone(), ());
         }
         home.notices.wake(&peers);
+        if is_news {
+            home.news.wake();
+        }
         learned.tell(home);
         admission::heard(home, commit, &learned).await;
         if let Some(report) = report {

@@ -9,6 +9,7 @@ pub mod agents;
 pub mod contacts;
 pub mod documents;
 pub mod due;
+pub mod events;
 mod keys;
 pub mod ladder;
 pub mod mailbox;

@@ -9,10 +9,8 @@ use super::{
     Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Level, Meter, Question,
     Recipient, RequestState, Ruling, Scrutiny, Template, Used, Vouch, WayIn,
 };
-use crate::limits::{
-    ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX, REQUESTS_PENDING_MAX,
-};
-use crate::protocol::{ADMISSION, EMPTY, RECEIPT, REPORT_PROBLEM};
+use crate::limits::{ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX};
+use crate::protocol::{ADMISSION, EMPTY, OPERATOR, RECEIPT, REPORT_PROBLEM};
 use crate::refusal::Refusal;
 
 /// Decides whether a message may go on, and says why.
@@ -86,6 +84,10 @@ impl Case<'_> {
             // Whether the content concerns anything this home sent is checked where it is applied;
             // nothing else comes of it.
             let why = "Homes speak this protocol with each other";
+            return self.allow(Admission::HomeProtocol, self.needed, why);
+        }
+        if self.facts.sender_is_operator && self.question.protocol.as_str() == OPERATOR {
+            let why = "The operator decides by this protocol";
             return self.allow(Admission::HomeProtocol, self.needed, why);
         }
         let why = "The home itself speaks only its own protocols";
@@ -320,7 +322,7 @@ impl Case<'_> {
             let why = "A stranger's first message is too large to keep".to_owned();
             return self.refuse(Refusal::RequestTooLarge, why, &["comity allow WHO"]);
         }
-        if REQUESTS_PENDING_MAX <= self.facts.requests_pending {
+        if self.facts.pool.is_full(self.question.size_bytes) {
             let why = "Too many requests are undecided".to_owned();
             return self.refuse(Refusal::RequestsFull, why, &[decide]);
         }

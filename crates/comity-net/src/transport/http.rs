@@ -217,7 +217,7 @@ fn may_pass(status: StatusCode) -> bool {
 }
 
 /// Reads `Retry-After` in its form of seconds; the form of a date would need the peer's clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let all_digits = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
     if !all_digits {

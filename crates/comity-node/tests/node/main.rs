@@ -9,10 +9,12 @@
 
 mod admission;
 mod conservation;
+mod events;
 mod faults;
 mod foreign;
 mod mediator;
 mod node_did;
+mod operator;
 mod receipts;
 mod relay;
 mod relay_client;
@@ -20,3 +22,4 @@ mod relay_socket;
 mod rotation;
 mod support;
 mod via;
+mod webhook;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use comity_core::api::{AgentInfo, Delivery, Problem, SendAnswer, Status, Trace};
+use comity_core::api::{
+    AgentInfo, CheckResult, Delivery, EventInfo, Events, Problem, SendAnswer, Status, Trace,
+};
 use comity_didcomm::{
     AgreementKey, ContentEncryption, Did, DidDocument, Endpoint, Message, MessageId, OpenPolicy,
     Protection, SigningKey, UnixTime, did, open, resolve_self_contained, seal,
@@ -117,6 +119,11 @@ impl Stand {
         (status, media_type.unwrap_or_default(), body.to_vec())
     }
 
+    /// Returns the data directory.
+    pub(crate) fn data(&self) -> &std::path::Path {
+        &self.stopped.config.data
+    }
+
     pub(crate) fn admin_token(&self) -> &str {
         &self.admin
     }
@@ -207,6 +214,28 @@ impl Stand {
         self.admin(Method::GET, "/admin/status", Value::Null).await
     }
 
+    /// Lists what happened after a place, waiting for the first if there is nothing.
+    pub(crate) async fn events(&self, after: u64) -> Events {
+        let path = format!("/admin/events?after={after}&wait_s=20");
+        self.admin(Method::GET, &path, Value::Null).await
+    }
+
+    /// Lists so many events from the beginning, waiting until they have happened.
+    pub(crate) async fn first_events(&self, count: usize) -> Vec<EventInfo> {
+        let mut events: Vec<EventInfo> = Vec::new();
+        while events.len() < count {
+            let after = events.last().map_or(0, |last| last.seq);
+            events.extend(self.events(after).await.events);
+        }
+        events
+    }
+
+    /// Finds one of the checks of `comity doctor`.
+    pub(crate) async fn check(&self, name: &str) -> CheckResult {
+        let checks: Vec<CheckResult> = self.admin(Method::GET, "/admin/checks", Value::Null).await;
+        checks.into_iter().find(|check| check.name == name).expect("it is checked")
+    }
+
     pub(crate) async fn allow(&self, agent: &AgentInfo, who: &str) {
         let path = format!("/admin/agents/{}/allow", agent.name);
         let _relation: Value = self.admin(Method::POST, &path, json!({ "who": who })).await;
@@ -292,6 +321,25 @@ impl Foreigner {
 
     /// Signs and seals a message for an agent of a node.
     pub(crate) async fn seal(&self, stand: &Stand, message: &Message) -> Vec<u8> {
+        let kid = self.document.signing_keys().next().unwrap().0.clone();
+        let enc = ContentEncryption::A256Gcm;
+        let protection = Protection::Accountable { kid: &kid, key: &self.signing, enc };
+        self.seal_with(stand, message, protection).await
+    }
+
+    /// Seals a message so that nobody can be shown who wrote it.
+    pub(crate) async fn seal_deniable(&self, stand: &Stand, message: &Message) -> Vec<u8> {
+        let kid = self.document.agreement_keys().next().unwrap().0.clone();
+        let protection = Protection::Deniable { kid: &kid, key: &self.agreement };
+        self.seal_with(stand, message, protection).await
+    }
+
+    async fn seal_with(
+        &self,
+        stand: &Stand,
+        message: &Message,
+        protection: Protection<'_>,
+    ) -> Vec<u8> {
         let to = message.to.first().unwrap();
         let path = format!("/admin/resolve?who={}", to.as_str().replace('%', "%25"));
         let resolved: Value = stand.admin(Method::GET, &path, Value::Null).await;
@@ -299,9 +347,6 @@ impl Foreigner {
         let document = DidDocument::parse(document.as_bytes(), to).unwrap();
         let recipients: Vec<_> =
             document.agreement_keys().map(|(kid, key)| (kid.clone(), *key)).collect();
-        let kid = self.document.signing_keys().next().unwrap().0.clone();
-        let enc = ContentEncryption::A256Gcm;
-        let protection = Protection::Accountable { kid: &kid, key: &self.signing, enc };
         let sealed = seal(message, protection, &recipients, &mut rng()).unwrap();
         sealed.envelope.into_bytes()
     }

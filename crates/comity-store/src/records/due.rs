@@ -46,6 +46,13 @@ pub enum Due {
     ForgetToken(TokenRow),
     /// A peer has said that a sent message expired, and its sender is to be told.
     ReportExpired(MessageKey),
+    /// An hour is over, and how many requests had no event of their own is to be told.
+    TellUntold {
+        /// Whose requests.
+        agent: Did,
+        /// When the hour began.
+        hour: UnixTime,
+    },
 }
 
 const CHECK_SENT: u8 = b'c';
@@ -58,6 +65,7 @@ const FORGET_SENT: u8 = b'g';
 const FORGET_RELAYED: u8 = b'v';
 const FORGET_TOKEN: u8 = b'a';
 const REPORT_EXPIRED: u8 = b'r';
+const TELL_UNTOLD: u8 = b'u';
 
 impl Due {
     /// Adds it to a batch.
@@ -106,6 +114,7 @@ impl Due {
             Self::ForgetSent(message) => keys::due(at, FORGET_SENT, &message.0),
             Self::ForgetToken(row) => keys::due(at, FORGET_TOKEN, &row.to_bytes()),
             Self::ReportExpired(message) => keys::due(at, REPORT_EXPIRED, &message.0),
+            Self::TellUntold { agent, .. } => keys::due(at, TELL_UNTOLD, &keys::did_hash(agent)),
         }
     }
 
@@ -113,6 +122,7 @@ impl Due {
         match self {
             Self::ExpireMessage { message, .. } => message.0.to_vec(),
             Self::ExpireRequest { recipient, sender } => super::encode(&(recipient, sender)),
+            Self::TellUntold { agent, hour } => super::encode(&(agent, hour)),
             _ => Vec::new(),
         }
     }
@@ -147,6 +157,10 @@ impl Due {
                 TokenRow::from_bytes(rest).map(Self::ForgetToken).ok_or_else(unreadable)
             }
             REPORT_EXPIRED => Ok(Self::ReportExpired(message()?)),
+            TELL_UNTOLD => {
+                let (agent, hour) = super::decode(value)?;
+                Ok(Self::TellUntold { agent, hour })
+            }
             _ => Err(unreadable()),
         }
     }

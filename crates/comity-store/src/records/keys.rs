@@ -7,6 +7,7 @@
 //! | body | `R` seq | envelope that the relay holds |
 //! | body | `v` seq | signed receipt message, kept as evidence |
 //! | index | `d` message | what is known of a received message, stamped: also tells a repeat |
+//! | index | `E` seq | what an operator should know, see `events.rs` |
 //! | index | `h` message rank | rung of a received message, stamped |
 //! | index | `i` agent id message | finds received messages by id |
 //! | index | `m` mailbox seq | row of a mailbox |
@@ -24,8 +25,9 @@
 //! | meta | `c` ... | counters |
 //! | meta | `C` agent subject | what is remembered of a contact |
 //! | meta | `D` digest | a DID document as it was used |
+//! | meta | `E` ... | up to where events were told and forgotten, see `events.rs` |
 //! | meta | `e` agent subject | an operator's decision about one party, on the way in |
-//! | meta | `E` agent whom | the same about many |
+//! | meta | `h` agent whom | the same about many |
 //! | meta | `f` agent subject | an operator's decision about one party, on the way out |
 //! | meta | `F` agent whom | the same about many |
 //! | meta | `g` agent subject | that the agent's operator believes the vouches of somebody: its DID |
@@ -187,7 +189,7 @@ pub(super) fn count_processed(agent: &Did, sender: &Did) -> Vec<u8> {
 pub(super) const fn entries_tag(direction: Direction, is_about_one: bool) -> u8 {
     match (direction, is_about_one) {
         (Direction::In, true) => b'e',
-        (Direction::In, false) => b'E',
+        (Direction::In, false) => b'h',
         (Direction::Out, true) => b'f',
         (Direction::Out, false) => b'F',
     }
@@ -221,6 +223,16 @@ pub(super) fn count_sender(recipient: &Did, sender: &Did) -> Vec<u8> {
 /// Counter of the requests that wait for an agent's operator.
 pub(super) fn count_requests(recipient: &Did) -> Vec<u8> {
     join(b'c', &[b"q", &did_hash(recipient)])
+}
+
+/// Counter of the bytes of these requests.
+pub(super) fn count_request_bytes(recipient: &Did) -> Vec<u8> {
+    join(b'c', &[b"b", &did_hash(recipient)])
+}
+
+/// Counter of the requests to all agents.
+pub(super) fn count_requests_of_node() -> Vec<u8> {
+    join(b'c', &[b"Q"])
 }
 
 /// Counter of the refused messages that are remembered for an identity.

@@ -4,12 +4,15 @@
 //! policy.
 
 use comity_core::inbound::{Commit, Placement, Written};
-use comity_core::limits::{HISTORY_S, REFUSED_HISTORY_S, REFUSED_MAX, REQUESTS_PENDING_MAX};
+use comity_core::limits::{
+    HISTORY_S, REFUSED_HISTORY_S, REFUSED_MAX, REQUESTS_BYTES_MAX, REQUESTS_OF_NODE_MAX,
+    REQUESTS_PENDING_MAX,
+};
 use comity_core::log::leaf_hash;
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Admission, Level, Request, RequestState, Used};
+use comity_core::trust::{Admission, Level, Pool, Request, RequestState, Used, requests_max};
 use comity_didcomm::Did;
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +92,7 @@ pub fn keep(
         }
         Placement::Request => {
             put_body(batch, commit, snapshot);
-            put_request(batch, commit);
+            put_request(batch, commit, capacity);
         }
         Placement::Home | Placement::Refused(..) => {
             batch.add_bounded(&keys::count_refused(&received.recipient), 1, REFUSED_MAX);
@@ -98,7 +101,8 @@ pub fn keep(
         }
     }
     let full = match commit.placement() {
-        Placement::Refused(..) => Refusal::Busy,
+        // The policy looked whether there is room for a request; somebody else's came in between.
+        Placement::Refused(..) | Placement::Request => Refusal::Busy,
         _ => Refusal::MailboxFull,
     };
     Kept { first: Some(first), message, full }
@@ -239,6 +243,9 @@ pub struct HeldRequest {
     pub request: Request,
     /// The message.
     pub received: Received,
+    /// Whether its bytes and its place at the node are counted; those of before were not.
+    #[serde(default)]
+    pub pooled: bool,
 }
 
 /// A request as it was read: what it is, and the evidence by which it is taken exactly once.
@@ -291,6 +298,24 @@ pub async fn requests(store: &dyn Store, recipient: &Did) -> Result<Vec<Waiting>
 /// Fails if the store cannot be read.
 pub async fn requests_pending(store: &dyn Store, recipient: &Did) -> Result<i64, StoreFault> {
     store.counter(&keys::count_requests(recipient)).await
+}
+
+/// Reads what requests take up, as an agent with a mailbox of that size sees it.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn pool(
+    store: &dyn Store,
+    recipient: &Did,
+    capacity: Capacity,
+) -> Result<Pool, StoreFault> {
+    Ok(Pool {
+        pending: requests_pending(store, recipient).await?,
+        pending_max: requests_max(capacity.messages_max),
+        bytes: store.counter(&keys::count_request_bytes(recipient)).await?,
+        of_node: store.counter(&keys::count_requests_of_node()).await?,
+    })
 }
 
 /// Reads how many messages an agent's mailbox holds.
@@ -394,7 +419,7 @@ fn count(batch: &mut Batch, received: &Received, capacity: Capacity) {
     batch.add_bounded(&sender, 1, (max / 2).max(1));
 }
 
-fn put_request(batch: &mut Batch, commit: &Commit) {
+fn put_request(batch: &mut Batch, commit: &Commit, capacity: Capacity) {
     let received = commit.received();
     let request = Request {
         did: received.sender.clone(),
@@ -404,10 +429,14 @@ fn put_request(batch: &mut Batch, commit: &Commit) {
         until: received.expires,
     };
     let key = keys::request(&received.recipient, &received.sender);
-    let held = HeldRequest { request, received: received.clone() };
+    let held = HeldRequest { request, received: received.clone(), pooled: true };
     batch.assert_absent(Keyspace::Index, &key);
     batch.put_stamped_value(Keyspace::Index, &key, encode(&held));
-    batch.add_bounded(&keys::count_requests(&received.recipient), 1, REQUESTS_PENDING_MAX);
+    let max = requests_max(capacity.messages_max);
+    batch.add_bounded(&keys::count_requests(&received.recipient), 1, max);
+    let bytes = keys::count_request_bytes(&received.recipient);
+    batch.add_bounded(&bytes, size(received), REQUESTS_BYTES_MAX);
+    batch.add_bounded(&keys::count_requests_of_node(), 1, REQUESTS_OF_NODE_MAX);
     let (recipient, sender) = (received.recipient.clone(), received.sender.clone());
     Due::ExpireRequest { recipient, sender }.put(batch, received.expires);
     let message = keys::message_key(received);
@@ -421,6 +450,14 @@ fn take(batch: &mut Batch, waiting: &Waiting) {
     batch.assert_value(Keyspace::Index, &key, &waiting.row);
     batch.delete(Keyspace::Index, &key);
     batch.add(&keys::count_requests(&received.recipient), -1);
+    if waiting.held.pooled {
+        batch.add(&keys::count_request_bytes(&received.recipient), -size(received));
+        batch.add(&keys::count_requests_of_node(), -1);
+    }
+}
+
+fn size(received: &Received) -> i64 {
+    i64::try_from(received.size_bytes).unwrap_or(i64::MAX)
 }
 
 fn by_id_row(received: &Received, message: MessageKey) -> Vec<u8> {
@@ -434,3 +471,6 @@ fn row_seq(key: &[u8]) -> Result<Seq, StoreFault> {
         .ok_or_else(|| StoreFault::Corrupt("a mailbox key is too short".to_owned()))?;
     Ok(seq)
 }
+
+#[cfg(test)]
+mod tests;

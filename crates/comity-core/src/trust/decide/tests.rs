@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
-use crate::trust::{Changed, Contact, Direction, Limits, Policy, Prior, Shown, Whom};
+use crate::trust::{Changed, Contact, Direction, Limits, Policy, Pool, Prior, Shown, Whom};
 
 const NOW: UnixTime = UnixTime(1_000_000);
 const ARIA: &str = "did:web:a.example:agents:aria";
@@ -254,6 +254,23 @@ fn the_home_itself_speaks_its_own_protocols_and_nothing_else() {
 }
 
 #[test]
+fn the_home_hears_decisions_from_its_operator_and_from_nobody_else() {
+    let stranger = Facts::nothing_known(Recipient::Home);
+    let operator = Facts { sender_is_operator: true, ..stranger.clone() };
+    for way_in in WayIn::ALL {
+        let ruling = |piuri, facts| decide(&question(piuri, way_in), facts, NOW).decision;
+        let heard = Decision::Allow(Admission::HomeProtocol);
+        let unheard = Decision::Refuse(Refusal::HomeProtocol);
+        assert_eq!(ruling(OPERATOR, &operator), heard);
+        assert_eq!(ruling(OPERATOR, &stranger), unheard, "{way_in:?}");
+        // To be the operator opens nothing else, neither at the home nor at an agent.
+        assert_eq!(ruling(PROTOCOLS[1].1, &operator), unheard);
+        let at_agent = Facts { recipient: Recipient::Agent, ..operator.clone() };
+        assert_eq!(ruling(OPERATOR, &at_agent), Decision::Hold);
+    }
+}
+
+#[test]
 fn strangers_are_held_one_request_at_a_time_and_within_bounds() {
     let ask = |facts: &Facts, size_bytes| {
         let question = Question { size_bytes, ..question(PROTOCOLS[1].1, WayIn::Direct) };
@@ -261,7 +278,7 @@ fn strangers_are_held_one_request_at_a_time_and_within_bounds() {
     };
     let pending = Facts { request: Some(RequestState::Pending), ..stranger() };
     assert_eq!(ask(&pending, 1), "pending");
-    let crowd = Facts { requests_pending: REQUESTS_PENDING_MAX, ..stranger() };
+    let crowd = Facts { pool: Pool { pending_max: 0, ..Pool::EMPTY }, ..stranger() };
     assert_eq!(ask(&crowd, 1), "requests-full");
     assert_eq!(ask(&stranger(), REQUEST_BYTES_MAX), "hold");
     assert_eq!(ask(&stranger(), REQUEST_BYTES_MAX + 1), "request-too-large");
