@@ -130,7 +130,9 @@ pub(crate) async fn report(
     if is_notice(&received.type_) {
         return None;
     }
-    let (from, to) = (&received.recipient, &received.sender);
+    // By the form of its DID that has its document in it.
+    let agent = home.identities.by_did(&received.recipient)?;
+    let (from, to) = (&agent.did, &received.sender);
     let (id, thid, problem) = (&received.id, &received.thid, refusal.to_report());
     let message = problem_report(from, to, id, thid, problem, home.now());
     outbound::prepare_notice(home, message).await.ok()

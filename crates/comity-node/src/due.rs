@@ -140,6 +140,9 @@ async fn handle(
         Due::TellUntold { agent, hour } => {
             let event = events::close_hour(store, &mut batch, agent, *hour).await?;
             events::put(&mut batch, now, event.into_iter().collect());
+            settled(home.commit(batch, debts, None).await)?;
+            home.news.wake();
+            return Ok(());
         }
         Due::ExpireHeld(id) => batch = crate::relay::expire(home, batch, *id).await?,
         Due::ForgetMeta(key) => due::forget_meta(&mut batch, key),

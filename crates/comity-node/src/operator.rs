@@ -12,7 +12,12 @@ pub(crate) use tell::run;
 
 use std::sync::{Mutex, PoisonError};
 
+use comity_core::limits::EXPIRES_S_DEFAULT;
+use comity_core::protocol::operator::{Operator, Outcome};
+use comity_didcomm::{Did, Message, MessageId, UnixTime};
 use comity_store::records::MessageKey;
+
+use crate::home::Home;
 
 /// How it stands with telling the operator.
 #[derive(Default)]
@@ -45,6 +50,20 @@ fn message_of(thread: &str) -> Option<MessageKey> {
         return None;
     }
     Some(MessageKey(u128::from_str_radix(digits, 16).ok()?.to_be_bytes()))
+}
+
+/// Composes what has become of a request.
+fn decided(home: &Home, to: &Did, thread: &str, outcome: Outcome) -> Option<Message> {
+    let id = MessageId::parse(&uuid::Uuid::now_v7().to_string()).ok()?;
+    let until = home.now().saturating_add(EXPIRES_S_DEFAULT);
+    let mut message = addressed(home, to, Operator::Decided(outcome).into_message(id), until);
+    message.thid = Some(thread.to_owned());
+    Some(message)
+}
+
+fn addressed(home: &Home, to: &Did, message: Message, until: UnixTime) -> Message {
+    let message = message.with_from(home.did.clone()).with_to([to.clone()]);
+    message.with_times(Some(home.now()), Some(until))
 }
 
 #[cfg(test)]

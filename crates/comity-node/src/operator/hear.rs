@@ -10,13 +10,13 @@ use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
 use comity_core::trust::{Direction, Entry, EntryKind, Level, Whom};
-use comity_didcomm::{Did, Message, MessageId};
+use comity_didcomm::{Did, Message};
 use comity_store::records::mailbox::Waiting;
 use comity_store::records::notices::Debts;
 use comity_store::records::{ladder, mailbox, message_key, relations};
 use comity_store::{Batch, StoreFault};
 
-use super::message_of;
+use super::{decided, message_of};
 use crate::decide::{self, Settled};
 use crate::home::Home;
 use crate::limits::CONFLICTS_MAX;
@@ -59,7 +59,9 @@ pub(crate) async fn hear(home: &Arc<Home>, commit: &Commit) -> Result<Written, S
                 }
             }
             Ok(Judged::Over(outcome)) => {
-                return answer(home, commit, decided(home, commit, outcome), None).await;
+                let thread = commit.message().thread_id();
+                let decided = decided(home, &commit.received().sender, thread, outcome);
+                return answer(home, commit, decided, None).await;
             }
             Err(refusal) => {
                 let report = Some(report(home, commit, refusal));
@@ -96,13 +98,13 @@ async fn judge(home: &Home, commit: &Commit) -> Result<Result<Judged, Refusal>, 
     if !known.rung.pending {
         return Ok(Err(Refusal::NoSuchRequest));
     }
-    let decided = relations::entry(store, agent, Direction::In, &Whom::Did(sender.clone()))
+    let kind = relations::entry(store, agent, Direction::In, &Whom::Did(sender.clone()))
         .await?
         .map(|entry| entry.kind);
     let ladder = ladder::received(store, message).await?;
     let rungs = ladder.map(|ladder| ladder.rungs).unwrap_or_default();
     let reached: Vec<State> = rungs.iter().map(|rung| rung.state).collect();
-    Ok(Outcome::of(decided, &reached).map(Judged::Over).ok_or(Refusal::NoSuchRequest))
+    Ok(Outcome::of(kind, &reached).map(Judged::Over).ok_or(Refusal::NoSuchRequest))
 }
 
 /// Makes the entry that a decision is for.
@@ -142,17 +144,6 @@ async fn answer(
     // Nothing in the batch demands anything but the answer itself, which a full outbox costs.
     home.commit_and_report(Batch::new(), debts, queued).await.map(drop)?;
     Ok(Written::New { seq: 0 })
-}
-
-fn decided(home: &Home, commit: &Commit, outcome: Outcome) -> Option<Message> {
-    let id = MessageId::parse(&uuid::Uuid::now_v7().to_string()).ok()?;
-    let mut message = Operator::Decided(outcome)
-        .into_message(id)
-        .with_from(home.did.clone())
-        .with_to([commit.received().sender.clone()])
-        .with_times(Some(home.now()), None);
-    message.thid = Some(commit.message().thread_id().to_owned());
-    Some(message)
 }
 
 fn report(home: &Home, commit: &Commit, refusal: Refusal) -> Message {

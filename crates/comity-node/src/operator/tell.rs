@@ -15,7 +15,7 @@ use comity_store::records::{MessageKey, mailbox, message_key};
 use comity_store::{Batch, Seq, StoreFault};
 use tokio::time::timeout;
 
-use super::thread_of;
+use super::{addressed, decided, thread_of};
 use crate::home::{Committed, Home};
 use crate::limits::{EVENTS_READ_AT_ONCE, OPERATOR_ROWS_LOOKED_AT, OPERATOR_UNTOLD_MAX, SLOW_POLL};
 use crate::outbound;
@@ -143,7 +143,7 @@ fn asked(
     let agent = home.identities.by_did(&received.recipient)?;
     let asked = Asked {
         agent: agent.name.clone(),
-        agent_did: received.recipient.clone(),
+        agent_did: agent.did.clone(),
         did: request.did.clone(),
         protocol: request.protocol.clone(),
         message: received.id.parse().ok()?,
@@ -154,17 +154,5 @@ fn asked(
     let id = MessageId::parse(&thread_of(message)).ok()?;
     let message = Operator::Request(Box::new(asked)).into_message(id);
     // It is of no use for longer than the request waits.
-    Some(addressed(home, operator, message).with_times(Some(home.now()), Some(request.until)))
-}
-
-fn decided(home: &Home, operator: &Did, thread: &str, outcome: Outcome) -> Option<Message> {
-    let id = MessageId::parse(&uuid::Uuid::now_v7().to_string()).ok()?;
-    let mut message = addressed(home, operator, Operator::Decided(outcome).into_message(id));
-    message.thid = Some(thread.to_owned());
-    Some(message)
-}
-
-fn addressed(home: &Home, operator: &Did, message: Message) -> Message {
-    let message = message.with_from(home.did.clone()).with_to([operator.clone()]);
-    message.with_times(Some(home.now()), None)
+    Some(addressed(home, operator, message, request.until))
 }

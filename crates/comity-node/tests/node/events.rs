@@ -4,8 +4,11 @@
 use std::sync::Arc;
 
 use comity_core::event::{Decider, Event};
+use comity_core::limits::{REQUEST_EVENTS_MAX, REQUEST_EVENTS_S};
 use comity_core::trust::EntryKind;
-use comity_store::MemoryStore;
+use comity_didcomm::UnixTime;
+use comity_store::records::events::{self, Occasion};
+use comity_store::{Batch, MemoryStore, Store};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -137,4 +140,33 @@ async fn strangers_fill_their_share_and_every_end_of_a_request_frees_its_place()
         let _relation: Value = stand.admin(Method::POST, "/admin/agents/bruno/deny", who).await;
         assert_eq!(stand.status().await.requests_pending, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_is_counted_instead_of_told_and_the_count_is_told_when_the_hour_is_over() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let stand = Stand::on(Arc::clone(&store)).await;
+    let bruno = stand.add_agent("bruno").await;
+    let agent = bruno.did.parse().unwrap();
+    // So many came in this hour, or the one that may just begin, that nothing more is told of it; and three
+    // too many two hours ago.
+    let before = UnixTime(now().0 - 2 * REQUEST_EVENTS_S);
+    let next = now().saturating_add(REQUEST_EVENTS_S);
+    let full = REQUEST_EVENTS_MAX;
+    for (at, count) in [(now(), full), (next, full), (before, full + 3)] {
+        for _ in 0..count {
+            let mut batch = Batch::new();
+            let arrived = Occasion::Arrived;
+            events::count_occasion(store.as_ref(), &mut batch, &agent, arrived, at).await.unwrap();
+            store.commit(batch).await.unwrap();
+        }
+    }
+    let peer = Foreigner::new().await;
+    let envelope = peer.seal(&stand, &peer.message("m-1", ASK, &bruno)).await;
+    assert_eq!(stand.post(&envelope).await.0, 202);
+    assert_eq!(stand.status().await.requests_pending, 1, "it waits like any other");
+    let told = stand.first_events(1).await;
+    let Event::RequestsUntold { arrived, expired, .. } = &told[0].event else { panic!("{told:?}") };
+    assert_eq!((*arrived, *expired), (3, 0));
+    assert_eq!(stand.first_events(1).await.len(), 1, "and nothing else");
 }

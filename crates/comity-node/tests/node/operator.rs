@@ -53,7 +53,8 @@ fn decision(
 ) -> Message {
     let mut message = by.message(id, DECISION, &node(stand, bruno));
     message.thid = Some(thread.to_owned());
-    message.body = body.as_object().unwrap().clone();
+    let Value::Object(body) = body else { panic!("a body is an object") };
+    message.body = body;
     message
 }
 
