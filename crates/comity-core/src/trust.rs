@@ -6,9 +6,11 @@
 
 mod decide;
 mod entry;
+mod work;
 
 pub use decide::decide;
 pub use entry::{Entry, EntryKind, Request, RequestState, subject};
+pub use work::{Challenge, ChallengeId, Load, Secret, Solving, WorkShown, price};
 
 use comity_didcomm::{Did, ProtocolId};
 use serde::{Deserialize, Serialize};
