@@ -13,17 +13,22 @@
 //! The same machine plays the relay's role: a forward to the home shows only its cover
 //! ([`Output::Route`]), and its payload becomes a [`Held`], which [`relay::admit`] alone makes. What
 //! is asked of the home itself becomes a [`Served`] request.
+//!
+//! A stranger's message that nobody has paid for leaves the way in between authorize and commit: it
+//! is [`Charged`], and nothing is written.
 
 mod accept;
 mod authenticate;
 mod authorize;
+mod charge;
 mod commit;
 mod deliver;
 
 pub use accept::{Accepted, Arrival};
 pub use authenticate::Authenticated;
 pub use authorize::{Authorized, Grant, Verdict};
-pub use commit::{Commit, Placement, Written, problem_report};
+pub use charge::Charged;
+pub use commit::{Commit, Placement, Spent, Written, problem_report};
 pub use deliver::{Delivered, Outcome};
 
 use std::sync::Arc;
@@ -34,8 +39,9 @@ use crate::Context;
 use crate::limits::REWRAPS_MAX;
 use crate::refusal::Refusal;
 use crate::relay::{self, Held, Route, RouteFacts, Served};
-use crate::trust::{Facts, Question, WayIn};
+use crate::trust::{Facts, Question};
 use authenticate::Poll;
+use authorize::Next;
 
 /// What the machine asks for, or hands over.
 #[derive(Debug)]
@@ -53,6 +59,8 @@ pub enum Output {
     Judge(Question),
     /// Which of these keys are ours? Answer with [`Input::Keys`].
     Keys(Vec<DidUrl>),
+    /// Is this message on record from before? Answer with [`Input::Recalled`].
+    Recall(Arc<Charged>),
     /// Get this DID's document. Answer with [`Input::Document`] or [`Input::Unresolvable`].
     Resolve(Did),
     /// Is whom this forward names registered here? Answer with [`Input::Routed`].
@@ -72,6 +80,8 @@ pub enum Input {
     Facts(Facts),
     /// The keys that are ours.
     Keys(Vec<(DidUrl, AgreementKey)>),
+    /// The digest of the plaintext under which the message is on record, if it is.
+    Recalled(Option<String>),
     /// What is known of the recipient of a forward.
     Routed(RouteFacts),
     /// There is no such document to be had.
@@ -91,6 +101,7 @@ enum Stage {
     Admit(Arc<Route>),
     Authenticate(Box<Accepted>),
     Authorize(Box<Authenticated>),
+    Charge(Arc<Charged>),
     Commit(Arc<Commit>),
     Deliver(Delivered, Outcome),
     Done(Outcome),
@@ -115,26 +126,30 @@ impl Inbound {
             match &mut self.stage {
                 Stage::Admit(route) => return Output::Route(Arc::clone(route)),
                 Stage::Authenticate(accepted) => {
-                    let way_in = accepted.way_in;
                     let next = match authenticate::poll(accepted, &self.context.home) {
                         Ok(Poll::Needs(output)) => return output,
                         Ok(Poll::Ready(authenticated)) => Ok(Stage::Authorize(authenticated)),
                         Ok(Poll::Forward(route)) => Ok(Stage::Admit(Arc::from(route))),
                         Ok(Poll::Request(served)) => Ok(Stage::Serve(Arc::from(served))),
-                        Ok(Poll::Rewrapped(payload)) => self.unwrapped(payload, way_in),
+                        Ok(Poll::Rewrapped(payload)) => {
+                            let (way_in, work) = (accepted.way_in, accepted.work.take());
+                            let arrival = Arrival { work, ..Arrival::encrypted(payload, way_in) };
+                            self.unwrapped(arrival)
+                        }
                         Err(refusal) => Err(refusal),
                     };
                     self.stage =
                         next.unwrap_or_else(|refusal| Stage::Done(Outcome::TurnedAway(refusal)));
                 }
                 Stage::Authorize(authenticated) => return Output::Judge(authenticated.question()),
+                Stage::Charge(charged) => return Output::Recall(Arc::clone(charged)),
                 Stage::Commit(commit) => return Output::Commit(Arc::clone(commit)),
                 Stage::Deliver(delivered, outcome) => {
                     let delivered = delivered.clone();
-                    self.stage = Stage::Done(*outcome);
+                    self.stage = Stage::Done(outcome.clone());
                     return Output::Deliver(delivered);
                 }
-                Stage::Done(outcome) => return Output::Done(*outcome),
+                Stage::Done(outcome) => return Output::Done(outcome.clone()),
                 Stage::Hold(held) => return Output::Hold(Arc::clone(held)),
                 Stage::Serve(served) => return Output::Serve(Arc::clone(served)),
             }
@@ -160,8 +175,15 @@ impl Inbound {
                 Stage::Authenticate(accepted)
             }
             (Stage::Authorize(authenticated), Input::Facts(facts)) => {
-                let verdict = authorize::authorize(*authenticated, &facts, self.context.now);
-                Stage::Commit(Arc::new(commit::commit(verdict, &self.context)))
+                match authorize::authorize(*authenticated, facts, &self.context) {
+                    Next::Charge(charged) => Stage::Charge(Arc::new(charged)),
+                    Next::Commit(verdict) => {
+                        Stage::Commit(Arc::new(commit::commit(*verdict, &self.context)))
+                    }
+                }
+            }
+            (Stage::Charge(charged), Input::Recalled(known)) => {
+                Stage::Done(charge::conclude(&charged, known.as_deref()))
             }
             (Stage::Admit(route), Input::Routed(facts)) => {
                 match relay::admit(&route, &facts, &self.context) {
@@ -175,7 +197,7 @@ impl Inbound {
                 Stage::Done(Outcome::TurnedAway(refusal))
             }
             (Stage::Commit(commit), Input::Written(written)) => {
-                match deliver::deliver(&commit, written) {
+                match deliver::deliver(&commit, written, &self.context) {
                     (Some(delivered), outcome) => Stage::Deliver(delivered, outcome),
                     (None, outcome) => Stage::Done(outcome),
                 }
@@ -185,12 +207,12 @@ impl Inbound {
     }
 
     /// Begins again with what a mediator had put a forward around.
-    fn unwrapped(&mut self, payload: Vec<u8>, way_in: WayIn) -> Result<Stage, Refusal> {
+    fn unwrapped(&mut self, arrival: Arrival) -> Result<Stage, Refusal> {
         if REWRAPS_MAX <= self.rewraps {
             return Err(Refusal::ForwardLoop);
         }
         self.rewraps += 1;
-        let accepted = accept::accept(Arrival::rewrapped(payload, way_in), self.context.now)?;
+        let accepted = accept::accept(arrival, self.context.now)?;
         Ok(Stage::Authenticate(Box::new(accepted)))
     }
 }

@@ -69,6 +69,10 @@ pub struct Facts {
     pub sender_is_home: bool,
     /// How many requests wait for the recipient's operator.
     pub requests_pending: i64,
+    /// What a stranger's message costs, in bits; 0: nothing.
+    pub price_bits: u8,
+    /// What the sender showed of its work. Not the shell's to say: it is judged with the message.
+    pub work: WorkShown,
 }
 
 impl Facts {
@@ -82,6 +86,8 @@ impl Facts {
             wrote_in_thread: false,
             sender_is_home: false,
             requests_pending: 0,
+            price_bits: 0,
+            work: WorkShown::None,
         }
     }
 }
@@ -100,6 +106,8 @@ pub struct Ruling {
 pub enum Decision {
     /// Let it through.
     Allow(Admission),
+    /// Take it when its sender has shown work of so many bits, and not before.
+    Charge(u8),
     /// Keep it as a stranger's one request until the operator decides.
     Hold,
     /// Do not take it.

@@ -74,7 +74,7 @@ pub use crate::{
     tls::{PeerConnector, Trust},
     transport::{
         MediaType,
-        http::{Answer, DeliverError, Delivered, Deliverer, Unreachable},
+        http::{Answer, DeliverError, Delivered, Deliverer, Demand, Unreachable},
         listen::{Accept, Drained, ListenCounters, ListenFigures, PeerAddr, serve},
         websocket::{PeerSocket, SocketDialer, SocketError},
     },

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use comity_core::limits::MAILBOX_MESSAGES_MAX;
+use comity_core::limits::{MAILBOX_MESSAGES_MAX, WORK_BITS_DEFAULT, WORK_PAID_BITS_MAX};
 use comity_core::relay::RelayPolicy;
 use serde::Deserialize;
 use thiserror::Error;
@@ -41,6 +41,11 @@ pub struct Config {
     pub agreement_cache: bool,
     /// Messages that one agent's mailbox holds at most; of one sender half as many.
     pub mailbox_messages_max: u32,
+    /// What a stranger's message costs, in bits; 0: nothing.
+    pub work_bits: u8,
+    /// What this node pays at most for a message of one of its agents, in bits, unless the message
+    /// says otherwise.
+    pub work_bits_max: u8,
     /// The relay role, if the node plays it.
     pub relay: Option<RelayPolicy>,
     /// File with the key that seals the keystore; `keystore.key` in the data directory, made when
@@ -111,6 +116,8 @@ impl Config {
             dev: false,
             agreement_cache: true,
             mailbox_messages_max: MAILBOX_MESSAGES_MAX,
+            work_bits: WORK_BITS_DEFAULT,
+            work_bits_max: WORK_PAID_BITS_MAX,
             relay: None,
             key_file: None,
             passphrase: None,

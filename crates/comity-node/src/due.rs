@@ -8,16 +8,16 @@ use comity_core::limits::HISTORY_S;
 use comity_core::outbound::{Check, Whereabouts, next_check};
 use comity_core::receipt::{QueryItem, Rung, State, compose_query};
 use comity_core::record::Sent;
-use comity_core::refusal::Refusal;
 use comity_didcomm::{Did, MessageId, UnixTime};
 use comity_store::records::due::{self, Due, DueRow};
 use comity_store::records::notices::Debts;
 use comity_store::records::relay::Relayed;
-use comity_store::records::{MessageKey, ladder, mailbox, outbox, relay};
+use comity_store::records::{MessageKey, ladder, mailbox, outbox, relay, spent};
 use comity_store::{Batch, MailboxKey, Seq, StoreFault};
 
 use crate::home::{Committed, Home};
 use crate::limits::{DUE_ROWS_MAX, DUE_TICK, QUERY_IDS_ASKED};
+use crate::transmit::Failure;
 use crate::{deliver, outbound, transmit};
 
 /// Looks at what is due, for as long as the node runs.
@@ -125,12 +125,14 @@ async fn handle(
         Due::CheckSent(message) => return check_sent(home, batch, *message, now, queries).await,
         Due::ReportExpired(message) => {
             if let Some(sent) = outbox::sent(store, *message).await? {
-                let report = transmit::report(home, &sent, Refusal::Expired.code(), State::Expired);
+                let report = transmit::report(home, &sent, Failure::EXPIRED);
                 return settled(home.commit_and_report(batch, debts, report.await).await);
             }
         }
         Due::ExpireHeld(id) => batch = crate::relay::expire(home, batch, *id).await?,
         Due::ForgetRelayed(row) => relay::forget(store, &mut batch, *row, now).await?,
+        Due::ForgetKnock(knock) => spent::forget_knock(&mut batch, *knock),
+        Due::ForgetSpent(challenge) => spent::forget(&mut batch, *challenge),
         Due::ForgetReceived(message) => mailbox::forget(store, &mut batch, *message).await?,
         Due::ForgetSent(message) => outbox::forget(store, &mut batch, *message).await?,
     }
@@ -201,8 +203,7 @@ async fn check_sent(
             {
                 outbox::remove(&mut batch, seq, &outgoing);
             }
-            let code = Refusal::Expired.code();
-            transmit::fail(home, batch, &sent.sender, &sent.id, State::Expired, code).await
+            transmit::fail(home, batch, &sent.sender, &sent.id, Failure::EXPIRED).await
         }
     }
 }

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use comity_core::inbound::{Arrival, Commit, Inbound, Input, Outcome, Output, Placement, Written};
+use comity_core::inbound::{
+    Arrival, Charged, Commit, Inbound, Input, Outcome, Output, Placement, Written,
+};
+use comity_core::limits::REQUESTS_PENDING_MAX;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Facts, Question, Recipient};
+use comity_core::trust::{Facts, Load, Question, Recipient, price};
 use comity_didcomm::Did;
 use comity_net::Source;
 use comity_store::records::mailbox::Snapshot;
 use comity_store::records::notices::Debts;
-use comity_store::records::{mailbox, mailbox_key, message_key, outbox, relations};
+use comity_store::records::{
+    MessageKey, mailbox, mailbox_key, message_key, outbox, relations, spent,
+};
 use comity_store::{Batch, StoreFault, Wake as _};
 
 use crate::home::Home;
@@ -34,8 +39,8 @@ pub(crate) async fn receive_on(
     let (outcome, answer, fetched) = attempt(home, arrival.clone(), back).await;
     // The sender may have changed its keys since its document was fetched: look once more.
     let doubtful = [Refusal::Crypto, Refusal::SenderMismatch];
-    if let (Outcome::TurnedAway(refusal), Some(fetched)) = (outcome, fetched)
-        && doubtful.contains(&refusal)
+    if let (Outcome::TurnedAway(refusal), Some(fetched)) = (&outcome, fetched)
+        && doubtful.contains(refusal)
         && fetched.at < began
     {
         let fresh = home.resolver.resolve_fresh(&fetched.did).await;
@@ -86,6 +91,10 @@ async fn attempt(
             },
             Output::Judge(question) => match facts(home, &question).await {
                 Ok(facts) => Input::Facts(facts),
+                Err(fault) => return (unavailable(&fault), None, fetched),
+            },
+            Output::Recall(charged) => match recall(home, &charged).await {
+                Ok(known) => Input::Recalled(known),
                 Err(fault) => return (unavailable(&fault), None, fetched),
             },
             Output::Commit(commit) => match write(home, &commit).await {
@@ -140,8 +149,21 @@ async fn facts(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
         let request = mailbox::request(store, recipient, sender).await?;
         facts.request = request.map(|waiting| waiting.held.request.state);
         facts.requests_pending = mailbox::requests_pending(store, recipient).await?;
+        let load = Load {
+            pending: facts.requests_pending,
+            pending_max: REQUESTS_PENDING_MAX,
+            earlier: spent::knocks(store, recipient, sender).await?,
+        };
+        facts.price_bits = price(home.config.work_bits, load);
     }
     Ok(facts)
+}
+
+/// Looks up a message that is not paid for: it may be a repeat of one that was taken.
+async fn recall(home: &Home, charged: &Charged) -> Result<Option<String>, StoreFault> {
+    let message = MessageKey::received(charged.recipient(), charged.sender(), charged.id());
+    let known = mailbox::known(home.store.as_ref(), message).await?;
+    Ok(known.map(|(known, _)| known.received.digest))
 }
 
 /// Writes everything about a message in one batch, with the report to a refused sender and what the

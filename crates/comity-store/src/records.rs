@@ -14,6 +14,7 @@ pub mod notices;
 pub mod outbox;
 pub mod relations;
 pub mod relay;
+pub mod spent;
 pub mod via;
 
 pub use keys::{MessageKey, PeerKey, mailbox_key, message_key};

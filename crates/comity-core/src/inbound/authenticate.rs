@@ -25,6 +25,7 @@ pub struct Authenticated {
     pub(super) recipient: Did,
     pub(super) envelope: Vec<u8>,
     pub(super) way_in: WayIn,
+    pub(super) work: Option<String>,
 }
 
 impl Authenticated {
@@ -90,6 +91,7 @@ pub(super) fn poll(accepted: &mut Accepted, home: &Did) -> Result<Poll, Refusal>
         recipient: subject(&recipient),
         envelope: std::mem::take(&mut accepted.envelope),
         way_in: accepted.way_in,
+        work: accepted.work.take(),
         opened,
         sender,
         document,

@@ -14,7 +14,7 @@ use crate::protocol::{EMPTY, RECEIPT, RECEIPT_TO, REPORT_PROBLEM};
 use crate::receipt::{Rung, State};
 use crate::record::{Act, LogRecord, Notice, Received, digest_text, key_hash};
 use crate::refusal::Refusal;
-use crate::trust::Admission;
+use crate::trust::{Admission, ChallengeId};
 
 /// Everything about one message that has to become durable together. Only an authorized or a duly
 /// refused message becomes one.
@@ -28,7 +28,19 @@ pub struct Commit {
     rung: Rung,
     leaf: Option<LogRecord>,
     salt: [u8; 16],
+    spent: Option<Spent>,
     why: String,
+}
+
+/// Work that a message was paid with: worth something once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// The challenge that was solved.
+    pub id: ChallengeId,
+    /// Until when it is remembered.
+    pub expires: UnixTime,
+    /// What the message costs if the work was spent before.
+    pub(super) price_bits: u8,
 }
 
 /// Where a message goes.
@@ -59,6 +71,8 @@ pub enum Written {
         /// As in [`Received::digest`].
         digest: String,
     },
+    /// The work that it was paid with had been spent before.
+    Spent,
     /// It could not be written now.
     Temporary(Refusal),
 }
@@ -118,6 +132,12 @@ impl Commit {
         &self.salt
     }
 
+    /// Returns the work that it was paid with, if it cost any.
+    #[must_use]
+    pub const fn spent(&self) -> Option<&Spent> {
+        self.spent.as_ref()
+    }
+
     /// Returns the policy's reason.
     #[must_use]
     pub fn why(&self) -> &str {
@@ -126,17 +146,17 @@ impl Commit {
 }
 
 pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
-    let (authenticated, placement, admitted, why) = match verdict {
-        Verdict::Authorized(Authorized { authenticated, grant, why }) => match grant {
+    let (authenticated, placement, admitted, spent, why) = match verdict {
+        Verdict::Authorized(Authorized { authenticated, grant, spent, why }) => match grant {
             Grant::Admitted(admission) => {
                 let placement = placement(&authenticated, admission);
-                (authenticated, placement, Some(admission), why)
+                (authenticated, placement, Some(admission), spent, why)
             }
-            Grant::AsRequest => (authenticated, Placement::Request, None, why),
+            Grant::AsRequest => (authenticated, Placement::Request, None, spent, why),
         },
         Verdict::Refused(authenticated, refusal, why) => {
             let report = report(&authenticated, refusal, context.now).map(Box::new);
-            (authenticated, Placement::Refused(refusal, report), None, why)
+            (authenticated, Placement::Refused(refusal, report), None, None, why)
         }
     };
     let received = received(&authenticated, &placement, admitted, context.now);
@@ -151,7 +171,8 @@ pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
         digest: digest_text(&salted_digest(&context.salt, opened.plaintext())),
         at: context.now,
     });
-    Commit { opened, document, envelope, received, placement, rung, leaf, salt: context.salt, why }
+    let salt = context.salt;
+    Commit { opened, document, envelope, received, placement, rung, leaf, salt, spent, why }
 }
 
 /// What only the home can use does not bother the agent: its own protocols, and messages that exist

@@ -3,7 +3,10 @@
 
 use comity_didcomm::UnixTime;
 
-use super::{Admission, Decision, EntryKind, Facts, Question, Recipient, RequestState, Ruling};
+use super::{
+    Admission, Decision, EntryKind, Facts, Question, Recipient, RequestState, Ruling, WayIn,
+    WorkShown,
+};
 use crate::limits::{REQUEST_BYTES_MAX, REQUESTS_PENDING_MAX};
 use crate::protocol::{EMPTY, RECEIPT, REPORT_PROBLEM};
 use crate::refusal::Refusal;
@@ -67,6 +70,18 @@ fn decide_for_stranger(question: &Question, facts: &Facts) -> Ruling {
     }
     if REQUESTS_PENDING_MAX <= facts.requests_pending {
         return refuse(Refusal::RequestsFull, "Too many requests are undecided");
+    }
+    let price_bits = match question.way_in {
+        WayIn::Direct => facts.price_bits,
+        // There is no answer by which work could be demanded, and the relay has answered already.
+        WayIn::Relay => 0,
+        WayIn::SameHome => 0,
+    };
+    if 0 < price_bits && !matches!(facts.work, WorkShown::Paid { .. }) {
+        return Ruling {
+            decision: Decision::Charge(price_bits),
+            why: "A sender that was never heard of, and has shown no work".to_owned(),
+        };
     }
     Ruling {
         decision: Decision::Hold,

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use comity_core::limits::WORK_BITS_MAX;
 use comity_core::relay::{Recipients, Register};
 use comity_didcomm::Did;
 use serde::Deserialize;
@@ -120,10 +121,14 @@ pub struct Overrides {
     pub relay_register: Option<Register>,
     /// As [`Quotas::total_bytes_max`](comity_core::relay::Quotas::total_bytes_max).
     pub relay_total_bytes_max: Option<u64>,
+    /// As [`Config::work_bits`].
+    pub work_bits: Option<u8>,
+    /// As [`Config::work_bits_max`].
+    pub work_bits_max: Option<u8>,
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 18] = [
+const FILE_KEYS: [&str; 20] = [
     "agreement_cache",
     "dev",
     "key_file",
@@ -142,10 +147,12 @@ const FILE_KEYS: [&str; 18] = [
     "relay_register",
     "relay_total_bytes_max",
     "via",
+    "work_bits",
+    "work_bits_max",
 ];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 20] = [
+const VARIABLES: [&str; 22] = [
     "COMITY_AGREEMENT_CACHE",
     "COMITY_DATA",
     "COMITY_DEV",
@@ -166,6 +173,8 @@ const VARIABLES: [&str; 20] = [
     "COMITY_RELAY_REGISTER",
     "COMITY_RELAY_TOTAL_BYTES_MAX",
     "COMITY_VIA",
+    "COMITY_WORK_BITS",
+    "COMITY_WORK_BITS_MAX",
 ];
 
 /// Variables that mean something to other parts of Comity.
@@ -196,6 +205,11 @@ pub(super) fn load(
     if let Some(url) = &mut config.public_url {
         *url = check_url(url, config.dev)?;
     }
+    let bits = [("work_bits", config.work_bits), ("work_bits_max", config.work_bits_max)];
+    if let Some((setting, value)) = bits.into_iter().find(|(_, bits)| WORK_BITS_MAX < *bits) {
+        let (setting, value) = (setting.to_owned(), value.to_string());
+        return Err(ConfigError::BadValue { setting, value, expected: BITS });
+    }
     // Whoever is reached through a relay has no listener by which to be one, or to be reached.
     if let Some(via) = &config.via
         && (config.public_url.is_some() || config.relay.is_some() || config.node_did.is_some())
@@ -217,6 +231,8 @@ impl Overrides {
         config.dev = self.dev.unwrap_or(config.dev);
         config.node_did = self.node_did.or(config.node_did);
         config.public_url = self.public_url.or_else(|| config.public_url.take());
+        config.work_bits = self.work_bits.unwrap_or(config.work_bits);
+        config.work_bits_max = self.work_bits_max.unwrap_or(config.work_bits_max);
         config.via = self.via.or_else(|| config.via.take());
         config.key_file = self.key_file.or_else(|| config.key_file.take());
     }
@@ -292,6 +308,8 @@ fn read_environment(
                 settings.relay_total_bytes_max = Some(parse(&name, &value, "a number of bytes")?);
             }
             "COMITY_VIA" => settings.via = Some(value),
+            "COMITY_WORK_BITS" => settings.work_bits = Some(parse(&name, &value, BITS)?),
+            "COMITY_WORK_BITS_MAX" => settings.work_bits_max = Some(parse(&name, &value, BITS)?),
             other if !other.starts_with("COMITY_") || OTHER_VARIABLES.contains(&other) => {}
             unknown => {
                 return Err(ConfigError::UnknownKey {
@@ -304,6 +322,8 @@ fn read_environment(
     }
     Ok((settings, passphrase))
 }
+
+const BITS: &str = "a number of bits, 0 to 32";
 
 const ADDRESS: &str = "an address and a port, such as 127.0.0.1:7700";
 
@@ -434,6 +454,23 @@ mod tests {
         ] {
             let error = load(None, environment(&[]), with).unwrap_err();
             assert!(matches!(error, ConfigError::BadValue { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn prices_are_in_bits_and_can_be_nothing() {
+        let (_folder, flags) = in_folder("work_bits = 0\nwork_bits_max = 32");
+        let config = load(None, environment(&[]), flags.clone()).unwrap();
+        assert_eq!((config.work_bits, config.work_bits_max), (0, 32));
+        let variables = [("COMITY_WORK_BITS", "7"), ("COMITY_WORK_BITS_MAX", "9")];
+        let config = load(None, environment(&variables), flags.clone()).unwrap();
+        assert_eq!((config.work_bits, config.work_bits_max), (7, 9));
+        for variable in ["COMITY_WORK_BITS", "COMITY_WORK_BITS_MAX"] {
+            for value in ["33", "many"] {
+                let variables = [(variable, value)];
+                let error = load(None, environment(&variables), flags.clone()).unwrap_err();
+                assert_eq!(error.hint(), "Give a number of bits, 0 to 32");
+            }
         }
     }
 

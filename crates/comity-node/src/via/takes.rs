@@ -10,7 +10,6 @@ use comity_core::protocol::pickup::Waiting;
 use comity_core::refusal::Refusal;
 use comity_core::trust::WayIn;
 use comity_core::via::Fate;
-use comity_net::MediaType;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -58,7 +57,7 @@ impl Takes {
             tokio::select! {
                 biased;
                 Some(ended) = self.under_way.join_next_with_id() => match ended {
-                    Ok((task, outcome)) => return (self.end(task), Fate::of(outcome)),
+                    Ok((task, outcome)) => return (self.end(task), Fate::of(&outcome)),
                     Err(error) => {
                         // A fault of ours: it stays with the relay, and is tried again.
                         tracing::error!(%error, "an envelope was not taken in");
@@ -77,8 +76,7 @@ impl Takes {
         while self.turn.is_none() && self.under_way.len() < TAKES_MAX {
             let Some(Waiting { id, envelope }) = self.waiting.pop_front() else { return };
             let home = Arc::clone(&self.home);
-            let media_type = MediaType::Encrypted.as_str().to_owned();
-            let arrival = Arrival { envelope, media_type, way_in: WayIn::Relay };
+            let arrival = Arrival::encrypted(envelope, WayIn::Relay);
             // A task of its own: opening takes a processor for a while.
             let task = self.under_way.spawn(async move { inbound::receive(&home, arrival).await });
             self.names.insert(task.id(), id);

@@ -1,10 +1,12 @@
 //! What is due when: expiry, checks, forgetting. A due row is a hint; whoever acts on one reads the
 //! truth first.
 
+use comity_core::trust::ChallengeId;
 use comity_didcomm::{Did, UnixTime};
 
 use super::keys::{self, MessageKey};
 use super::relay::{HeldId, Relayed};
+use super::spent::Knock;
 use crate::batch::{Batch, Keyspace, Seq};
 use crate::store::{KeyRange, Store, StoreFault};
 use crate::wake::MailboxKey;
@@ -33,12 +35,16 @@ pub enum Due {
     },
     /// A message that the relay holds expires, if it is still there.
     ExpireHeld(HeldId),
+    /// A request of a sender makes its next one no dearer any more.
+    ForgetKnock(Knock),
     /// A row of the relay need not be kept any more.
     ForgetRelayed(Relayed),
     /// A received message need not be remembered any more.
     ForgetReceived(MessageKey),
     /// A sent message need not be remembered any more.
     ForgetSent(MessageKey),
+    /// Spent work has expired, and need not be remembered any more.
+    ForgetSpent(ChallengeId),
     /// A peer has said that a sent message expired, and its sender is to be told.
     ReportExpired(MessageKey),
 }
@@ -49,6 +55,8 @@ const EXPIRE_HELD: u8 = b'h';
 const EXPIRE_REQUEST: u8 = b'q';
 const FORGET_RECEIVED: u8 = b'f';
 const FORGET_SENT: u8 = b'g';
+const FORGET_KNOCK: u8 = b'k';
+const FORGET_SPENT: u8 = b's';
 const FORGET_RELAYED: u8 = b'v';
 const REPORT_EXPIRED: u8 = b'r';
 
@@ -93,9 +101,11 @@ impl Due {
             Self::ExpireHeld(held) => {
                 keys::due(at, EXPIRE_HELD, &[&held.queue.0[..], &held.seq.to_bytes()[..]].concat())
             }
+            Self::ForgetKnock(knock) => keys::due(at, FORGET_KNOCK, &knock.to_bytes()),
             Self::ForgetRelayed(row) => keys::due(at, FORGET_RELAYED, &row.to_bytes()),
             Self::ForgetReceived(message) => keys::due(at, FORGET_RECEIVED, &message.0),
             Self::ForgetSent(message) => keys::due(at, FORGET_SENT, &message.0),
+            Self::ForgetSpent(challenge) => keys::due(at, FORGET_SPENT, &challenge.0),
             Self::ReportExpired(message) => keys::due(at, REPORT_EXPIRED, &message.0),
         }
     }
@@ -128,11 +138,16 @@ impl Due {
                 let queue = MailboxKey(queue.try_into().map_err(|_| unreadable())?);
                 Ok(Self::ExpireHeld(HeldId { queue, seq }))
             }
+            FORGET_KNOCK => Knock::from_bytes(rest).map(Self::ForgetKnock).ok_or_else(unreadable),
             FORGET_RELAYED => {
                 Relayed::from_bytes(rest).map(Self::ForgetRelayed).ok_or_else(unreadable)
             }
             FORGET_RECEIVED => Ok(Self::ForgetReceived(message()?)),
             FORGET_SENT => Ok(Self::ForgetSent(message()?)),
+            FORGET_SPENT => {
+                let id = rest.try_into().map_err(|_| unreadable())?;
+                Ok(Self::ForgetSpent(ChallengeId(id)))
+            }
             REPORT_EXPIRED => Ok(Self::ReportExpired(message()?)),
             _ => Err(unreadable()),
         }

@@ -3,7 +3,7 @@
 use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
-use crate::trust::{Entry, WayIn};
+use crate::trust::{ChallengeId, Entry};
 
 const NOW: UnixTime = UnixTime(1_000);
 const PROPOSAL: &str = "https://example.org/proposal/1.0";
@@ -128,4 +128,31 @@ fn a_large_first_message_is_not_kept() {
     let large = Question { size_bytes: REQUEST_BYTES_MAX + 1, ..question(PROPOSAL, WayIn::Direct) };
     let ruling = decide(&large, &Facts::nothing_known(Recipient::Agent), NOW);
     assert_eq!(ruling.decision, Decision::Refuse(Refusal::RequestTooLarge));
+}
+
+#[test]
+fn a_strangers_message_costs_work_only_where_it_would_be_held_and_can_be_answered() {
+    let paid = WorkShown::Paid { id: ChallengeId([0; 16]), expires: NOW };
+    let cases = [
+        (WayIn::Direct, 20, WorkShown::None, Decision::Charge(20)),
+        (WayIn::Direct, 20, WorkShown::Invalid, Decision::Charge(20)),
+        (WayIn::Direct, 20, paid, Decision::Hold),
+        (WayIn::Direct, 0, WorkShown::None, Decision::Hold),
+        (WayIn::Relay, 20, WorkShown::None, Decision::Hold),
+        (WayIn::SameHome, 20, WorkShown::None, Decision::Hold),
+    ];
+    for (way_in, price_bits, work, expected) in cases {
+        let facts = Facts { price_bits, work, ..Facts::nothing_known(Recipient::Agent) };
+        let ruling = decide(&question(PROPOSAL, way_in), &facts, NOW);
+        assert_eq!(ruling.decision, expected, "{way_in:?}, {price_bits}, {work:?}");
+    }
+    for (name, facts, for_proposal, for_receipt) in matrix() {
+        for (piuri, expected) in [(PROPOSAL, for_proposal), (RECEIPT, for_receipt)] {
+            let facts = Facts { price_bits: 20, ..facts.clone() };
+            let decision = decide(&question(piuri, WayIn::Direct), &facts, NOW).decision;
+            let is_charged = decision == Decision::Charge(20);
+            assert_eq!(is_charged, expected == Decision::Hold, "{name}, {piuri}");
+            assert!(is_charged || decision == expected, "{name}, {piuri}");
+        }
+    }
 }
