@@ -45,6 +45,10 @@ pub struct SendRequest {
     /// Authenticate without a signature that could be shown to others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deniable: bool,
+    /// The dearest puzzle that the home solves to have it taken as a stranger's message, in bits, 0
+    /// to 32; what the home's operator has set (24 unless set) when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_bits_max: Option<u8>,
 }
 
 /// The answer to a [`SendRequest`]: the message is durable.
@@ -152,6 +156,19 @@ pub struct Trace {
     pub via: Option<String>,
     /// What is known, in the order of the ladder.
     pub states: Vec<TraceState>,
+    /// The puzzle that the sender's home is solving to have it taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working: Option<Working>,
+}
+
+/// A puzzle that a home is solving for one of its agents' messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Working {
+    /// Its price: on average two to this power of hashes.
+    pub bits: u8,
+    /// How much is done, 0 to 100, as far as can be said.
+    pub percent: u8,
 }
 
 /// One rung of a [`Trace`].
@@ -232,6 +249,13 @@ pub enum ServerFrame {
         id: String,
         /// The rung.
         state: TraceState,
+    },
+    /// The home is solving a puzzle for one of the agent's own messages. Told now and then.
+    Working {
+        /// Message id.
+        id: String,
+        /// The puzzle.
+        working: Working,
     },
     /// Answer to [`ClientFrame::Send`].
     Sent {
@@ -517,7 +541,7 @@ pub struct Explained {
     pub did: String,
     /// For which protocol.
     pub protocol: String,
-    /// `allow`, `hold` or `refuse`.
+    /// `allow`, `charge` (work is demanded, and then it is held), `hold` or `refuse`.
     pub decision: String,
     /// The ground of an admission, or the code of a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

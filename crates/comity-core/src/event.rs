@@ -392,6 +392,8 @@ mod tests {
             digest: String::new(),
             document: String::new(),
             admitted: None,
+            level: crate::trust::Level::Blocked,
+            open_in: Vec::new(),
             notice: Notice::None,
             size_bytes: 900,
         }

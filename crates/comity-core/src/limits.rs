@@ -18,10 +18,6 @@ pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one agent holds for its operator at most.
 pub const REQUESTS_PENDING_MAX: i64 = 1_000;
 
-/// Bits of work that a stranger's request costs, while few wait and unless the operator says
-/// otherwise.
-pub const WORK_BITS_DEFAULT: u8 = 20;
-
 /// With the template `ants`: how long somebody has to have been known before it goes up by itself,
 /// in seconds (7 days), if it has also sent [`ANTS_PROCESSED`] messages.
 pub const ANTS_AGE_S: u64 = 7 * 24 * 3600;
@@ -95,6 +91,29 @@ pub const WEBHOOK_SECRET_BYTES: (usize, usize) = (24, 64);
 
 /// Secrets with which each event is signed at once, so that one can follow the other.
 pub const WEBHOOK_SECRETS_MAX: usize = 4;
+
+/// What a stranger's knock costs, in bits, unless the operator says otherwise: two to this power of
+/// hashes, a tenth of a second of one processor (`docs/adr/0030-work-buys-a-knock.md`).
+pub const WORK_BITS_DEFAULT: u8 = 20;
+
+/// What a knock costs at most, in bits, whatever raises the price.
+pub const WORK_BITS_MAX: u8 = 32;
+
+/// What a home pays for one of its agents' messages at most, in bits, unless the operator or the
+/// agent says otherwise: about a second.
+pub const WORK_PAID_BITS_MAX: u8 = 24;
+
+/// How long a challenge can be solved, in seconds (10 minutes).
+pub const WORK_CHALLENGE_AGE_S: u64 = 600;
+
+/// Longest value of the header by which work is shown, in bytes.
+pub const WORK_SHOWN_BYTES_MAX: usize = 512;
+
+/// Challenges that a home solves for one message before it gives up.
+pub const WORK_CHALLENGES_MAX: u32 = 3;
+
+/// How long an earlier request of a sender makes its next one dearer, in seconds (30 days).
+pub const KNOCKS_REMEMBERED_S: u64 = 30 * 24 * 3600;
 
 /// Messages that one mailbox holds at most, unless the operator says otherwise. Of one sender it
 /// holds half as many, so that no single peer can fill it.

@@ -22,6 +22,7 @@ pub mod score;
 mod showing;
 mod token_id;
 mod vouch;
+mod work;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
 pub use book::{BookWeb, VouchBook};
@@ -49,6 +50,7 @@ pub use showing::Shown;
 pub(crate) use showing::{Showing, ShowingOutput};
 pub use token_id::{TokenId, TokenIdError};
 pub use vouch::{VOUCH_TYPE, Vouch, VouchError, VouchTerms};
+pub use work::{Challenge, ChallengeId, Load, Secret, Solving, WorkShown, price};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -160,6 +162,10 @@ pub struct Facts {
     pub sender_is_operator: bool,
     /// What requests take up.
     pub pool: Pool,
+    /// What a stranger's message costs, in bits; 0: nothing.
+    pub price_bits: u8,
+    /// What the sender showed of its work. Not the shell's to say: it is judged with the message.
+    pub work: WorkShown,
 }
 
 impl Facts {
@@ -181,6 +187,8 @@ impl Facts {
             sender_is_home: false,
             sender_is_operator: false,
             pool: Pool::EMPTY,
+            price_bits: 0,
+            work: WorkShown::None,
         }
     }
 
@@ -226,6 +234,8 @@ impl Ruling {
 pub enum Decision {
     /// Let it through.
     Allow(Admission),
+    /// Take it when its sender has shown work of so many bits, and not before.
+    Charge(u8),
     /// Keep it as a stranger's one request until the operator decides.
     Hold,
     /// Do not take it.

@@ -75,7 +75,7 @@ pub use crate::{
     tls::{PeerConnector, Trust},
     transport::{
         MediaType,
-        http::{Answer, DeliverError, Delivered, Deliverer, Unreachable},
+        http::{Answer, DeliverError, Delivered, Deliverer, Demand, Unreachable},
         listen::{Accept, Drained, ListenCounters, ListenFigures, PeerAddr, serve},
         webhook::{WebhookAnswer, WebhookPoster},
         websocket::{PeerSocket, SocketDialer, SocketError},

@@ -63,6 +63,9 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 /// The longest problem code taken from a peer's refusal.
 pub const PROBLEM_CODE_BYTES_MAX: usize = 128;
 
+/// The longest challenge that is taken from a peer who demands work.
+pub const CHALLENGE_BYTES_MAX: usize = 256;
+
 /// The largest message that is taken from, or sent on, a WebSocket session: one envelope.
 pub const SOCKET_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 

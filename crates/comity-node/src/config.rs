@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use comity_core::limits::MAILBOX_MESSAGES_MAX;
+use comity_core::limits::{MAILBOX_MESSAGES_MAX, WORK_PAID_BITS_MAX};
 use comity_core::relay::RelayPolicy;
 use comity_core::trust::{Policy, PolicySettings};
 use comity_didcomm::Did;
@@ -57,6 +57,9 @@ pub struct Config {
     pub webhook_secret: Option<WebhookSecret>,
     /// The agent by which the operator is asked about requests, and decides.
     pub operator: Option<Did>,
+    /// What this node pays at most for a message of one of its agents, in bits, unless the message
+    /// says otherwise.
+    pub work_bits_max: u8,
     /// The relay role, if the node plays it.
     pub relay: Option<RelayPolicy>,
     /// File with the key that seals the keystore; `keystore.key` in the data directory, made when
@@ -141,6 +144,7 @@ impl Config {
             webhook_url: None,
             webhook_secret: None,
             operator: None,
+            work_bits_max: WORK_PAID_BITS_MAX,
             relay: None,
             key_file: None,
             passphrase: None,

@@ -14,13 +14,14 @@ use comity_store::records::due::{self, Due, DueRow};
 use comity_store::records::mailbox::Waiting;
 use comity_store::records::notices::Debts;
 use comity_store::records::relay::Relayed;
-use comity_store::records::{MessageKey, admission, events, ladder, mailbox, outbox, relay};
+use comity_store::records::{MessageKey, admission, events, ladder, mailbox, outbox, relay, spent};
 use comity_store::{Batch, MailboxKey, Seq, StoreFault};
 use tokio::sync::Semaphore;
 
 use crate::events::{forget, of_expiry};
 use crate::home::{Committed, Home};
 use crate::limits::{DUE_ROWS_MAX, DUE_TICK, EXPIRE_AGAIN_S, EXPIRING_MAX, QUERY_IDS_ASKED};
+use crate::transmit::Failure;
 use crate::{decide, deliver, outbound, transmit};
 
 /// Looks at what is due, for as long as the node runs.
@@ -133,7 +134,7 @@ async fn handle(
         Due::CheckSent(message) => return check_sent(home, batch, *message, now, queries).await,
         Due::ReportExpired(message) => {
             if let Some(sent) = outbox::sent(store, *message).await? {
-                let report = transmit::report(home, &sent, Refusal::Expired.code(), State::Expired);
+                let report = transmit::report(home, &sent, Failure::EXPIRED);
                 return settled(home.commit_and_report(batch, debts, report.await).await);
             }
         }
@@ -147,6 +148,8 @@ async fn handle(
         Due::ExpireHeld(id) => batch = crate::relay::expire(home, batch, *id).await?,
         Due::ForgetMeta(key) => due::forget_meta(&mut batch, key),
         Due::ForgetRelayed(row) => relay::forget(store, &mut batch, *row, now).await?,
+        Due::ForgetKnock(knock) => spent::forget_knock(&mut batch, *knock),
+        Due::ForgetSpent(challenge) => spent::forget(&mut batch, *challenge),
         Due::ForgetReceived(message) => mailbox::forget(store, &mut batch, *message).await?,
         Due::ForgetSent(message) => outbox::forget(store, &mut batch, *message).await?,
         Due::ForgetToken(row) => admission::forget(store, &mut batch, *row, now).await?,
@@ -263,8 +266,7 @@ async fn check_sent(
             {
                 outbox::remove(&mut batch, seq, &outgoing);
             }
-            let code = Refusal::Expired.code();
-            transmit::fail(home, batch, &sent.sender, &sent.id, State::Expired, code).await
+            transmit::fail(home, batch, &sent.sender, &sent.id, Failure::EXPIRED).await
         }
     }
 }

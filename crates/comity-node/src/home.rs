@@ -5,6 +5,7 @@ use std::sync::Arc;
 use comity_core::Context;
 use comity_core::inbound::Commit;
 use comity_core::outbound::Queued;
+use comity_core::trust::Secret;
 use comity_didcomm::{Did, DidDocument, UnixTime};
 use comity_net::{Deliverer, Fetcher, ResolveError, Resolved, Resolver, SocketDialer};
 use comity_store::records::MessageKey;
@@ -41,6 +42,9 @@ pub(crate) struct Home {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) wake: LocalWake,
     pub(crate) keystore: Keystore,
+    /// By which this run of the node knows its own challenges: after a restart, what was being
+    /// solved is to be solved anew.
+    pub(crate) secret: Secret,
     pub(crate) identities: Arc<Identities>,
     pub(crate) admission: Admission,
     pub(crate) resolver: Resolver,
@@ -165,7 +169,8 @@ impl Home {
 
     /// Returns what a message's path has to know of this home.
     pub(crate) fn context(&self) -> Context {
-        Context { home: self.did.clone(), now: self.now(), salt: rand::random() }
+        let (home, secret) = (self.did.clone(), self.secret.clone());
+        Context { home, now: self.now(), salt: rand::random(), secret }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use comity_core::inbound::{Arrival, Commit, Inbound, Input, Outcome, Output, Placement, Written};
+use comity_core::inbound::{
+    Arrival, Charged, Commit, Inbound, Input, Outcome, Output, Placement, Written,
+};
 use comity_core::refusal::Refusal;
 use comity_core::trust::{Direction, Entry, Whom, subject};
 use comity_didcomm::Did;
@@ -10,7 +12,7 @@ use comity_net::Source;
 use comity_store::records::mailbox::Snapshot;
 use comity_store::records::notices::Debts;
 use comity_store::records::{
-    contacts, events, mailbox, mailbox_key, message_key, outbox, relations, revocations,
+    MessageKey, contacts, events, mailbox, mailbox_key, message_key, outbox, relations, revocations,
 };
 use comity_store::{Batch, StoreFault, Wake as _};
 
@@ -40,8 +42,8 @@ pub(crate) async fn receive_on(
     let (outcome, answer, fetched) = attempt(home, arrival.clone(), back).await;
     // The sender may have changed its keys since its document was fetched: look once more.
     let doubtful = [Refusal::Crypto, Refusal::SenderMismatch];
-    if let (Outcome::TurnedAway(refusal), Some(fetched)) = (outcome, fetched)
-        && doubtful.contains(&refusal)
+    if let (Outcome::TurnedAway(refusal), Some(fetched)) = (&outcome, fetched)
+        && doubtful.contains(refusal)
         && fetched.at < began
     {
         let fresh = home.resolver.resolve_fresh(&fetched.did).await;
@@ -94,6 +96,10 @@ async fn attempt(
                 Ok(facts) => Input::Facts(facts),
                 Err(fault) => return (unavailable(&fault), None, fetched),
             },
+            Output::Recall(charged) => match recall(home, &charged).await {
+                Ok(known) => Input::Recalled(known),
+                Err(fault) => return (unavailable(&fault), None, fetched),
+            },
             Output::Commit(commit) => match write(home, &commit).await {
                 Ok(written) => Input::Written(written),
                 Err(fault) => return (unavailable(&fault), None, fetched),
@@ -130,6 +136,13 @@ async fn attempt(
         };
         inbound.handle_input(input);
     }
+}
+
+/// Looks up a message that is not paid for: it may be a repeat of one that was taken.
+async fn recall(home: &Home, charged: &Charged) -> Result<Option<String>, StoreFault> {
+    let message = MessageKey::received(charged.recipient(), charged.sender(), charged.id());
+    let known = mailbox::known(home.store.as_ref(), message).await?;
+    Ok(known.map(|(known, _)| known.received.digest))
 }
 
 /// Writes everything about a message in one batch, with the report to a refused sender and what the

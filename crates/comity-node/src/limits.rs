@@ -87,6 +87,19 @@ pub const READ_AHEAD_MAX: usize = 4_096;
 /// Destinations that are looked at when the node starts.
 pub const DESTINATIONS_MAX: usize = 65_536;
 
+/// Puzzles of peers that are solved at once: agents and messages want the other processors.
+pub const PUZZLES_MAX: usize = 1;
+
+/// Hashes between two looks at whether a puzzle is still wanted: about a millisecond.
+pub const PUZZLE_STEP_TRIES: u32 = 8_192;
+
+/// How long a challenge may wait for its turn; beyond, another is asked for, since this one may
+/// expire before it is solved.
+pub const PUZZLE_TURN_MAX: Duration = Duration::from_secs(300);
+
+/// How often an agent is told how far a puzzle is.
+pub const PUZZLE_TOLD_EVERY: Duration = Duration::from_millis(500);
+
 /// How long receipts are gathered before a message carries them.
 pub const NOTICE_TICK: Duration = Duration::from_millis(20);
 

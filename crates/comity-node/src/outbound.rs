@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use comity_core::api::{SendAnswer, SendRequest};
-use comity_core::limits::{EXPIRES_S_MAX, NOTICE_EXPIRES_S};
+use comity_core::limits::{EXPIRES_S_MAX, NOTICE_EXPIRES_S, WORK_BITS_MAX};
 use comity_core::outbound::{
     Accountability, Input, Outbound, Output, Queued, Residence, Stored, Submission, Unsendable,
 };
@@ -191,6 +191,7 @@ async fn prepare(
         pthid: message.pthid,
         ack: message.ack,
         expires_in_s: Some(expires_in_s),
+        work_bits_max: Some(0),
         accountability: Accountability::Accountable,
         kind: OutgoingKind::Notice,
     };
@@ -335,6 +336,9 @@ async fn submission(
         .map(serde_json::from_value::<Attachment>)
         .collect::<Result<_, _>>()
         .map_err(|_| invalid("attachments", "give objects as in DIDComm v2.1"))?;
+    if request.work_bits_max.is_some_and(|bits| WORK_BITS_MAX < bits) {
+        return Err(invalid("work_bits_max", "give 0 to 32 bits"));
+    }
     // A wish that is repeated goes where it went, also when the handle cannot be looked up now or
     // the invitation has expired since.
     let known = outbox::sent(home.store.as_ref(), MessageKey::sent(from, id.as_str())).await;
@@ -355,6 +359,7 @@ async fn submission(
         pthid,
         ack: Vec::new(),
         expires_in_s: request.expires_in_s,
+        work_bits_max: request.work_bits_max,
         accountability: match request.deniable {
             true => Accountability::Deniable,
             false => Accountability::Accountable,

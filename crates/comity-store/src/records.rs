@@ -19,6 +19,7 @@ pub mod outbox;
 pub mod relations;
 pub mod relay;
 pub mod revocations;
+pub mod spent;
 pub mod via;
 
 pub use keys::{MessageKey, PeerKey, mailbox_key, message_key};

@@ -7,8 +7,9 @@ use super::contact::{others_of_prior, others_of_sender};
 use super::score::{Score, score};
 use super::{
     Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Level, Meter, Question,
-    Recipient, RequestState, Ruling, Scrutiny, Template, Used, Vouch, WayIn,
+    Recipient, RequestState, Ruling, Scrutiny, Template, Used, Vouch, WayIn, WorkShown,
 };
+use crate::admission::Class;
 use crate::limits::{ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX};
 use crate::protocol::{ADMISSION, EMPTY, OPERATOR, RECEIPT, REPORT_PROBLEM};
 use crate::refusal::Refusal;
@@ -326,13 +327,36 @@ impl Case<'_> {
             let why = "Too many requests are undecided".to_owned();
             return self.refuse(Refusal::RequestsFull, why, &[decide]);
         }
+        let level = vouched.as_ref().map_or(Level::Blocked, |score| score.level);
+        // Whoever is vouched for has paid in another coin; so has an agent of this home, which its
+        // operator made.
+        let is_waived = Level::Introduced <= level || self.question.way_in == WayIn::SameHome;
+        let price_bits = if is_waived { 0 } else { self.facts.price_bits };
+        let is_paid = matches!(self.facts.work, WorkShown::Paid { .. });
+        match self.question.way_in {
+            WayIn::Direct if 0 < price_bits && !is_paid => {
+                let why = "A sender that was never heard of, and has shown no work".to_owned();
+                let change = "Work, which the sender's home does by itself";
+                return self.rule(Decision::Charge(price_bits), level, why, &[change]);
+            }
+            // There is no answer by which work could be demanded: what has paid nothing at the relay
+            // gets a part of the pool, and leaves the rest to those who have.
+            WayIn::Relay(class)
+                if 0 < price_bits
+                    && class != Some(Class::Paid)
+                    && self.facts.pool.is_full_for_unpaid() =>
+            {
+                let why = "Too many requests that cost no work are undecided".to_owned();
+                return self.refuse(Refusal::RequestsFull, why, &[decide]);
+            }
+            WayIn::Direct | WayIn::Relay(_) | WayIn::SameHome => {}
+        }
         let why = match self.question.way_in {
             WayIn::SameHome => {
                 "An agent of this home of whom nothing was decided; kept for the operator"
             }
             _ => "A sender that was never heard of; kept for the operator",
         };
-        let level = vouched.as_ref().map_or(Level::Blocked, |score| score.level);
         let grounds = vouched.map_or(Vec::new(), |score| score.lines());
         Ruling { grounds, ..self.rule(Decision::Hold, level, why.to_owned(), &[decide]) }
     }

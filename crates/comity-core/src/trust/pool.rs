@@ -30,6 +30,12 @@ impl Pool {
             || REQUESTS_BYTES_MAX < self.bytes.saturating_add(size)
             || REQUESTS_OF_NODE_MAX <= self.of_node
     }
+
+    /// Whether there is no room for one more request that has cost no work, where others do.
+    #[must_use]
+    pub const fn is_full_for_unpaid(&self) -> bool {
+        self.pending_max / 2 <= self.pending
+    }
 }
 
 /// Returns how many requests one agent holds: a small share of the messages that its mailbox holds, and

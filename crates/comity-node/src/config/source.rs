@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use comity_core::limits::WORK_BITS_MAX;
 use comity_core::relay::{Recipients, Register};
 use comity_core::trust::PolicySettings;
 use comity_didcomm::Did;
@@ -134,10 +135,12 @@ pub struct Overrides {
     pub relay_strangers_percent: Option<u8>,
     /// As [`Quotas::total_bytes_max`](comity_core::relay::Quotas::total_bytes_max).
     pub relay_total_bytes_max: Option<u64>,
+    /// As [`Config::work_bits_max`].
+    pub work_bits_max: Option<u8>,
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 23] = [
+const FILE_KEYS: [&str; 24] = [
     "agents",
     "agreement_cache",
     "dev",
@@ -161,10 +164,11 @@ const FILE_KEYS: [&str; 23] = [
     "relay_total_bytes_max",
     "via",
     "webhook_url",
+    "work_bits_max",
 ];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 25] = [
+const VARIABLES: [&str; 27] = [
     "COMITY_AGREEMENT_CACHE",
     "COMITY_DATA",
     "COMITY_DEV",
@@ -190,6 +194,8 @@ const VARIABLES: [&str; 25] = [
     "COMITY_VIA",
     "COMITY_WEBHOOK_SECRET",
     "COMITY_WEBHOOK_URL",
+    "COMITY_WORK_BITS",
+    "COMITY_WORK_BITS_MAX",
 ];
 
 /// Variables that mean something to other parts of Comity.
@@ -233,6 +239,14 @@ pub(super) fn load(
     if let Some(url) = webhook_url {
         config.webhook_url = Some(webhook(&url, config.dev)?);
     }
+    let of_agents = config.agents.values().map(|agent| agent.policy.work_bits);
+    let prices = [config.policy.work_bits].into_iter().chain(of_agents);
+    let prices = prices.flatten().map(|bits| ("policy.work_bits", bits));
+    let mut bits = prices.chain([("work_bits_max", config.work_bits_max)]);
+    if let Some((setting, value)) = bits.find(|(_, bits)| WORK_BITS_MAX < *bits) {
+        let (setting, value) = (setting.to_owned(), value.to_string());
+        return Err(ConfigError::BadValue { setting, value, expected: BITS });
+    }
     // Whoever is reached through a relay has no listener by which to be one, or to be reached.
     if let Some(via) = &config.via
         && (config.public_url.is_some() || config.relay.is_some() || config.node_did.is_some())
@@ -259,6 +273,7 @@ impl Overrides {
         config.agents.extend(self.agents.unwrap_or_default());
         config.public_url = self.public_url.or_else(|| config.public_url.take());
         config.operator = self.operator.or_else(|| config.operator.take());
+        config.work_bits_max = self.work_bits_max.unwrap_or(config.work_bits_max);
         config.via = self.via.or_else(|| config.via.take());
         config.key_file = self.key_file.or_else(|| config.key_file.take());
     }
@@ -312,8 +327,8 @@ fn read_environment(
             }
             "COMITY_OPERATOR" => settings.operator = Some(parse(&name, &value, "a DID")?),
             "COMITY_POLICY" => {
-                let template = Some(parse(&name, &value, "open, guarded, closed or ants")?);
-                settings.policy = Some(PolicySettings { template, ..PolicySettings::default() });
+                let policy = settings.policy.get_or_insert_default();
+                policy.template = Some(parse(&name, &value, "open, guarded, closed or ants")?);
             }
             "COMITY_PASSPHRASE" => {
                 secret.passphrase = Some(Passphrase(zeroize::Zeroizing::new(value)));
@@ -357,6 +372,11 @@ fn read_environment(
                 secret.webhook_secret = Some(given.ok_or_else(|| hidden(&name, expected))?);
             }
             "COMITY_WEBHOOK_URL" => settings.webhook_url = Some(value),
+            "COMITY_WORK_BITS" => {
+                let policy = settings.policy.get_or_insert_default();
+                policy.work_bits = Some(parse(&name, &value, BITS)?);
+            }
+            "COMITY_WORK_BITS_MAX" => settings.work_bits_max = Some(parse(&name, &value, BITS)?),
             other if !other.starts_with("COMITY_") || OTHER_VARIABLES.contains(&other) => {}
             unknown => {
                 return Err(ConfigError::UnknownKey {
@@ -371,6 +391,8 @@ fn read_environment(
 }
 
 const PERCENT: &str = "a number from 0 to 100";
+const BITS: &str = "a number of bits, 0 to 32";
+
 const ADDRESS: &str = "an address and a port, such as 127.0.0.1:7700";
 
 fn parse<T: std::str::FromStr>(
@@ -522,6 +544,23 @@ mod tests {
         ] {
             let error = load(None, environment(&[]), with).unwrap_err();
             assert!(matches!(error, ConfigError::BadValue { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn prices_are_in_bits_and_can_be_nothing() {
+        let (_folder, flags) = in_folder("work_bits_max = 32\n[policy]\nwork_bits = 0");
+        let config = load(None, environment(&[]), flags.clone()).unwrap();
+        assert_eq!((config.policy.work_bits, config.work_bits_max), (Some(0), 32));
+        let variables = [("COMITY_WORK_BITS", "7"), ("COMITY_WORK_BITS_MAX", "9")];
+        let config = load(None, environment(&variables), flags.clone()).unwrap();
+        assert_eq!((config.policy.work_bits, config.work_bits_max), (Some(7), 9));
+        for variable in ["COMITY_WORK_BITS", "COMITY_WORK_BITS_MAX"] {
+            for value in ["33", "many"] {
+                let variables = [(variable, value)];
+                let error = load(None, environment(&variables), flags.clone()).unwrap_err();
+                assert_eq!(error.hint(), "Give a number of bits, 0 to 32");
+            }
         }
     }
 

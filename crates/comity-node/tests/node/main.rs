@@ -23,3 +23,4 @@ mod rotation;
 mod support;
 mod via;
 mod webhook;
+mod work;

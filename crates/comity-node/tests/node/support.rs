@@ -8,6 +8,7 @@ use bytes::Bytes;
 use comity_core::api::{
     AgentInfo, CheckResult, Delivery, EventInfo, Events, Problem, SendAnswer, Status, Trace,
 };
+use comity_core::trust::PolicySettings;
 use comity_didcomm::{
     AgreementKey, ContentEncryption, Did, DidDocument, Endpoint, Message, MessageId, OpenPolicy,
     Protection, SigningKey, UnixTime, did, open, resolve_self_contained, seal,
@@ -65,8 +66,14 @@ impl Stand {
     pub(crate) async fn with(store: Arc<dyn Store>, set: impl FnOnce(&mut Config)) -> Self {
         let data = tempfile::tempdir().unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
-        let mut config =
-            Config { listen: any, local: any, dev: true, ..Config::in_directory(data.path()) };
+        // A stranger's price is the subject of `work.rs` alone.
+        let mut config = Config {
+            listen: any,
+            local: any,
+            dev: true,
+            policy: PolicySettings { work_bits: Some(0), ..PolicySettings::default() },
+            ..Config::in_directory(data.path())
+        };
         set(&mut config);
         Stopped { config, store, _data: data }.start().await
     }
@@ -249,10 +256,22 @@ impl Stand {
 
     /// Posts an envelope to the public listener; returns the status and the body.
     pub(crate) async fn exchange(&self, envelope: &[u8]) -> (StatusCode, Bytes) {
+        self.exchange_for(envelope, None).await
+    }
+
+    /// Posts an envelope with what there is to show of work; returns the status and the body.
+    pub(crate) async fn exchange_for(
+        &self,
+        envelope: &[u8],
+        work: Option<&str>,
+    ) -> (StatusCode, Bytes) {
         let request = Request::post(format!("{}/didcomm", self.node.ready().url))
-            .header(header::CONTENT_TYPE, "application/didcomm-encrypted+json")
-            .body(Full::new(Bytes::copy_from_slice(envelope)))
-            .unwrap();
+            .header(header::CONTENT_TYPE, "application/didcomm-encrypted+json");
+        let request = match work {
+            Some(work) => request.header("Comity-Work", work),
+            None => request,
+        };
+        let request = request.body(Full::new(Bytes::copy_from_slice(envelope))).unwrap();
         let answer = self.client.request(request).await.unwrap();
         let status = answer.status();
         (status, answer.into_body().collect().await.unwrap().to_bytes())

@@ -16,6 +16,7 @@
 //! | index | `q` mailbox subject | a stranger's request, stamped |
 //! | index | `r` peer seq | receipts that are to be sent, stamped |
 //! | index | `R` ... | rows of the relay, see `relay.rs` |
+//! | index | `S` challenge | work that was spent: empty |
 //! | index | `s` message | what is known of a sent message, stamped: also tells a repeat |
 //! | index | `t` message rank | rung of a sent message, stamped |
 //! | index | `w` agent thread-and-peer level | that the agent wrote there: time |
@@ -41,7 +42,7 @@
 
 use comity_core::receipt::State;
 use comity_core::record::{Received, key_hash};
-use comity_core::trust::{Direction, Level, MeterId, TokenId, Whom, subject};
+use comity_core::trust::{ChallengeId, Direction, Level, MeterId, TokenId, Whom, subject};
 use comity_didcomm::{Did, UnixTime};
 
 use crate::batch::Seq;
@@ -136,6 +137,10 @@ pub(super) fn request(recipient: &Did, sender: &Did) -> Vec<u8> {
 
 pub(super) fn sent(message: MessageKey) -> Vec<u8> {
     join(b's', &[&message.0])
+}
+
+pub(super) fn spent(challenge: ChallengeId) -> Vec<u8> {
+    join(b'S', &[&challenge.0])
 }
 
 pub(super) fn rung_out(message: MessageKey, state: State) -> Vec<u8> {
@@ -238,6 +243,11 @@ pub(super) fn count_requests_of_node() -> Vec<u8> {
 /// Counter of the refused messages that are remembered for an identity.
 pub(super) fn count_refused(recipient: &Did) -> Vec<u8> {
     join(b'c', &[b"r", &did_hash(recipient)])
+}
+
+/// Counter of the requests that an agent had of one sender lately.
+pub(super) fn count_knocks(recipient: &[u8; 16], sender: &[u8; 16]) -> Vec<u8> {
+    join(b'c', &[b"k", recipient, sender])
 }
 
 /// Counter of an identity's messages in the outbox.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::due::Due;
 use super::keys::{self, MessageKey};
 use super::notices::Debts;
-use super::{contacts, decode, decode_stamped, documents, encode, ladder, meters};
+use super::{contacts, decode, decode_stamped, documents, encode, ladder, meters, spent};
 use crate::batch::{Batch, Keyspace, Seq, Stamp};
 use crate::store::{CommitError, Conflict, KeyRange, Store, StoreFault};
 use crate::wake::MailboxKey;
@@ -39,6 +39,7 @@ pub struct Known {
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
     first: Option<usize>,
+    spent: Option<usize>,
     message: MessageKey,
     full: Refusal,
 }
@@ -72,11 +73,13 @@ pub fn keep(
     if matches!(commit.placement(), Placement::Home) {
         // What homes tell each other changes nothing when it is told twice, so nothing is kept by
         // which a repeat is known.
-        return Kept { first: None, message, full: Refusal::Busy };
+        return Kept { first: None, spent: None, message, full: Refusal::Busy };
     }
     let known =
         Known { received: received.clone(), rung: commit.rung().clone(), salt: *commit.salt() };
     let first = batch.assert_absent(Keyspace::Index, &keys::known(message));
+    // After the first: a repeat of a message that was paid for is a repeat.
+    let spent = commit.spent().map(|spent| spent::spend(batch, spent));
     batch.put_stamped_value(Keyspace::Index, &keys::known(message), encode(&known));
     batch.put(Keyspace::Index, &by_id_row(received, message), Vec::new());
     if let Some(leaf) = commit.leaf() {
@@ -105,7 +108,7 @@ pub fn keep(
         Placement::Refused(..) | Placement::Request => Refusal::Busy,
         _ => Refusal::MailboxFull,
     };
-    Kept { first: Some(first), message, full }
+    Kept { first: Some(first), spent, message, full }
 }
 
 /// Tells what became of a batch that [`keep`] was part of.
@@ -124,6 +127,9 @@ pub async fn written(
             let known = known(store, kept.message).await?;
             let gone = || StoreFault::Corrupt("a message that was there is not".to_owned());
             Ok(Written::Repeat { digest: known.ok_or_else(gone)?.0.received.digest })
+        }
+        Err(CommitError::Conflict(Conflict::Assertion { index })) if Some(index) == kept.spent => {
+            Ok(Written::Spent)
         }
         // Somebody else's message came in between, for instance the same stranger's other one.
         Err(CommitError::Conflict(Conflict::Assertion { .. })) => {
@@ -439,6 +445,7 @@ fn put_request(batch: &mut Batch, commit: &Commit, capacity: Capacity) {
     batch.add_bounded(&keys::count_requests_of_node(), 1, REQUESTS_OF_NODE_MAX);
     let (recipient, sender) = (received.recipient.clone(), received.sender.clone());
     Due::ExpireRequest { recipient, sender }.put(batch, received.expires);
+    spent::count_knock(batch, received);
     let message = keys::message_key(received);
     forget_later(batch, received, message);
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
-use crate::trust::{Changed, Contact, Direction, Limits, Policy, Pool, Prior, Shown, Whom};
+use crate::trust::{
+    ChallengeId, Changed, Contact, Direction, Limits, Policy, Pool, Prior, Shown, Whom,
+};
 
 const NOW: UnixTime = UnixTime(1_000_000);
 const ARIA: &str = "did:web:a.example:agents:aria";
@@ -73,6 +75,7 @@ fn pinned(key: &str) -> Option<Contact> {
 fn outcome(decision: Decision) -> String {
     match decision {
         Decision::Allow(admission) => admission.as_str().to_owned(),
+        Decision::Charge(_) => "charge".to_owned(),
         Decision::Hold => "hold".to_owned(),
         Decision::Refuse(refusal) => refusal.code().trim_start_matches("e.m.trust.").to_owned(),
     }
@@ -268,6 +271,49 @@ fn the_home_hears_decisions_from_its_operator_and_from_nobody_else() {
         let at_agent = Facts { recipient: Recipient::Agent, ..operator.clone() };
         assert_eq!(ruling(OPERATOR, &at_agent), Decision::Hold);
     }
+}
+
+#[test]
+fn a_strangers_message_costs_work_only_where_it_would_be_held_and_can_be_answered() {
+    let paid = WorkShown::Paid { id: ChallengeId([0; 16]), expires: NOW };
+    let cases = [
+        (WayIn::Direct, 20, WorkShown::None, Decision::Charge(20)),
+        (WayIn::Direct, 20, WorkShown::Invalid, Decision::Charge(20)),
+        (WayIn::Direct, 20, paid, Decision::Hold),
+        (WayIn::Direct, 0, WorkShown::None, Decision::Hold),
+        (WayIn::Relay(None), 20, WorkShown::None, Decision::Hold),
+        (WayIn::Relay(Some(Class::Stranger)), 20, WorkShown::None, Decision::Hold),
+        (WayIn::SameHome, 20, WorkShown::None, Decision::Hold),
+    ];
+    for (way_in, price_bits, work, expected) in cases {
+        let facts = Facts { price_bits, work, ..stranger() };
+        let ruling = decide(&question(PROTOCOLS[1].1, way_in), &facts, NOW);
+        assert_eq!(ruling.decision, expected, "{way_in:?}, {price_bits}, {work:?}");
+    }
+    for (name, facts, _) in relations() {
+        for (level, piuri) in PROTOCOLS {
+            let question = question(piuri, WayIn::Direct);
+            let free = decide(&question, &facts, NOW).decision;
+            let priced =
+                decide(&question, &Facts { price_bits: 20, ..facts.clone() }, NOW).decision;
+            let expected = if free == Decision::Hold { Decision::Charge(20) } else { free };
+            assert_eq!(priced, expected, "{name}, {level}");
+        }
+    }
+}
+
+#[test]
+fn what_has_cost_no_work_at_the_relay_leaves_room_for_what_has() {
+    let pool = Pool { pending: 5, pending_max: 10, ..Pool::EMPTY };
+    let facts = Facts { pool, price_bits: 20, ..stranger() };
+    let decided = |class, facts: &Facts| {
+        outcome(decide(&question(PROTOCOLS[1].1, WayIn::Relay(class)), facts, NOW).decision)
+    };
+    assert_eq!(decided(Some(Class::Stranger), &facts), "requests-full");
+    assert_eq!(decided(None, &facts), "requests-full");
+    assert_eq!(decided(Some(Class::Paid), &facts), "hold");
+    let free = Facts { price_bits: 0, ..facts };
+    assert_eq!(decided(Some(Class::Stranger), &free), "hold", "where nothing costs, all are alike");
 }
 
 #[test]
