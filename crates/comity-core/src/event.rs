@@ -221,7 +221,8 @@ impl Event {
     pub fn entry_changed(agent: &Did, entry: &Entry) -> Self {
         Self::EntryChanged {
             agent: subject(agent),
-            whom: ShownId::new(subject(&entry.did).as_str()),
+            // A DID is bounded and printable of itself, and is of no use when it is cut.
+            whom: ShownId(subject(&entry.did).as_str().to_owned()),
             decision: entry.kind,
             until: entry.until,
         }
