@@ -221,7 +221,9 @@ impl Event {
     pub fn entry_changed(agent: &Did, entry: &Entry) -> Self {
         Self::EntryChanged {
             agent: subject(agent),
-            whom: ShownId::new(&match entry.whom.did() {
+            // A DID is bounded and printable of itself, and is of no use when it is cut; so are the ways
+            // to name many.
+            whom: ShownId(match entry.whom.did() {
                 Some(did) => subject(did).to_string(),
                 None => entry.whom.to_string(),
             }),
