@@ -14,7 +14,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use comity_core::trust::{ChallengeId, Secret, Solving, WorkShown};
+use comity_core::trust::{ChallengeId, Solving, WorkSecret, WorkShown};
 use comity_didcomm::{Did, UnixTime};
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -61,7 +61,7 @@ fn solve(bits: u8, puzzles: u32) -> Vec<f64> {
 fn verify() -> f64 {
     let [sender, recipient] =
         ["did:web:a.example:agents:aria", "did:web:b.example:agents:bruno"].map(did);
-    let (secret, parties) = (Secret::new(&[1; 32]), (&sender, &recipient));
+    let (secret, parties) = (WorkSecret::new(&[1; 32]), (&sender, &recipient));
     let challenge = secret.issue(ChallengeId([1; 16]), 12, parties, NOW);
     let mut solving = Solving::new(&challenge.challenge, challenge.bits);
     let shown = std::iter::repeat_with(|| solving.step(1_000)).flatten().next().unwrap();

@@ -2,7 +2,7 @@
 
 use comity_didcomm::{Did, UnixTime};
 
-use crate::trust::Secret;
+use crate::trust::WorkSecret;
 
 /// What the machines of both paths have to know of the home that drives them.
 #[derive(Clone, Debug)]
@@ -15,5 +15,5 @@ pub struct Context {
     /// taken yet, the id of the challenge that its sender gets.
     pub salt: [u8; 16],
     /// By which the home knows its own challenges.
-    pub secret: Secret,
+    pub secret: WorkSecret,
 }

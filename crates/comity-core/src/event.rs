@@ -4,12 +4,12 @@
 //! ids, codes and times only. Refusals are no events, since strangers provoke them at will; the log
 //! has them.
 
-use comity_didcomm::{Did, DidUrl, ProtocolId, UnixTime};
+use comity_didcomm::{Did, ProtocolId, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{EVENT_ID_CHARS_MAX, EVENT_KEYS_MAX, REQUEST_EVENTS_MAX};
 use crate::record::{Received, key_hash};
-use crate::trust::{Entry, EntryKind, subject};
+use crate::trust::{Contact, Entry, EntryKind, subject};
 
 /// Something that an operator should know. A did:peer:4 is named by its short form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,12 +57,15 @@ pub enum Event {
     },
     /// A contact has other keys than it had.
     KeyChanged {
+        /// The agent whose contact it is.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        agent: Did,
         /// The contact.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         contact: Did,
-        /// Ids of the keys that it had.
+        /// SHA-256 of the keys that it had, base64url.
         before: Vec<ShownId>,
-        /// Ids of the keys that it has.
+        /// SHA-256 of the keys that it has.
         after: Vec<ShownId>,
         /// What follows from it.
         ruling: KeyRuling,
@@ -164,7 +167,7 @@ pub enum Decider {
 pub enum KeyRuling {
     /// The contact is held up until the operator approves.
     NeedsApproval,
-    /// The contact has proved the change, or its level does not ask for proof.
+    /// Too little depends on it: its messages are let in as before.
     Passed,
 }
 
@@ -247,18 +250,18 @@ impl Event {
 
     /// Tells of a contact's new keys; of very many the first.
     #[must_use]
-    pub fn key_changed<'a>(
-        contact: &Did,
-        before: impl IntoIterator<Item = &'a DidUrl>,
-        after: impl IntoIterator<Item = &'a DidUrl>,
-        ruling: KeyRuling,
-    ) -> Self {
-        Self::KeyChanged {
-            contact: subject(contact),
-            before: before.into_iter().take(EVENT_KEYS_MAX).map(shown_key).collect(),
-            after: after.into_iter().take(EVENT_KEYS_MAX).map(shown_key).collect(),
+    pub fn key_changed(agent: &Did, contact: &Contact, ruling: KeyRuling) -> Option<Self> {
+        let changed = contact.changed.as_ref()?;
+        let shown = |keys: &[String]| {
+            keys.iter().take(EVENT_KEYS_MAX).map(|key| ShownId::new(key)).collect()
+        };
+        Some(Self::KeyChanged {
+            agent: subject(agent),
+            contact: subject(&contact.did),
+            before: shown(&contact.keys),
+            after: shown(&changed.keys),
             ruling,
-        }
+        })
     }
 
     /// Tells of a message that is held as a request.
@@ -326,11 +329,6 @@ pub fn untold(count: i64) -> u64 {
     u64::try_from(count.saturating_sub(REQUEST_EVENTS_MAX)).unwrap_or(0)
 }
 
-/// A key of a contact is named by its fragment: whose it is stands beside it.
-fn shown_key(kid: &DidUrl) -> ShownId {
-    ShownId::new(kid.fragment().unwrap_or_default())
-}
-
 /// Times as they are everywhere in the APIs: RFC 3339.
 mod time {
     use comity_didcomm::UnixTime;
@@ -381,6 +379,7 @@ mod tests {
 
     use super::*;
     use crate::record::Notice;
+    use crate::trust::Changed;
 
     fn received() -> Received {
         Received {
@@ -444,12 +443,16 @@ mod tests {
         let id = ShownId::new(&format!("a\u{1b}[2J\u{202e}é {}", "x".repeat(1_000)));
         assert!(id.as_str().starts_with("a?[2J???x"), "{id:?}");
         assert_eq!(id.as_str().len(), EVENT_ID_CHARS_MAX);
-        let contact: Did = "did:web:a.example".parse().unwrap();
-        let keys: Vec<_> = (0..100).map(|n| contact.url(&format!("key-{n}"))).collect();
-        let event = Event::key_changed(&contact, &keys, &keys[..1], KeyRuling::NeedsApproval);
+        let did: Did = "did:web:a.example".parse().unwrap();
+        let keys: Vec<_> = (0..100).map(|n| format!("key-{n}")).collect();
+        let changed = Some(Changed { keys: keys[..1].to_vec(), at: UnixTime(2) });
+        let contact = Contact { did: did.clone(), since: UnixTime(1), keys, changed };
+        let event = Event::key_changed(&did, &contact, KeyRuling::NeedsApproval).unwrap();
         let Event::KeyChanged { before, after, .. } = event else { panic!("{event:?}") };
         assert_eq!((before.len(), after.len()), (EVENT_KEYS_MAX, 1));
         assert_eq!(after[0].as_str(), "key-0");
+        let same = Contact { changed: None, ..contact };
+        assert_eq!(Event::key_changed(&did, &same, KeyRuling::Passed), None);
     }
 
     #[test]

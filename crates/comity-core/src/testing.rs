@@ -11,13 +11,13 @@ use crate::Context;
 use crate::inbound::{Arrival, Commit, Inbound, Input, Outcome, Output, Written};
 use crate::outbound::SenderKeys;
 use crate::refusal::Refusal;
-use crate::trust::{Facts, Secret};
+use crate::trust::{Facts, WorkSecret};
 
 pub(crate) const NOW: UnixTime = UnixTime(1_800_000_000);
 
 /// By which the home of these tests knows its own challenges.
-pub(crate) fn secret() -> Secret {
-    Secret::new(&[9; 32])
+pub(crate) fn secret() -> WorkSecret {
+    WorkSecret::new(&[9; 32])
 }
 
 /// Somebody with a did:web, keys and a document.

@@ -50,7 +50,7 @@ pub use showing::Shown;
 pub(crate) use showing::{Showing, ShowingOutput};
 pub use token_id::{TokenId, TokenIdError};
 pub use vouch::{VOUCH_TYPE, Vouch, VouchError, VouchTerms};
-pub use work::{Challenge, ChallengeId, Load, Secret, Solving, WorkShown, price};
+pub use work::{Challenge, ChallengeId, Load, Solving, WorkSecret, WorkShown, price};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -2,9 +2,10 @@
 //! for it.
 
 use comity_core::api::{EventInfo, rfc3339};
-use comity_core::event::{self, Event};
-use comity_core::inbound::Commit;
+use comity_core::event::{self, Event, KeyRuling};
+use comity_core::inbound::{Commit, Placement};
 use comity_core::record::Received;
+use comity_core::refusal::Refusal;
 use comity_didcomm::UnixTime;
 use comity_store::records::events::{self, Happened, Occasion};
 use comity_store::{Batch, StoreFault};
@@ -45,6 +46,18 @@ pub(crate) async fn of_arrival(
     let protocol = commit.message().type_.protocol();
     let is_told = count(home, batch, received, Occasion::Arrived, received.received_at).await?;
     Ok(is_told.then(|| Event::request_arrived(received, protocol)))
+}
+
+/// Gives the event of a contact that comes with other keys than it had, once for each.
+pub(crate) fn of_keys(commit: &Commit) -> Option<Event> {
+    let ruling = match commit.placement() {
+        Placement::Refused(Refusal::KeyChanged, _) => KeyRuling::NeedsApproval,
+        _ => KeyRuling::Passed,
+    };
+    let received = commit.received();
+    let event = Event::key_changed(&received.recipient, commit.contact()?, ruling)?;
+    tracing::warn!(agent = %received.recipient, peer = %received.sender, ?ruling, "a contact has other keys");
+    Some(event)
 }
 
 /// Gives the event of a request that expires with this batch, as [`of_arrival`] does.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comity_core::Context;
 use comity_core::inbound::Commit;
 use comity_core::outbound::Queued;
-use comity_core::trust::Secret;
+use comity_core::trust::WorkSecret;
 use comity_didcomm::{Did, DidDocument, UnixTime};
 use comity_net::{Deliverer, Fetcher, ResolveError, Resolved, Resolver, SocketDialer};
 use comity_store::records::MessageKey;
@@ -44,7 +44,7 @@ pub(crate) struct Home {
     pub(crate) keystore: Keystore,
     /// By which this run of the node knows its own challenges: after a restart, what was being
     /// solved is to be solved anew.
-    pub(crate) secret: Secret,
+    pub(crate) secret: WorkSecret,
     pub(crate) identities: Arc<Identities>,
     pub(crate) admission: Admission,
     pub(crate) resolver: Resolver,

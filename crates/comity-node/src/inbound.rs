@@ -17,7 +17,7 @@ use comity_store::records::{
 use comity_store::{Batch, StoreFault, Wake as _};
 
 use crate::admission;
-use crate::events::of_arrival;
+use crate::events::{of_arrival, of_keys};
 use crate::facts;
 use crate::home::Home;
 use crate::identities::Age;
@@ -181,12 +181,13 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         // Before the commit: the agent may be handed the message the moment it is durable.
         home.opened.insert(message_key(commit.received()), Arc::clone(commit));
     }
-    let mut event = None;
+    let mut happened = Vec::new();
     if matches!(commit.placement(), Placement::Request) {
-        event = of_arrival(home, &mut batch, commit).await?;
+        happened.extend(of_arrival(home, &mut batch, commit).await?);
     }
-    let is_news = event.is_some();
-    events::put(&mut batch, home.now(), event.into_iter().collect());
+    happened.extend(of_keys(commit));
+    let is_news = !happened.is_empty();
+    events::put(&mut batch, home.now(), happened);
     let peers = debts.put(&mut batch);
     let result = home.store.commit(batch).await;
     let is_written = result.is_ok();

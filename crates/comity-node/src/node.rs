@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use comity_core::record::digest_text;
-use comity_core::trust::Secret;
+use comity_core::trust::WorkSecret;
 use comity_didcomm::Did;
 use comity_net::{
     AddressPolicy, Deliverer, Fetcher, ListenCounters, ListenLimits, LoopbackPeers, PeerConnector,
@@ -319,7 +319,7 @@ async fn home(
         store,
         wake: LocalWake::new(),
         keystore,
-        secret: Secret::new(&rand::random()),
+        secret: WorkSecret::new(&rand::random()),
         resolver,
         identities,
         admission,

@@ -238,6 +238,11 @@ impl Case<'_> {
             let why = format!("The sender's grant goes up to {level}, not to {}", self.needed);
             return short(Refusal::LevelTooLow, why, "comity grant give WHO --level LEVEL");
         }
+        if Level::Task <= level && others_of_sender(self.question, self.facts).is_some() {
+            let why =
+                "The sender has other keys than it had, and nothing proves that they are its own";
+            return short(Refusal::KeyChanged, why.to_owned(), "comity contacts approve WHO");
+        }
         let meters = granted.meters();
         let used_up = meters.iter().find_map(|meter| {
             meter.limits.broken_by(self.facts.used_of(meter.id), self.counts_as())

@@ -63,9 +63,9 @@ pub enum WorkShown {
 
 /// The secret by which a home knows its own challenges.
 #[derive(Clone)]
-pub struct Secret(Arc<hmac::Key>);
+pub struct WorkSecret(Arc<hmac::Key>);
 
-impl Secret {
+impl WorkSecret {
     /// Makes the secret of random bytes.
     #[must_use]
     pub fn new(bytes: &[u8; 32]) -> Self {
@@ -129,9 +129,9 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for WorkSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
+        f.write_str("WorkSecret(..)")
     }
 }
 

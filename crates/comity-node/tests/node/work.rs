@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use comity_core::api::{AgentInfo, Problem, ServerFrame, Trace};
-use comity_core::trust::{Challenge, ChallengeId, Secret, Solving};
+use comity_core::trust::{Challenge, ChallengeId, Solving, WorkSecret};
 use comity_didcomm::UnixTime;
 use comity_store::MemoryStore;
 use futures_util::StreamExt as _;
@@ -82,7 +82,7 @@ async fn work_is_worth_nothing_twice_in_other_hands_or_when_it_is_forged() {
     let forged = {
         let parties = (&peer.did, &bruno.did.parse().unwrap());
         let id = ChallengeId([1; 16]);
-        solve(&Secret::new(&[1; 32]).issue(id, BITS, parties, UnixTime(u64::MAX / 2)))
+        solve(&WorkSecret::new(&[1; 32]).issue(id, BITS, parties, UnixTime(u64::MAX / 2)))
     };
     for (envelope, work) in
         [(&of_other, work.as_str()), (&to_carol, &work), (&envelope, &forged), (&envelope, "none")]

@@ -160,13 +160,13 @@ fn words(names: &Names, event: &Event) -> (&'static str, String) {
         Event::GrantRevoked { agent, grant } => {
             ("grant-revoked", format!("{}: {}", names.name(agent), grant.as_str()))
         }
-        Event::KeyChanged { contact, before, after, ruling } => {
+        Event::KeyChanged { agent, contact, before, after, ruling } => {
             let ruling = match ruling {
                 KeyRuling::NeedsApproval => "waits for you",
                 KeyRuling::Passed => "passed",
             };
             let (before, after) = (ids(before), ids(after));
-            ("key-changed", format!("{contact}: {before} to {after}, {ruling}"))
+            ("key-changed", format!("{contact} at {agent}: {before} to {after}, {ruling}"))
         }
         Event::RequestArrived { agent, peer, protocol, until, size_bytes, .. } => {
             let (agent, until) = (names.name(agent), rfc3339(*until));

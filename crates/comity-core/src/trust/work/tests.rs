@@ -10,8 +10,8 @@ fn did(name: &str) -> Did {
     format!("did:web:{name}.example").parse().unwrap()
 }
 
-fn secret() -> Secret {
-    Secret::new(&[1; 32])
+fn secret() -> WorkSecret {
+    WorkSecret::new(&[1; 32])
 }
 
 fn solve(challenge: &Challenge) -> String {
@@ -48,7 +48,7 @@ fn work_is_worth_nothing_in_other_hands_at_another_door_or_in_another_home() {
     assert_eq!(check(&shown, "aria", "carol", NOW), WorkShown::Invalid);
     assert_eq!(check(&shown, "bruno", "aria", NOW), WorkShown::Invalid);
     let parties = (&did("aria"), &did("bruno"));
-    assert_eq!(Secret::new(&[2; 32]).check(Some(&shown), parties, NOW), WorkShown::Invalid);
+    assert_eq!(WorkSecret::new(&[2; 32]).check(Some(&shown), parties, NOW), WorkShown::Invalid);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn what_has_not_the_form_of_work_is_none() {
 
 #[test]
 fn a_secret_shows_itself_nowhere() {
-    assert_eq!(format!("{:?}", secret()), "Secret(..)");
+    assert_eq!(format!("{:?}", secret()), "WorkSecret(..)");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use comity_core::event::{KeyRuling, WebhookEnd};
 use comity_core::limits::REQUEST_EVENTS_MAX;
+use comity_core::trust::{Changed, Contact};
 
 use super::*;
 use crate::engine::memory::MemoryStore;
@@ -17,7 +18,10 @@ fn event() -> Event {
 }
 
 fn other() -> Event {
-    Event::key_changed(&did("did:web:a.example"), [], [], KeyRuling::Passed)
+    let at = UnixTime(1);
+    let changed = Some(Changed { keys: Vec::new(), at });
+    let contact = Contact { did: did("did:web:a.example"), since: at, keys: Vec::new(), changed };
+    Event::key_changed(&did("did:web:b.example"), &contact, KeyRuling::Passed).unwrap()
 }
 
 async fn commit(store: &dyn Store, events: &[Event]) -> Seq {

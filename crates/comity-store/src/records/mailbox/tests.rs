@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use comity_core::Context;
 use comity_core::inbound::{Arrival, Inbound, Input, Output};
-use comity_core::trust::{Facts, Recipient};
+use comity_core::trust::{Facts, Recipient, WorkSecret};
 use comity_didcomm::{
     AgreementKey, ContentEncryption, DidDocument, DidUrl, Message, MessageId, Protection,
     SigningKey, UnixTime, did, resolve_self_contained, seal,
@@ -73,7 +73,7 @@ impl Stand {
         let recipients = [(to.agreement_kid(), to.agreement.public())];
         let sealed = seal(&message, protection, &recipients, &mut rng()).unwrap();
         let home = "did:web:home.example".parse().unwrap();
-        let context = Context { home, now: NOW, salt: [7; 16] };
+        let context = Context { home, now: NOW, salt: [7; 16], secret: WorkSecret::new(&[0; 32]) };
         let arrival = Arrival::same_home(sealed.envelope.into_bytes());
         let mut inbound = Inbound::new(arrival, context).unwrap();
         loop {
@@ -107,7 +107,7 @@ impl Stand {
     async fn end(&self, waiting: &Waiting, state: State) -> bool {
         let (mut batch, mut debts) = (Batch::new(), Debts::new());
         match state {
-            State::Accepted => hand_over(&mut batch, waiting, self.capacity),
+            State::Accepted => hand_over(&mut batch, waiting, Level::Message, self.capacity),
             _ => {
                 let rung = Rung::new(state, NOW, "did:web:home.example".parse().unwrap());
                 drop_request(&mut batch, &mut debts, waiting, &rung);

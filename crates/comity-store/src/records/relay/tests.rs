@@ -12,7 +12,7 @@ use comity_core::relay::{
     Figures, Held, HeldRow, RecipientFacts, Recipients, Registrant, RelayPolicy, Route, RouteFacts,
     Verdict, admit, change,
 };
-use comity_core::trust::Secret;
+use comity_core::trust::WorkSecret;
 use comity_didcomm::routing::Forward;
 use comity_didcomm::{
     AgreementKey, ContentEncryption, DidDocument, MessageId, Protection, UnixTime,
@@ -95,7 +95,7 @@ impl Stand {
             home: did("did:web:relay.example"),
             now: NOW,
             salt: [0; 16],
-            secret: Secret::new(&[0; 32]),
+            secret: WorkSecret::new(&[0; 32]),
         };
         admit(&Route::new(forward).unwrap(), &facts, &context).unwrap()
     }

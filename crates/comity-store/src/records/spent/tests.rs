@@ -6,7 +6,7 @@ use comity_core::Context;
 use comity_core::inbound::{Arrival, Commit, Inbound, Input, Outcome, Output, Written};
 use comity_core::limits::WORK_CHALLENGE_AGE_S;
 use comity_core::receipt::{Rung, State};
-use comity_core::trust::{Facts, Recipient, Secret, Solving, WayIn};
+use comity_core::trust::{Facts, Recipient, Solving, WayIn, WorkSecret};
 use comity_didcomm::{
     AgreementKey, ContentEncryption, Message, MessageId, Protection, SigningKey, UnixTime, did,
     resolve_self_contained, seal,
@@ -66,7 +66,7 @@ impl Stand {
     /// Posts an envelope, and goes as far as to what would be written.
     fn post(&self, envelope: &[u8], work: Option<&str>) -> Posted {
         let home = "did:web:home.example".parse().unwrap();
-        let secret = Secret::new(&[3; 32]);
+        let secret = WorkSecret::new(&[3; 32]);
         let context = Context { home, now: NOW, salt: rand::random(), secret };
         let arrival = Arrival::encrypted(envelope.to_vec(), WayIn::Direct);
         let arrival = Arrival { work: work.map(str::to_owned), ..arrival };
