@@ -109,6 +109,9 @@ pub struct Outgoing {
     /// Further addresses that lead the same way, for when nobody answers there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
+    /// Whether a mediator takes it, and not its recipient's home.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relayed: bool,
     /// When it expires.
     pub expires: UnixTime,
     /// What it is to this home.

@@ -111,6 +111,7 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
         recipient: submission.to.clone(),
         uri,
         also,
+        relayed: via.is_some(),
         expires,
         kind: submission.kind,
         work_bits_max: submission.work_bits_max,
