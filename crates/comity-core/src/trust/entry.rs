@@ -257,8 +257,8 @@ impl FromStr for Whom {
         let host = text.strip_prefix("*@").ok_or(WhomError)?;
         match host.strip_prefix("*.") {
             Some(domain) if is_host(domain) => Ok(Self::Domain(domain.to_owned())),
-            None if is_authority(host) => Ok(Self::Host(host.to_owned())),
-            _ => Err(WhomError),
+            Some(_) => Err(WhomError),
+            None => parse_authority(host).map(Self::Host).ok_or(WhomError),
         }
     }
 }
@@ -293,17 +293,30 @@ fn host_of(did: &Did) -> Option<String> {
         _ => return None,
     };
     let location = location.ok()?;
-    Some(match location.port {
-        Some(port) => format!("{}:{port}", location.host),
-        None => location.host,
-    })
+    Some(authority(location.host, location.port))
 }
 
-fn is_authority(text: &str) -> bool {
-    match text.split_once(':') {
-        Some((host, port)) => is_host(host) && port.parse::<u16>().is_ok(),
-        None => is_host(text),
+/// Spells host and port in one way: a DID may name the port that its host has anyway.
+fn authority(host: String, port: Option<u16>) -> String {
+    match port {
+        Some(HTTPS_PORT) | None => host,
+        Some(port) => format!("{host}:{port}"),
     }
+}
+
+const HTTPS_PORT: u16 = 443;
+
+fn parse_authority(text: &str) -> Option<String> {
+    let (host, port) = match text.split_once(':') {
+        Some((host, digits)) => {
+            let port: u16 = digits.parse().ok()?;
+            // As strict as a DID: what is spelled otherwise would be about nobody.
+            let is_canonical = 0 < port && port.to_string() == digits;
+            (host, Some(port).filter(|_| is_canonical)?)
+        }
+        None => (text, HTTPS_PORT),
+    };
+    is_host(host).then(|| authority(host.to_owned(), Some(port)))
 }
 
 fn is_host(text: &str) -> bool {
@@ -371,6 +384,14 @@ mod tests {
             "*@*.a.example:1",
             "credential:@did:web:a",
             "*@A.example",
+            "*@a.example:0",
+            "*@a.example:+443",
+            "*@a.example:0443",
+            "*@a.example:65536",
+            "*@a.example.",
+            "*@a.example%3A443",
+            "*@a.example@b.example",
+            "did:web",
         ] {
             assert_eq!(text.parse::<Whom>(), Err(WhomError), "{text}");
         }
@@ -397,6 +418,37 @@ mod tests {
             !domain.is(&did("did:web:xa.example")) && !domain.is(&did("did:web:a.example.org"))
         );
         assert!(!domain.is(&did("did:key:z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp")));
+    }
+
+    #[test]
+    fn no_spelling_of_a_did_gets_around_what_is_said_about_its_host() {
+        let did = |text: &str| text.parse::<Did>().unwrap();
+        let scid = "QmNVbgSK8hAeDJ5ZyGsn8S3CPSbn4pLmhvFKSgQkhzMPqq";
+        for node in ["*@a.example", "*@a.example:443"] {
+            let node = whom(node);
+            assert_eq!(node.to_string(), "*@a.example", "the port of https is not spelled");
+            assert!(node.is(&did("did:web:a.example%3A443:x")));
+            assert!(node.is(&did("did:web:a.example%3a443")));
+            assert!(node.is(&did(&format!("did:webvh:{scid}:a.example:x"))));
+            assert!(node.is(&did(&format!("did:webvh:{scid}:a.example%3A443:x"))));
+        }
+        // Their documents come from elsewhere, or cannot be had at all.
+        for elsewhere in [
+            format!("did:webvh:{scid}:b.example:a.example"),
+            "did:webvh:a.example:b.example".to_owned(),
+            "did:webvh:a.example".to_owned(),
+            "did:web:b.example:a.example".to_owned(),
+            "did:web:b.example%3A1:a.example".to_owned(),
+            "did:web:A.example".to_owned(),
+            "did:web:a.example.:x".to_owned(),
+            "did:web:a.example%2Fb.example".to_owned(),
+            "did:web:a.example%40b.example".to_owned(),
+            "did:web:a.example%3A443%3A443".to_owned(),
+            "did:key:a.example".to_owned(),
+        ] {
+            assert!(!whom("*@a.example").is(&did(&elsewhere)), "{elsewhere}");
+            assert!(!whom("*@*.a.example").is(&did(&elsewhere)), "{elsewhere}");
+        }
     }
 
     #[test]
