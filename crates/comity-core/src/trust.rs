@@ -12,6 +12,7 @@ mod explain;
 mod fence;
 mod level;
 mod policy;
+mod successor;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
 pub use contact::{Changed, Contact, Prior, pinned_keys};

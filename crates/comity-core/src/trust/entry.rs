@@ -39,6 +39,10 @@ pub struct Entry {
     /// How much they may send; all that it is about count together.
     #[serde(default, skip_serializing_if = "Limits::is_none")]
     pub limits: Limits,
+    /// With what it counts together, if not with what is about the same; see
+    /// [`succeeded`](Self::succeeded).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts_as: Option<MeterId>,
     /// What the operator wants to remember about it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
@@ -115,6 +119,7 @@ impl Entry {
             from: None,
             until: None,
             limits: Limits::NONE,
+            counts_as: None,
             note: String::new(),
             decided_at,
             salt: [0; 16],
@@ -149,6 +154,9 @@ impl Entry {
     /// Returns with what it counts together, for an agent's entry.
     #[must_use]
     pub fn meter(&self, agent: &Did) -> MeterId {
+        if let Some(meter) = self.counts_as {
+            return meter;
+        }
         let direction: &[u8] = match self.direction {
             Direction::In => b"entry in",
             Direction::Out => b"entry out",
