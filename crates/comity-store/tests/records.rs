@@ -382,6 +382,29 @@ async fn where_an_agent_wrote_is_known_by_the_highest_level(round: Round) {
     }
 }
 
+async fn a_thread_of_before_there_were_levels_is_one_of_messages_and_is_forgotten(round: Round) {
+    // Its row stayed for ever, and the thread could be answered for ever.
+    let store = round.store.as_ref();
+    let (agent, peer) = (&round.aria.did, &round.bruno.did);
+    let wrote = async || outbox::wrote_in_thread(store, agent, peer, "m-1").await.unwrap();
+    let before = round.rows(Keyspace::Index, b"w").await;
+    round.send("m-1", |_| {}, Fence::none()).await.unwrap();
+    let after = round.rows(Keyspace::Index, b"w").await;
+    let (key, time) = after.iter().find(|row| !before.contains(row)).unwrap();
+    let (_level, as_before) = key.split_last().unwrap();
+    let rewriting = |batch: &mut Batch| {
+        batch.delete(Keyspace::Index, key);
+        batch.put(Keyspace::Index, as_before, time.clone());
+    };
+    round.commit(rewriting).await.unwrap();
+    assert_eq!(wrote().await, Some(Level::Message));
+    let mut batch = Batch::new();
+    outbox::forget(store, &mut batch, MessageKey::sent(agent, "m-1")).await.unwrap();
+    round.store.commit(batch).await.unwrap();
+    assert_eq!(wrote().await, None);
+    assert_eq!(round.rows(Keyspace::Index, b"w").await, before);
+}
+
 /// Opens an engine; the guard keeps its directory.
 trait Engine {
     type Guard;
@@ -447,6 +470,7 @@ every_engine! {
     a_message_counts_against_all_its_meters_or_none
     a_message_that_was_judged_too_early_does_not_break_a_limit
     a_task_is_open_until_it_is_processed_refused_or_expires
+    a_thread_of_before_there_were_levels_is_one_of_messages_and_is_forgotten
     an_entry_of_before_there_were_levels_is_read_and_replaced
     an_entry_that_changed_since_it_was_read_is_not_replaced
     both_forms_of_a_peer_did_have_one_entry

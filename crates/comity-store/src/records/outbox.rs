@@ -249,10 +249,14 @@ pub async fn forget(
     message: MessageKey,
 ) -> Result<(), StoreFault> {
     let Some(sent) = sent(store, message).await? else { return Ok(()) };
-    let wrote = keys::wrote_at(&sent.sender, &sent.recipient, &sent.thid, sent.level);
-    let last = store.get(Keyspace::Index, &wrote).await?;
-    if last.is_some_and(|last| *last <= sent.queued_at.0.to_be_bytes()[..]) {
-        batch.delete(Keyspace::Index, &wrote);
+    let there = (&sent.sender, &sent.recipient, &sent.thid);
+    // Before there were levels the key ended with the thread.
+    let wrote = keys::wrote_at(there.0, there.1, there.2, sent.level);
+    for wrote in [wrote, keys::wrote(there.0, there.1, there.2)] {
+        let last = store.get(Keyspace::Index, &wrote).await?;
+        if last.is_some_and(|last| *last <= sent.queued_at.0.to_be_bytes()[..]) {
+            batch.delete(Keyspace::Index, &wrote);
+        }
     }
     ladder::forget_sent(store, batch, message).await?;
     batch.delete(Keyspace::Index, &keys::sent(message));
