@@ -190,6 +190,34 @@ async fn a_task_is_open_until_it_is_processed_refused_or_expires(round: Round) {
     assert_eq!(round.used(&meter, NOW).await.tasks, 0);
 }
 
+async fn what_an_agent_sends_counts_by_what_was_decided_about(round: Round) {
+    let limits = Limits { messages_per_day: Some(2), bytes_per_day: Some(100), tasks_open: None };
+    let entry = allowed(&round.bruno.did, Level::Message, limits);
+    let entry = Entry { direction: Direction::Out, ..entry };
+    let meter = Meter { id: entry.meter(&round.aria.did), limits };
+    let fence = Fence { entries: vec![entry], ..Fence::none() };
+    let body = |length: usize| {
+        move |submission: &mut comity_core::outbound::Submission| {
+            submission.body.insert("x".to_owned(), "x".repeat(length).into());
+        }
+    };
+    let too_large = round.send("m-0", body(100), fence.clone()).await;
+    assert_eq!(too_large.unwrap_err(), Unsendable::LimitReached);
+    // Headers were counted, which nobody had been told of: what fitted was refused as if the outbox
+    // were full.
+    round.send("m-1", body(50), fence.clone()).await.unwrap();
+    let used = round.used(&meter, NOW).await;
+    assert_eq!((used.messages, used.bytes), (1, 60), r#"{{"x":".."}} and []"#);
+    round.send("m-2", |_| {}, fence.clone()).await.unwrap();
+    // Judged by what was so before the other two were queued.
+    let third = round.send("m-3", |_| {}, fence.clone()).await;
+    assert_eq!(third.unwrap_err(), Unsendable::LimitReached);
+    assert_eq!(round.used(&meter, NOW).await.messages, 2);
+    // Saying the same again is not saying more.
+    round.send("m-2", |_| {}, fence).await.unwrap();
+    assert_eq!(round.used(&meter, NOW).await.messages, 2);
+}
+
 async fn entries_about_one_and_about_many_are_found_in_their_direction(round: Round) {
     let store = round.store.as_ref();
     let (agent, peer) = (&round.bruno.did, &round.aria.did);
@@ -477,6 +505,7 @@ every_engine! {
     each_day_counts_from_nothing_and_is_forgotten_when_it_is_over
     entries_about_one_and_about_many_are_found_in_their_direction
     what_an_agent_has_processed_is_counted_for_each_sender
+    what_an_agent_sends_counts_by_what_was_decided_about
     what_was_counted_last_conflicts_when_it_breaks_a_limit
     where_an_agent_wrote_is_known_by_the_highest_level
 }

@@ -16,6 +16,8 @@ pub struct Authorized {
     pub(super) expires: UnixTime,
     pub(super) meters: Vec<Meter>,
     pub(super) level: Level,
+    /// What was decided about, and is counted.
+    pub(super) size_bytes: usize,
 }
 
 impl Authorized {
@@ -53,5 +55,5 @@ pub(super) fn authorize(
     }
     let size_bytes = body_bytes.saturating_add(attachment_bytes);
     let (meters, level) = may_write(&addressed.passage(), size_bytes, fence, context.now)?;
-    Ok(Authorized { addressed, expires, meters, level })
+    Ok(Authorized { addressed, expires, meters, level, size_bytes })
 }

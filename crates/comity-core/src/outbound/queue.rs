@@ -27,6 +27,8 @@ pub struct Queued {
 pub enum Stored {
     /// The sender's outbox is full.
     Full,
+    /// The sender has used up what its operator lets it send, by another message in this moment.
+    LimitReached,
     /// It is durable.
     New,
     /// The sender has used the id before; this is the digest of what it asked for then.
@@ -86,6 +88,7 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
     let Packed { authorized, thid, envelope, plaintext, request_digest } = packed;
     let expires = authorized.expires;
     let (meters, level) = (authorized.meters, authorized.level);
+    let size_bytes = authorized.size_bytes as u64;
     let addressed = authorized.addressed;
     let submission = addressed.submission;
     let id = submission.id.as_str().to_owned();
@@ -130,7 +133,6 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
         salt: context.salt,
     };
     let rung = Rung::new(State::Queued, context.now, context.home.clone());
-    let size_bytes = plaintext.len() as u64;
     Queued { sent, outgoing, envelope, rung, leaf, meters, size_bytes }
 }
 
@@ -143,6 +145,7 @@ pub(super) fn conclude(queued: Arc<Queued>, stored: &Stored) -> Result<Arc<Queue
         }
         Stored::Repeat { .. } => Err(Unsendable::IdReuse),
         Stored::Full => Err(Unsendable::OutboxFull),
+        Stored::LimitReached => Err(Unsendable::LimitReached),
         Stored::Unavailable => Err(Unsendable::Unavailable),
     }
 }
