@@ -433,6 +433,37 @@ async fn a_thread_of_before_there_were_levels_is_one_of_messages_and_is_forgotte
     assert_eq!(round.rows(Keyspace::Index, b"w").await, before);
 }
 
+async fn who_began_a_thread_is_who_was_let_in_with_it(round: Round) {
+    let store = round.store.as_ref();
+    let (agent, peer) = (&round.bruno.did, &round.aria.did);
+    let began = async |thread| mailbox::began_thread(store, agent, peer, thread).await.unwrap();
+    assert!(!began("m-1").await);
+    round.receive("m-1", ASK).await;
+    assert!(!began("m-1").await, "it waits for the operator");
+    let waiting = mailbox::request(store, agent, peer).await.unwrap().unwrap();
+    let capacity = Capacity { messages_max: 10 };
+    let approving =
+        |batch: &mut Batch| mailbox::hand_over(batch, &waiting, Level::Message, capacity);
+    round.commit(approving).await.unwrap();
+    let rung = Rung::new(State::Received, NOW, agent.clone());
+    let received = waiting.held.received.clone();
+    let taking = |batch: &mut Batch| {
+        mailbox::climb(batch, &mut Debts::new(), &received, &rung);
+    };
+    round.commit(taking).await.unwrap();
+    // Its first answer stays that it waits; the agent could not answer what it had been handed.
+    assert!(began("m-1").await, "the agent has it");
+    assert!(began("M-1").await, "ids compare without regard to case");
+    round.enter(&Entry::new(Whom::Did(peer.clone()), EntryKind::Deny, NOW)).await;
+    round.receive("m-2", ASK).await;
+    assert!(!began("m-2").await, "it was refused");
+    round.enter(&allowed(peer, Level::Message, Limits::NONE)).await;
+    round.receive("m-3", ASK).await;
+    assert!(began("m-3").await);
+    let other = mailbox::began_thread(store, peer, agent, "m-3").await.unwrap();
+    assert!(!other, "the other way round it is an answer to nothing");
+}
+
 /// Opens an engine; the guard keeps its directory.
 trait Engine {
     type Guard;
@@ -508,4 +539,5 @@ every_engine! {
     what_an_agent_sends_counts_by_what_was_decided_about
     what_was_counted_last_conflicts_when_it_breaks_a_limit
     where_an_agent_wrote_is_known_by_the_highest_level
+    who_began_a_thread_is_who_was_let_in_with_it
 }

@@ -335,9 +335,14 @@ pub async fn began_thread(
     peer: &Did,
     thread: &str,
 ) -> Result<bool, StoreFault> {
-    let known = known(store, MessageKey::received(agent, peer, thread)).await?;
-    let is_let_in = |known: &Known| known.rung.state == State::Accepted && !known.rung.pending;
-    Ok(known.is_some_and(|(known, _)| is_let_in(&known)))
+    let message = MessageKey::received(agent, peer, thread);
+    let Some((known, _)) = known(store, message).await? else { return Ok(false) };
+    if known.rung.state != State::Accepted || !known.rung.pending {
+        return Ok(known.rung.state == State::Accepted);
+    }
+    // What it was answered first stays so when the operator approves it; the agent has had it since.
+    let received = keys::rung_in(message, State::Received);
+    Ok(store.get(Keyspace::Index, &received).await?.is_some())
 }
 
 /// Forgets a received message: repeats of it are not known any more.
