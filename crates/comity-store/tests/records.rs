@@ -433,6 +433,19 @@ async fn a_thread_of_before_there_were_levels_is_one_of_messages_and_is_forgotte
     assert_eq!(round.rows(Keyspace::Index, b"w").await, before);
 }
 
+async fn a_request_does_not_come_to_wait_beside_a_decision(round: Round) {
+    // The operator allowed its sender between the judgement and the commit: it waited for a decision
+    // that had been made, while later messages of the sender went past it.
+    let judged = round.judge("m-1", ASK, Looked::Well).await;
+    assert!(matches!(judged.placement(), Placement::Request));
+    round.enter(&allowed(&round.aria.did, Level::Message, Limits::NONE)).await;
+    assert_eq!(round.keep(&judged).await, Written::Temporary(Refusal::Busy));
+    assert!(round.mailbox().await.is_empty());
+    let again = round.judge("m-1", ASK, Looked::Well).await;
+    assert!(matches!(again.placement(), Placement::Mailbox));
+    assert!(matches!(round.keep(&again).await, Written::New { .. }));
+}
+
 async fn who_began_a_thread_is_who_was_let_in_with_it(round: Round) {
     let store = round.store.as_ref();
     let (agent, peer) = (&round.bruno.did, &round.aria.did);
@@ -528,6 +541,7 @@ every_engine! {
     a_contact_is_remembered_with_its_keys_until_it_is_forgotten
     a_message_counts_against_all_its_meters_or_none
     a_message_that_was_judged_too_early_does_not_break_a_limit
+    a_request_does_not_come_to_wait_beside_a_decision
     a_task_is_open_until_it_is_processed_refused_or_expires
     a_thread_of_before_there_were_levels_is_one_of_messages_and_is_forgotten
     an_entry_of_before_there_were_levels_is_read_and_replaced

@@ -9,14 +9,14 @@ use comity_core::log::leaf_hash;
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Admission, Level, Request, RequestState, Used};
+use comity_core::trust::{Admission, Direction, Level, Request, RequestState, Used, Whom};
 use comity_didcomm::Did;
 use serde::{Deserialize, Serialize};
 
 use super::due::Due;
 use super::keys::{self, MessageKey};
 use super::notices::Debts;
-use super::{contacts, decode, decode_stamped, documents, encode, ladder, meters};
+use super::{contacts, decode, decode_stamped, documents, encode, ladder, meters, relations};
 use crate::batch::{Batch, Keyspace, Seq, Stamp};
 use crate::store::{CommitError, Conflict, KeyRange, Store, StoreFault};
 use crate::wake::MailboxKey;
@@ -411,6 +411,9 @@ fn put_request(batch: &mut Batch, commit: &Commit) {
     let key = keys::request(&received.recipient, &received.sender);
     let held = HeldRequest { request, received: received.clone() };
     batch.assert_absent(Keyspace::Index, &key);
+    // The operator may decide about the sender in this moment, and would find nothing that waits.
+    let whom = Whom::Did(received.sender.clone());
+    relations::assert_unchanged(batch, &received.recipient, Direction::In, &whom, None);
     batch.put_stamped_value(Keyspace::Index, &key, encode(&held));
     batch.add_bounded(&keys::count_requests(&received.recipient), 1, REQUESTS_PENDING_MAX);
     let (recipient, sender) = (received.recipient.clone(), received.sender.clone());
