@@ -7,7 +7,7 @@ use comity_core::trust::{
 };
 use comity_didcomm::Did;
 use comity_store::StoreFault;
-use comity_store::records::{contacts, mailbox, meters, outbox, relations};
+use comity_store::records::{MessageKey, contacts, mailbox, meters, outbox, relations};
 
 use crate::home::Home;
 
@@ -58,6 +58,8 @@ pub(crate) async fn of_departure(home: &Home, passage: &Passage) -> Result<Fence
     }
     fence.entries = relations::about(store, from, Direction::Out, to).await?;
     fence.used = used(home, from, &fence.entries).await?;
+    let sent = outbox::sent(store, MessageKey::sent(from, &passage.id)).await?;
+    fence.is_repeat = sent.is_some_and(|sent| sent.recipient.same_subject(to));
     for thread in &passage.threads {
         fence.is_answer |= mailbox::began_thread(store, from, to, thread).await?;
     }

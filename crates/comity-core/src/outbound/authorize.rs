@@ -1,23 +1,32 @@
-//! Step 2: may it go. What an agent may say is bounded by the home: size, deadline, and the home's
-//! own protocols.
+//! Step 2: may it go. What an agent may say is bounded by the home: size, deadline, the home's own
+//! protocols, and the operator's fence.
+//!
+//! It is decided before step 1 asks for a document: to look somebody up tells others something too,
+//! and an agent that is fenced in could say in a DID what it may not say in a message.
 
 use super::{Addressed, Submission, Unsendable};
 use crate::Context;
 use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
 use crate::protocol::RECEIPT;
 use crate::record::OutgoingKind;
-use crate::trust::{Fence, Level, Meter, may_write};
+use crate::trust::{Fence, Level, Meter, Passage, may_write};
 use comity_didcomm::UnixTime;
 
-/// A submission that may go.
+/// That a submission may go, and how: made before anybody is asked about its recipient.
 #[derive(Debug)]
-pub struct Authorized {
-    pub(super) addressed: Addressed,
+pub(super) struct Permit {
     pub(super) expires: UnixTime,
     pub(super) meters: Vec<Meter>,
     pub(super) level: Level,
     /// What was decided about, and is counted.
     pub(super) size_bytes: usize,
+}
+
+/// A submission that may go.
+#[derive(Debug)]
+pub struct Authorized {
+    pub(super) addressed: Addressed,
+    pub(super) permit: Permit,
 }
 
 impl Authorized {
@@ -28,12 +37,15 @@ impl Authorized {
     }
 }
 
-pub(super) fn authorize(
-    addressed: Addressed,
+pub(super) const fn authorize(addressed: Addressed, permit: Permit) -> Authorized {
+    Authorized { addressed, permit }
+}
+
+pub(super) fn permit(
+    submission: &Submission,
     fence: &Fence,
     context: &Context,
-) -> Result<Authorized, Unsendable> {
-    let submission = &addressed.submission;
+) -> Result<Permit, Unsendable> {
     let expires_in_s = submission.expires_in_s.unwrap_or(EXPIRES_S_DEFAULT);
     if expires_in_s == 0 || EXPIRES_S_MAX < expires_in_s {
         return Err(Unsendable::Deadline);
@@ -50,10 +62,22 @@ pub(super) fn authorize(
         serde_json::to_vec(&submission.attachments).map_or(usize::MAX, |json| json.len());
     // What the home itself says is bounded where it is composed.
     let is_agents = submission.kind == OutgoingKind::Message;
-    if is_agents && BODY_BYTES_MAX < body_bytes.saturating_add(attachment_bytes) {
+    let size_bytes = body_bytes.saturating_add(attachment_bytes);
+    if is_agents && BODY_BYTES_MAX < size_bytes {
         return Err(Unsendable::BodyTooLarge);
     }
-    let size_bytes = body_bytes.saturating_add(attachment_bytes);
-    let (meters, level) = may_write(&addressed.passage(), size_bytes, fence, context.now)?;
-    Ok(Authorized { addressed, expires, meters, level, size_bytes })
+    let (meters, level) = may_write(&passage(submission), size_bytes, fence, context.now)?;
+    Ok(Permit { expires, meters, level, size_bytes })
+}
+
+/// Returns what the sender's operator may have bounds for.
+pub(super) fn passage(submission: &Submission) -> Passage {
+    let Submission { id, from, to, type_, thid, pthid, .. } = submission;
+    Passage {
+        id: id.as_str().to_owned(),
+        from: from.clone(),
+        to: to.clone(),
+        protocol: type_.protocol().clone(),
+        threads: thid.iter().chain(pthid).cloned().collect(),
+    }
 }

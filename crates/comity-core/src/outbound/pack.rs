@@ -54,7 +54,7 @@ pub(super) fn pack(
     let request_digest =
         digest_text(&[message.to_json(), format!("{wish:?}").into_bytes()].concat());
     message.created_time = Some(context.now);
-    message.expires_time = Some(authorized.expires);
+    message.expires_time = Some(authorized.permit.expires);
     if submission.kind == OutgoingKind::Message {
         // A home of ours answers with receipts; any other DIDComm peer may honour the standard
         // header.
@@ -79,7 +79,7 @@ pub(super) fn pack(
                 Accountability::Accountable => sealed.envelope,
                 Accountability::Deniable => hide_sender(&sealed.envelope, recipients, rng)?,
             };
-            wrap_for(route, letter, authorized.expires, rng)?
+            wrap_for(route, letter, authorized.permit.expires, rng)?
         }
         _ => sealed.envelope,
     };

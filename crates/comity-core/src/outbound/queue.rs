@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::address::Way;
+use super::authorize::{Authorized, Permit};
 use super::{Packed, Unsendable};
 use crate::Context;
 use crate::log::salted_digest;
@@ -86,10 +87,9 @@ impl Queued {
 
 pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
     let Packed { authorized, thid, envelope, plaintext, request_digest } = packed;
-    let expires = authorized.expires;
-    let (meters, level) = (authorized.meters, authorized.level);
-    let size_bytes = authorized.size_bytes as u64;
-    let addressed = authorized.addressed;
+    let Authorized { addressed, permit } = authorized;
+    let Permit { expires, meters, level, size_bytes } = permit;
+    let size_bytes = size_bytes as u64;
     let submission = addressed.submission;
     let id = submission.id.as_str().to_owned();
     let leaf = LogRecord {
