@@ -20,7 +20,7 @@ pub use decide::decide;
 pub use entry::{Direction, Entry, EntryKind, Request, RequestState, Whom, WhomError, subject};
 pub use explain::{Explanation, explain};
 pub(crate) use fence::may_write;
-pub use fence::{Fence, Passage};
+pub use fence::{Fence, Passage, may_look_up};
 pub use level::{Level, LevelError};
 pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
 

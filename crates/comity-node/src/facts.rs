@@ -2,14 +2,16 @@
 //! is decided in `comity_core::trust`.
 
 use comity_core::trust::{
-    Direction, Entry, Facts, Fence, Meter, MeterId, Passage, Question, Recipient, Template, Used,
-    subject,
+    self, Direction, Entry, Facts, Fence, Meter, MeterId, Passage, Question, Recipient, Template,
+    Used, subject,
 };
 use comity_didcomm::Did;
+use comity_net::Handle;
 use comity_store::StoreFault;
 use comity_store::records::{MessageKey, contacts, mailbox, meters, outbox, relations};
 
 use crate::home::Home;
+use crate::limits::ENTRIES_MAX;
 
 /// Reads what is known about a message that arrives.
 pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
@@ -64,6 +66,19 @@ pub(crate) async fn of_departure(home: &Home, passage: &Passage) -> Result<Fence
         fence.is_answer |= mailbox::began_thread(store, from, to, thread).await?;
     }
     Ok(fence)
+}
+
+/// Whether an agent may have a host asked for whom a handle means.
+pub(crate) async fn lets_look_up(
+    home: &Home,
+    agent: &Did,
+    handle: &Handle,
+) -> Result<bool, StoreFault> {
+    let Some(identity) = home.identities.by_did(agent) else { return Ok(false) };
+    let policy = home.policies.of(&identity.name);
+    let store = home.store.as_ref();
+    let entries = relations::entries(store, agent, Direction::Out, ENTRIES_MAX).await?;
+    Ok(trust::may_look_up(handle.host(), handle.port(), &policy, &entries, home.now()))
 }
 
 async fn used(

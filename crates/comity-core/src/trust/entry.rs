@@ -203,12 +203,21 @@ impl Whom {
         match self {
             Self::Credential { .. } => false,
             Self::Did(one) => subject(one) == subject(did),
-            Self::Domain(domain) => host_of(did).is_some_and(|host| {
+            Self::Domain(_) | Self::Host(_) => host_of(did).is_some_and(|host| self.is_at(&host)),
+        }
+    }
+
+    /// Whether it is about somebody at a host, which has its port if that is not the one of https.
+    pub(super) fn is_at(&self, host: &str) -> bool {
+        match self {
+            Self::Credential { .. } => false,
+            Self::Did(one) => host_of(one).is_some_and(|of| of == host),
+            Self::Domain(domain) => {
                 let host = host.split(':').next().unwrap_or_default();
                 let below = host.strip_suffix(domain.as_str());
                 below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
-            }),
-            Self::Host(host) => host_of(did).is_some_and(|of| of == *host),
+            }
+            Self::Host(one) => one == host,
         }
     }
 
@@ -305,7 +314,7 @@ fn host_of(did: &Did) -> Option<String> {
 }
 
 /// Spells host and port in one way: a DID may name the port that its host has anyway.
-fn authority(host: String, port: Option<u16>) -> String {
+pub(super) fn authority(host: String, port: Option<u16>) -> String {
     match port {
         Some(HTTPS_PORT) | None => host,
         Some(port) => format!("{host}:{port}"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use comity_didcomm::{Did, ProtocolId, UnixTime};
 
 use super::decide::counts_as;
+use super::entry::authority;
 use super::{
     Direction, Entry, EntryKind, Level, Limits, Meter, MeterId, OutboundRule, Policy, Used,
 };
@@ -102,6 +103,27 @@ pub(crate) fn may_write(
     }
 }
 
+/// Decides whether an agent may have a host asked whom a name there means: it is told the name, and
+/// that somebody wants to know.
+#[must_use]
+pub fn may_look_up(
+    host: &str,
+    port: Option<u16>,
+    policy: &Policy,
+    entries: &[Entry],
+    now: UnixTime,
+) -> bool {
+    let host = authority(host.to_owned(), port);
+    let mut there =
+        entries.iter().filter(|entry| entry.direction == Direction::Out && entry.whom.is_at(&host));
+    match policy.outbound {
+        OutboundRule::Listed => there.any(|entry| entry.allows(now)),
+        OutboundRule::Open => {
+            !there.any(|entry| entry.kind != EntryKind::Allow && entry.whom.did().is_none())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +157,7 @@ mod tests {
         Fence { policy, entries: entries.into_iter().collect(), ..Fence::none() }
     }
 
-    fn word(result: Result<(Vec<Meter>, Level), Unsendable>) -> &'static str {
+    fn word(result: &Result<(Vec<Meter>, Level), Unsendable>) -> &'static str {
         match result {
             Ok(_) => "goes",
             Err(Unsendable::FencedIn) => "fenced in",
@@ -191,15 +213,45 @@ mod tests {
             ] {
                 let fence = fence(rule, entries.clone());
                 let result = may_write(&passage(piuri), 1, &fence, NOW);
-                assert_eq!(word(result), expected, "{name}, {rule:?}, {piuri}");
+                assert_eq!(word(&result), expected, "{name}, {rule:?}, {piuri}");
             }
         }
     }
 
     #[test]
+    fn whose_names_may_be_looked_up() {
+        use EntryKind::{Allow, Deny};
+        let at = |rule, entry: Option<Entry>| {
+            let fence = fence(rule, entry);
+            may_look_up("a.example", Some(443), &fence.policy, &fence.entries, NOW)
+        };
+        for (whom, kind, open, listed) in [
+            (PEER, Allow, true, true),
+            (PEER, Deny, true, false),
+            ("*@a.example", Allow, true, true),
+            ("*@a.example", Deny, false, false),
+            ("*@*.example", Allow, true, true),
+            ("*@*.example", Deny, false, false),
+            ("did:web:a.example%3A8443:agents:aria", Allow, true, false),
+            ("did:web:b.example:agents:aria", Allow, true, false),
+            ("*@b.example", Deny, true, false),
+        ] {
+            let entry = out(whom, kind, Level::Message);
+            assert_eq!(at(OutboundRule::Open, Some(entry.clone())), open, "{whom} {kind:?}");
+            assert_eq!(at(OutboundRule::Listed, Some(entry.clone())), listed, "{whom} {kind:?}");
+            let inward = Entry { direction: Direction::In, ..entry };
+            assert!(at(OutboundRule::Open, Some(inward.clone())));
+            assert!(!at(OutboundRule::Listed, Some(inward)));
+        }
+        let planned = Entry { from: Some(UnixTime(1_000_001)), ..allow(Level::Task) };
+        assert!(!at(OutboundRule::Listed, Some(planned)));
+        assert!(at(OutboundRule::Open, None) && !at(OutboundRule::Listed, None));
+    }
+
+    #[test]
     fn an_answer_goes_where_nothing_is_denied() {
         let answer = |entries| Fence { is_answer: true, ..fence(OutboundRule::Listed, entries) };
-        let may = |fence: &Fence| word(may_write(&passage(TASK), 1, fence, NOW));
+        let may = |fence: &Fence| word(&may_write(&passage(TASK), 1, fence, NOW));
         assert_eq!(may(&answer(vec![])), "goes");
         assert_eq!(
             may(&answer(vec![out("*@a.example", EntryKind::Deny, Level::Message)])),
@@ -224,14 +276,14 @@ mod tests {
             may(1, 5, 5, false),
             Ok((vec![Meter { id: meter, limits: counted }], Level::Task))
         );
-        assert_eq!(word(may(2, 0, 1, false)), "limit");
-        assert_eq!(word(may(0, 5, 6, false)), "limit");
+        assert_eq!(word(&may(2, 0, 1, false)), "limit");
+        assert_eq!(word(&may(0, 5, 6, false)), "limit");
         // It got 429 on the day's last message, which was on its way.
-        assert_eq!(word(may(2, 10, 5, true)), "goes");
+        assert_eq!(word(&may(2, 10, 5, true)), "goes");
         let denied = out(PEER, EntryKind::Deny, Level::Message);
         for (is_repeat, expected) in [(false, "fenced in"), (true, "goes")] {
             let fence = Fence { is_repeat, ..fence(OutboundRule::Listed, [denied.clone()]) };
-            assert_eq!(word(may_write(&passage(TASK), 1, &fence, NOW)), expected);
+            assert_eq!(word(&may_write(&passage(TASK), 1, &fence, NOW)), expected);
         }
     }
 }
