@@ -5,6 +5,7 @@
 //! as [`Facts`]; the shell reads them and holds no opinion of them.
 
 mod allowance;
+mod approve;
 mod contact;
 mod decide;
 mod entry;
@@ -15,6 +16,7 @@ mod policy;
 mod successor;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
+pub use approve::Approval;
 pub use contact::{Changed, Contact, Prior, pinned_keys};
 pub use decide::decide;
 pub use entry::{Direction, Entry, EntryKind, Request, RequestState, Whom, WhomError, subject};

@@ -22,7 +22,8 @@ use comity_core::outbound::Unsendable;
 use comity_core::receipt::{Rung, State};
 use comity_core::refusal::Refusal;
 use comity_core::trust::{
-    Changed, Contact, Direction, Entry, EntryKind, Fence, Level, Limits, Meter, Used, Whom,
+    Approval, Changed, Contact, Direction, Entry, EntryKind, Fence, Level, Limits, Meter, Policy,
+    Used, Whom,
 };
 use comity_didcomm::{Did, UnixTime, did};
 use comity_store::records::due::{self, Due};
@@ -446,6 +447,42 @@ async fn a_request_does_not_come_to_wait_beside_a_decision(round: Round) {
     assert!(matches!(round.keep(&again).await, Written::New { .. }));
 }
 
+fn approval(round: &Round, entry: &Entry, waiting: &mailbox::Waiting) -> Result<Approval, Refusal> {
+    let request = (&waiting.held.request, waiting.held.received.size_bytes);
+    let (agent, policy) = (&round.bruno.did, Policy::default());
+    Approval::new(entry, agent, request, &policy, Used::default(), NOW)
+}
+
+async fn a_request_counts_when_it_is_approved_and_as_open_until_it_is_settled(round: Round) {
+    let store = round.store.as_ref();
+    let limits = Limits { messages_per_day: Some(1), tasks_open: Some(1), ..Limits::NONE };
+    let entry = allowed(&round.aria.did, Level::Task, limits);
+    let meter = Meter { id: entry.meter(&round.bruno.did), limits };
+    round.receive("t-1", TASK).await;
+    assert_eq!(round.used(&meter, NOW).await, Used::default());
+    let find = async || mailbox::request(store, &round.bruno.did, &round.aria.did).await.unwrap();
+    let waiting = find().await.unwrap();
+    let low = Entry { level: Level::Message, ..entry.clone() };
+    assert_eq!(approval(&round, &low, &waiting).unwrap_err(), Refusal::LevelTooLow);
+    let approval = approval(&round, &entry, &waiting).unwrap();
+    let approve = async || {
+        let capacity = Capacity { messages_max: 10 };
+        round
+            .commit(|batch| mailbox::hand_over(batch, &waiting, &approval, capacity, NOW))
+            .await
+            .is_ok()
+    };
+    assert!(approve().await);
+    assert!(!approve().await, "only once");
+    let used = Used { messages: 1, tasks: 1, bytes: 0 };
+    assert_eq!(round.used(&meter, NOW).await, used);
+    let [(seq, received)] = &round.mailbox().await[..] else { panic!("one message") };
+    assert_eq!((received.level, &received.open_in[..]), (Level::Task, &[meter.id][..]));
+    assert!(round.settle(*seq, received, State::Processed).await);
+    assert_eq!(round.used(&meter, NOW).await, Used { tasks: 0, ..used });
+    assert_eq!(find().await, None);
+}
+
 async fn who_began_a_thread_is_who_was_let_in_with_it(round: Round) {
     let store = round.store.as_ref();
     let (agent, peer) = (&round.bruno.did, &round.aria.did);
@@ -455,8 +492,10 @@ async fn who_began_a_thread_is_who_was_let_in_with_it(round: Round) {
     assert!(!began("m-1").await, "it waits for the operator");
     let waiting = mailbox::request(store, agent, peer).await.unwrap().unwrap();
     let capacity = Capacity { messages_max: 10 };
+    let entry = allowed(peer, Level::Message, Limits::NONE);
+    let approval = approval(&round, &entry, &waiting).unwrap();
     let approving =
-        |batch: &mut Batch| mailbox::hand_over(batch, &waiting, Level::Message, capacity);
+        |batch: &mut Batch| mailbox::hand_over(batch, &waiting, &approval, capacity, NOW);
     round.commit(approving).await.unwrap();
     let rung = Rung::new(State::Received, NOW, agent.clone());
     let received = waiting.held.received.clone();
@@ -541,6 +580,7 @@ every_engine! {
     a_contact_is_remembered_with_its_keys_until_it_is_forgotten
     a_message_counts_against_all_its_meters_or_none
     a_message_that_was_judged_too_early_does_not_break_a_limit
+    a_request_counts_when_it_is_approved_and_as_open_until_it_is_settled
     a_request_does_not_come_to_wait_beside_a_decision
     a_task_is_open_until_it_is_processed_refused_or_expires
     a_thread_of_before_there_were_levels_is_one_of_messages_and_is_forgotten

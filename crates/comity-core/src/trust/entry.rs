@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::{Level, Limits, MeterId};
 use crate::record::{Act, LogRecord, digest_text, key_hash};
+use crate::refusal::Refusal;
 
 /// An operator's decision about somebody, for one of the operator's agents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +150,31 @@ impl Entry {
     #[must_use]
     pub fn covers(&self, protocol: &ProtocolId) -> bool {
         self.protocols.is_empty() || self.protocols.iter().any(|known| known.matches(protocol))
+    }
+
+    /// Whether the entry lets in what needs this level of a protocol, whatever its limits.
+    ///
+    /// # Errors
+    /// With what the sender is told.
+    pub(super) fn admits(
+        &self,
+        protocol: &ProtocolId,
+        needed: Level,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        if self.is_over(now) {
+            return Err(Refusal::Revoked);
+        }
+        if self.is_early(now) {
+            return Err(Refusal::NotYetAllowed);
+        }
+        if !self.covers(protocol) {
+            return Err(Refusal::ProtocolNotAllowed);
+        }
+        if self.level < needed {
+            return Err(Refusal::LevelTooLow);
+        }
+        Ok(())
     }
 
     /// Returns with what it counts together, for an agent's entry.

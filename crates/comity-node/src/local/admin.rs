@@ -14,12 +14,15 @@ use comity_core::limits::{ANCHOR_S_MAX, NOTE_CHARS_MAX};
 use comity_core::log::leaf_hash;
 use comity_core::receipt::Rung;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Direction, Entry, EntryKind, Level, Limits, Policy, Whom};
+use comity_core::trust::{
+    Approval, Direction, Entry, EntryKind, Level, Limits, Meter, Policy, Whom,
+};
 use comity_didcomm::did::webvh::Metadata;
 use comity_didcomm::{DidUrl, ProtocolId, UnixTime};
+use comity_store::records::mailbox::{HeldRequest, Waiting};
 use comity_store::records::notices::Debts;
-use comity_store::records::{mailbox, mailbox_key, relations};
-use comity_store::{Batch, Conflict, Wake as _};
+use comity_store::records::{mailbox, mailbox_key, meters, relations};
+use comity_store::{Batch, Conflict, StoreFault, Wake as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -74,7 +77,7 @@ pub(crate) async fn requests(
 ) -> Result<Json<Vec<Relation>>, ApiError> {
     let agent = find(&local.home, &name)?;
     let waiting = mailbox::requests(local.home.store.as_ref(), &agent.did).await?;
-    let relation = |waiting: mailbox::Waiting| Relation {
+    let relation = |waiting: Waiting| Relation {
         did: waiting.held.request.did.to_string(),
         protocols: vec![waiting.held.request.protocol.to_string()],
         until: Some(rfc3339(waiting.held.request.until)),
@@ -343,17 +346,17 @@ async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Re
             // What is decided about many is about what comes next.
             _ => None,
         };
-        let refusal = match entry.kind {
-            EntryKind::Allow => None,
-            EntryKind::Deny => Some(Refusal::Denied),
-            EntryKind::Revoke => Some(Refusal::Revoked),
-        };
         let mut report = None;
-        match (&waiting, refusal) {
-            (Some(waiting), None) => {
-                mailbox::hand_over(&mut batch, waiting, entry.level, home.capacity());
+        let answer = match &waiting {
+            Some(waiting) => Some((waiting, approve(home, agent, entry, waiting).await?)),
+            None => None,
+        };
+        match &answer {
+            Some((waiting, Ok(approval))) => {
+                let capacity = home.capacity();
+                mailbox::hand_over(&mut batch, waiting, approval, capacity, home.now());
             }
-            (Some(waiting), Some(refusal)) => {
+            Some((waiting, Err(refusal))) => {
                 let (code, meaning) = (refusal.code(), refusal.meaning());
                 let rung = Rung::refused(home.now(), home.did.clone(), code, Some(meaning));
                 mailbox::drop_request(&mut batch, &mut debts, waiting, &rung);
@@ -363,7 +366,7 @@ async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Re
                 let message = problem_report(&agent.did, to, id, thid, problem, home.now());
                 report = outbound::prepare_notice(home, message).await.ok();
             }
-            (None, _) => {}
+            None => {}
         }
         match home.commit_and_report(batch, debts, report).await? {
             Committed::Durable => {}
@@ -374,12 +377,32 @@ async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Re
                 return Err(ApiError::of(ApiCode::MailboxFull, hint));
             }
         }
-        if let (Some(waiting), None) = (waiting, refusal) {
+        if let Some((waiting, Ok(_))) = answer {
             home.mailboxes.offer(mailbox_key(&agent.did), waiting.seq);
             home.wake.wake(&mailbox_key(&agent.did));
         }
         return Ok(());
     }
+}
+
+/// Says whether a request gets in by a decision about its sender, or what the sender is told.
+async fn approve(
+    home: &Home,
+    agent: &Identity,
+    entry: &Entry,
+    waiting: &Waiting,
+) -> Result<Result<Approval, Refusal>, StoreFault> {
+    match entry.kind {
+        EntryKind::Allow => {}
+        EntryKind::Deny => return Ok(Err(Refusal::Denied)),
+        EntryKind::Revoke => return Ok(Err(Refusal::Revoked)),
+    }
+    let HeldRequest { request, received } = &waiting.held;
+    let meter = Meter { id: entry.meter(&agent.did), limits: entry.limits };
+    let used = meters::used(home.store.as_ref(), &meter, home.now()).await?;
+    let policy = home.policies.of(&agent.name);
+    let request = (request, received.size_bytes);
+    Ok(Approval::new(entry, &agent.did, request, &policy, used, home.now()))
 }
 
 fn describe(home: &Home, entry: &Entry) -> Relation {

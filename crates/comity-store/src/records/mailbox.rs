@@ -9,8 +9,8 @@ use comity_core::log::leaf_hash;
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Admission, Direction, Level, Request, RequestState, Used, Whom};
-use comity_didcomm::Did;
+use comity_core::trust::{Admission, Approval, Direction, Request, RequestState, Used, Whom};
+use comity_didcomm::{Did, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use super::due::Due;
@@ -303,17 +303,24 @@ pub async fn messages(store: &dyn Store, recipient: &Did) -> Result<i64, StoreFa
 }
 
 /// Moves an approved request into the mailbox. Its place there is where it would have been.
-pub fn hand_over(batch: &mut Batch, waiting: &Waiting, level: Level, capacity: Capacity) {
+pub fn hand_over(
+    batch: &mut Batch,
+    waiting: &Waiting,
+    approval: &Approval,
+    capacity: Capacity,
+    now: UnixTime,
+) {
     take(batch, waiting);
-    let received = &waiting.held.received;
-    let admitted = Some(Admission::Approved);
-    let received = Received { admitted, level, ..received.clone() };
+    let mut received = waiting.held.received.clone();
+    (received.admitted, received.level) = (Some(Admission::Approved), approval.level());
+    received.open_in = approval.open_in();
     let mailbox = keys::mailbox_key(&received.recipient);
     batch.put(Keyspace::Index, &keys::mailbox_row(mailbox, waiting.seq), encode(&received));
     count(batch, &received, capacity);
     let message = keys::message_key(&received);
     let due = Due::ExpireMessage { mailbox, seq: waiting.seq, message };
     due.put(batch, received.expires);
+    meters::count(batch, approval.meters(), approval.counts_as(), now);
 }
 
 /// Drops a request that was denied or ran out, with the rung that says so.
