@@ -6,8 +6,8 @@
 use std::{fs, path::Path};
 
 use comity_didcomm::{
-    AgreementKey, ContentEncryption, Curve, Did, Endpoint, Message, SigningKey, anoncrypt,
-    authcrypt, did, from_prior,
+    AgreementKey, CompactJws, ContentEncryption, Curve, Did, Endpoint, Message, SigningKey,
+    anoncrypt, authcrypt, did, from_prior,
     invitation::Invitation,
     routing::{Forward, Next},
     sign,
@@ -15,6 +15,7 @@ use comity_didcomm::{
 use comity_fuzz::targets::{
     TARGETS, Verdict,
     parties::{NOW, World},
+    tokens::{CLAIMS, TYP},
     webvh::published,
 };
 use serde_json::json;
@@ -47,6 +48,7 @@ fn seeds(target: &str) -> Seeds {
         "invitation" => invitations(),
         "jwe" => envelopes(),
         "jws" => signatures(),
+        "jwt" => claims(),
         "key" => keys(),
         "names" => names(),
         "plaintext" => plaintexts(),
@@ -281,6 +283,28 @@ fn signatures() -> Seeds {
         ("refused-forged", forged.into()),
         ("refused-none", text(&json!({ "payload": value["payload"], "signatures": [] }))),
         ("refused-detached", text(&json!({ "payload": "", "signatures": value["signatures"] }))),
+    ]
+}
+
+fn claims() -> Seeds {
+    let World { aria, mallory, .. } = World::new();
+    let token = |typ: &str, key: &SigningKey, claims: &str| {
+        CompactJws::sign(typ, &aria.sign_kid, key, claims.as_bytes()).expect("a token").into_bytes()
+    };
+    let own = token(TYP, &aria.signing, CLAIMS);
+    let (_, rest) = own.split_at(own.iter().position(|byte| *byte == b'.').expect("a dot"));
+    let twice = r#"{"iss":"did:web:aria.example","n":1,"n":2}"#;
+    vec![
+        ("accepted-own", own.clone()),
+        ("refused-typ", token("JWT", &aria.signing, CLAIMS)),
+        ("refused-forged", token(TYP, &mallory.signing, CLAIMS)),
+        ("refused-issuer", token(TYP, &aria.signing, r#"{"iss":"did:web:mallory.example"}"#)),
+        ("refused-name-twice", token(TYP, &aria.signing, twice)),
+        // {"typ":"example+jwt","alg":"none","kid":"did:web:aria.example#sign"}
+        (
+            "refused-none",
+            [b"eyJ0eXAiOiJleGFtcGxlK2p3dCIsImFsZyI6Im5vbmUiLCJraWQiOiJkaWQ6d2ViOmFyaWEuZXhhbXBsZSNzaWduIn0", rest].concat(),
+        ),
     ]
 }
 

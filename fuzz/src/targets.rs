@@ -6,6 +6,7 @@
 mod envelopes;
 pub mod parties;
 mod texts;
+pub mod tokens;
 pub mod webvh;
 
 /// Says whether an input was understood.
@@ -21,7 +22,7 @@ pub enum Verdict {
 pub type Target = (&'static str, fn(&[u8]) -> Verdict);
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("did_document", texts::did_document),
     ("did_url", texts::did_url),
     ("forward", texts::forward),
@@ -31,6 +32,7 @@ pub const TARGETS: [Target; 13] = [
     ("invitation", texts::invitation),
     ("jwe", envelopes::jwe),
     ("jws", envelopes::jws),
+    ("jwt", tokens::jwt),
     ("key", texts::key),
     ("names", texts::names),
     ("plaintext", texts::plaintext),

@@ -18,7 +18,7 @@
 //!
 //! # Minimum program
 //! ```
-//! use comity_core::trust::{self, Decision, Facts, Question, Recipient, WayIn};
+//! use comity_core::trust::{self, Decision, Facts, Question, Recipient, Scrutiny, Shown, WayIn};
 //! use comity_didcomm::UnixTime;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,6 +30,9 @@
 //!     way_in: WayIn::Direct,
 //!     size_bytes: 900,
 //!     keys: Vec::new(),
+//!     is_for_home: false,
+//!     shown: Shown::default(),
+//!     scrutiny: Scrutiny::Quick,
 //!     prior: None,
 //! };
 //! let ruling = trust::decide(&question, &Facts::nothing_known(Recipient::Agent), UnixTime(1_800_000_000));
@@ -47,8 +50,10 @@
     )
 )]
 
+pub mod admission;
 pub mod api;
 mod context;
+pub mod event;
 pub mod inbound;
 pub mod limits;
 pub mod log;
@@ -60,6 +65,7 @@ pub mod refusal;
 pub mod relay;
 pub mod trust;
 pub mod via;
+pub mod webhook;
 
 pub use context::Context;
 

@@ -18,10 +18,6 @@ pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one agent holds for its operator at most.
 pub const REQUESTS_PENDING_MAX: i64 = 1_000;
 
-/// Bits of work that a stranger's request costs, while few wait and unless the operator says
-/// otherwise.
-pub const WORK_BITS_DEFAULT: u8 = 20;
-
 /// With the template `ants`: how long somebody has to have been known before it goes up by itself,
 /// in seconds (7 days), if it has also sent [`ANTS_PROCESSED`] messages.
 pub const ANTS_AGE_S: u64 = 7 * 24 * 3600;
@@ -30,13 +26,16 @@ pub const ANTS_AGE_S: u64 = 7 * 24 * 3600;
 pub const ANTS_PROCESSED: u64 = 10;
 
 /// With the template `ants`: anchors whose vouches do as well.
-pub const ANTS_VOUCHERS: u32 = 3;
+pub const ANTS_VOUCHERS: usize = 3;
 
 /// Entries of one agent about hosts, domains and credentials that are looked at for a message.
 pub const WIDE_ENTRIES_MAX: usize = 256;
 
 /// Length of an entry's note at most, in characters.
 pub const NOTE_CHARS_MAX: usize = 200;
+
+/// Anchors of one agent that are looked at.
+pub const ANCHORS_MAX: usize = 256;
 
 /// How long somebody's vouches for others count before the operator has to say so again, in seconds
 /// (90 days).
@@ -45,9 +44,76 @@ pub const ANCHOR_S_MAX: u64 = 90 * DAY_S;
 /// Seconds of one day, in which limits count.
 pub const DAY_S: u64 = 24 * 3600;
 
+/// Share of a mailbox that requests may take, in per cent; the rest is for those who were let in.
+pub const REQUESTS_SHARE_PERCENT: u32 = 5;
+
+/// Bytes of all requests that one agent holds for its operator (16 MiB).
+pub const REQUESTS_BYTES_MAX: i64 = 16 * 1024 * 1024;
+
+/// Requests that all agents of a node hold together.
+pub const REQUESTS_OF_NODE_MAX: i64 = 10_000;
+
 /// How long a request waits for the operator, in seconds (30 days), when its message names no
 /// earlier deadline.
 pub const REQUEST_AGE_S_MAX: u64 = 30 * 24 * 3600;
+
+/// What happened at once and has events: so many are kept, and the oldest are forgotten.
+pub const EVENTS_KEPT_MAX: i64 = 10_000;
+
+/// Characters of an id in an event, if others may have chosen it.
+pub const EVENT_ID_CHARS_MAX: usize = 256;
+
+/// Keys that an event names.
+pub const EVENT_KEYS_MAX: usize = 8;
+
+/// Requests to one agent within an hour that have an event of their own when they arrive, and as many
+/// when they expire. Of the others only the number is told.
+pub const REQUEST_EVENTS_MAX: i64 = 100;
+
+/// The time over which such requests are counted, in seconds.
+pub const REQUEST_EVENTS_S: u64 = 3600;
+
+/// Protocols that the operator's agent can name in one decision.
+pub const DECISION_PROTOCOLS_MAX: usize = 64;
+
+/// First pause after a webhook did not take an event, in milliseconds; it doubles up to
+/// [`WEBHOOK_RETRY_MS_MAX`].
+pub const WEBHOOK_RETRY_MS_FIRST: u64 = 500;
+
+/// Longest pause between two attempts to post an event, in milliseconds (one hour).
+pub const WEBHOOK_RETRY_MS_MAX: u64 = 3600 * 1000;
+
+/// How long one event is tried, in seconds (3 days); then it is left out, and the next one is posted.
+pub const WEBHOOK_GIVE_UP_S: u64 = 3 * 24 * 3600;
+
+/// Fewest and most bytes of a webhook's secret (Standard Webhooks, "Signature scheme").
+pub const WEBHOOK_SECRET_BYTES: (usize, usize) = (24, 64);
+
+/// Secrets with which each event is signed at once, so that one can follow the other.
+pub const WEBHOOK_SECRETS_MAX: usize = 4;
+
+/// What a stranger's knock costs, in bits, unless the operator says otherwise: two to this power of
+/// hashes, a tenth of a second of one processor (`docs/adr/0030-work-buys-a-knock.md`).
+pub const WORK_BITS_DEFAULT: u8 = 20;
+
+/// What a knock costs at most, in bits, whatever raises the price.
+pub const WORK_BITS_MAX: u8 = 32;
+
+/// What a home pays for one of its agents' messages at most, in bits, unless the operator or the
+/// agent says otherwise: about a second.
+pub const WORK_PAID_BITS_MAX: u8 = 24;
+
+/// How long a challenge can be solved, in seconds (10 minutes).
+pub const WORK_CHALLENGE_AGE_S: u64 = 600;
+
+/// Longest value of the header by which work is shown, in bytes.
+pub const WORK_SHOWN_BYTES_MAX: usize = 512;
+
+/// Challenges that a home solves for one message before it gives up.
+pub const WORK_CHALLENGES_MAX: u32 = 3;
+
+/// How long an earlier request of a sender makes its next one dearer, in seconds (30 days).
+pub const KNOCKS_REMEMBERED_S: u64 = 30 * 24 * 3600;
 
 /// Messages that one mailbox holds at most, unless the operator says otherwise. Of one sender it
 /// holds half as many, so that no single peer can fill it.
@@ -161,6 +227,37 @@ pub const REGISTRANT_SHARE: u32 = 10;
 /// How long a relay holds a message, in seconds (7 days), unless the operator says otherwise.
 pub const RELAY_AGE_S_MAX: u64 = 7 * 24 * 3600;
 
+/// Part of a recipient's quota at a relay that strangers may fill, in percent, unless the recipient
+/// or the operator says otherwise. Only recipients that have a rule of admission know strangers.
+pub const RELAY_STRANGERS_PERCENT: u8 = 5;
+
+/// Part of a recipient's quota at a relay that may be filled by those who paid, in percent.
+pub const RELAY_PAID_PERCENT: u8 = 20;
+
+/// Strangers and those who paid have, of what a registrant may have held and of what a relay holds,
+/// one part in so many. However many pools there are, the rest is for friends.
+pub const UNADMITTED_SHARE: u32 = 2;
+
+/// Life of a token of admission, in seconds (7 days).
+pub const ADMISSION_TOKEN_S_MAX: u64 = 7 * 24 * 3600;
+
+/// A token that holds for less than this, in seconds (one day), is asked for anew.
+pub const ADMISSION_RENEW_S: u64 = 24 * 3600;
+
+/// How soon after a token somebody is given another one, in seconds (one hour): a token travels as
+/// reliably as any message, and what is asked until it arrives is asked in vain.
+pub const ADMISSION_REISSUE_S: u64 = 3600;
+
+/// Characters of a token or a proof. The DID of the recipient stands in it, base64url-encoded, and
+/// may be of full length.
+pub const ADMISSION_CHARS_MAX: usize = 8 * 1024;
+
+/// Valid tokens that one identity has given at most; beyond, senders stay in the strangers' pool.
+pub const ADMISSIONS_GIVEN_MAX: i64 = 10_000;
+
+/// Valid tokens that one identity holds at most; beyond, it writes as a stranger.
+pub const ADMISSIONS_HELD_MAX: i64 = 10_000;
+
 /// Registrants of one relay at most.
 pub const REGISTRANTS_MAX: i64 = 100_000;
 
@@ -242,3 +339,67 @@ pub const VIA_ACKNOWLEDGED_MAX: usize = 64;
 /// Identities that are registered with one message. Each brings a proof of up to
 /// [`MEDIATION_PROOF_BYTES_MAX`].
 pub const VIA_UPDATES_MAX: usize = 16;
+
+/// Signed tokens (grants, credentials) that one message carries at most.
+pub const TOKENS_PER_MESSAGE_MAX: usize = 8;
+
+/// Longest signed token that is read, in characters.
+pub const TOKEN_CHARS_MAX: usize = 8 * 1024;
+
+/// Protocols in the scope of one grant or vouch at most.
+pub const SCOPE_MAX: usize = 32;
+
+/// Longest id of a thread in a signed statement, in characters: as long as one of a message.
+pub const THREAD_ID_CHARS_MAX: usize = comity_didcomm::limits::MESSAGE_ID_CHARS_MAX;
+
+/// Longest name that the issuer of a token gives it, in characters.
+pub const TOKEN_NAME_CHARS_MAX: usize = 128;
+
+/// How long a grant holds at most, in seconds (366 days).
+pub const GRANT_LIFE_S_MAX: u64 = 366 * 24 * 3600;
+
+/// How often a grant may be handed on at most.
+pub const GRANT_DEPTH_MAX: u8 = 3;
+
+/// Tokens of one chain of grants at most: the first, and as many as it can be handed on.
+pub const GRANT_CHAIN_MAX: usize = 4;
+
+/// How long a vouch holds at most, in seconds (90 days).
+pub const VOUCH_LIFE_S_MAX: u64 = 90 * 24 * 3600;
+
+/// How far a vouch may count beyond whom it is about at most.
+pub const VOUCH_DEPTH_MAX: u8 = 3;
+
+/// Vouches that a home remembers of all that it was shown.
+pub const VOUCHES_KEPT_MAX: usize = 10_000;
+
+/// How long a message waits for the answer to the question whether a vouch holds, in seconds.
+pub const VOUCH_ASKED_S: u64 = 30;
+
+/// How long the answer to a question after a vouch holds at most, in seconds (5 minutes).
+pub const VOUCH_STATUS_S_MAX: u64 = 300;
+
+/// Tokens that one question, answer or revocation names at most.
+pub const TOKEN_IDS_MAX: usize = 256;
+
+/// Types of one credential at most.
+pub const CREDENTIAL_TYPES_MAX: usize = 16;
+
+/// Outcomes in one message at most: each is two tokens.
+pub const OUTCOMES_PER_MESSAGE_MAX: usize = TOKENS_PER_MESSAGE_MAX / 2;
+
+/// Vouches in a path from an anchor at most.
+pub const PATH_VOUCHES_MAX: usize = 3;
+
+/// Vouches of one voucher that are looked at. One that gives more has given each of them less than
+/// a path needs to matter.
+pub const VOUCHES_PER_VOUCHER_MAX: usize = 256;
+
+/// Vouches that are read to score anybody at most; those that carry most come first.
+pub const VOUCHES_CHARTED_MAX: usize = 200_000;
+
+/// Beginnings of paths that are followed to score anybody at most, shared evenly among the anchors.
+pub const TRAILS_FOLLOWED_MAX: usize = 200_000;
+
+/// Paths that the explanation of a score lists at most.
+pub const PATHS_SHOWN_MAX: usize = 16;

@@ -16,7 +16,9 @@ pub use address::Addressed;
 pub use authorize::Authorized;
 pub use pack::{Packed, SenderKeys};
 pub use queue::{Queued, Stored};
-pub use transmit::{Attempt, REFUSED_WITHOUT_CODE, Step, after_attempt, ends_ladder};
+pub use transmit::{
+    Attempt, Charge, REFUSED_WITHOUT_CODE, Step, WORK_TOO_DEAR, after_attempt, ends_ladder,
+};
 pub use wait::{Check, Whereabouts, next_check};
 
 use std::sync::Arc;
@@ -27,8 +29,9 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use self::address::{Addressing, Progress};
-use self::authorize::Permit;
+use self::authorize::{Passing, Permit};
 use crate::Context;
+use crate::admission::Pass;
 use crate::record::OutgoingKind;
 use crate::trust::{Fence, Passage};
 
@@ -55,6 +58,8 @@ pub struct Submission {
     pub ack: Vec<String>,
     /// Seconds until its deadline; relative, so that a wish repeated later is the same wish.
     pub expires_in_s: Option<u64>,
+    /// The dearest puzzle that is solved for it, in bits; `None`: as dear as the home solves.
+    pub work_bits_max: Option<u8>,
     /// Whether it can be proved to others.
     pub accountability: Accountability,
     /// What it is to the home.
@@ -82,6 +87,13 @@ pub enum Output {
     Judge(Passage),
     /// Give the sender's keys and whether the recipient lives here. Answer with [`Input::Keys`].
     Keys(Did),
+    /// Give what the sender shows at the mediator of the recipient. Answer with [`Input::Pass`].
+    Pass {
+        /// The sender.
+        from: Did,
+        /// The recipient.
+        to: Did,
+    },
     /// Get this DID's document: the recipient's, then those of the mediators on the way. Answer
     /// with [`Input::Document`] or [`Input::Unresolvable`].
     Resolve(Did),
@@ -96,6 +108,8 @@ pub enum Input {
     Fence(Fence),
     /// The sender's keys.
     Keys(SenderKeys),
+    /// What the sender shows; nothing if it has no keys for that.
+    Pass(Option<Pass>),
     /// What became of the commit.
     Stored(Stored),
     /// There is no such document to be had.
@@ -275,6 +289,10 @@ impl Outbound {
         match &self.stage {
             Stage::Address(addressing, _) => Output::Resolve(addressing.asks.clone()),
             Stage::Judge(submission) => Output::Judge(authorize::passage(submission)),
+            Stage::Pack(authorized) if authorized.needs_pass() => {
+                let Submission { from, to, .. } = authorized.submission();
+                Output::Pass { from: from.clone(), to: to.clone() }
+            }
             Stage::Pack(authorized) => Output::Keys(authorized.submission().from.clone()),
             Stage::Queue(queued) => Output::Commit(Arc::clone(queued)),
             Stage::Done(result) => Output::Done(result.clone()),
@@ -295,7 +313,12 @@ impl Outbound {
             (Stage::Judge(submission), Input::Fence(fence)) => {
                 judged(*submission, &fence, &self.context)
             }
-            (Stage::Pack(authorized), Input::Keys(keys)) => {
+            (Stage::Pack(mut authorized), Input::Pass(pass)) if authorized.needs_pass() => {
+                let shows = |pass| Passing::Shows(Box::new(pass));
+                authorized.pass = pass.map_or(Passing::Nothing, shows);
+                Stage::Pack(authorized)
+            }
+            (Stage::Pack(authorized), Input::Keys(keys)) if !authorized.needs_pass() => {
                 match pack::pack(*authorized, &keys, &self.context, rng) {
                     Ok(packed) => Stage::Queue(Arc::new(queue::queue(packed, &self.context))),
                     Err(reason) => Stage::Done(Err(reason)),

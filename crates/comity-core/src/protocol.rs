@@ -6,20 +6,36 @@
 //! `parse` and `into_message`. Both halves of an exchange use the same types. Nothing here decides
 //! anything.
 
+pub mod admission;
+pub mod attached_tokens;
 pub mod basic_message;
 pub mod coordinate_mediation;
 pub mod discover_features;
 pub mod empty;
+pub mod grant;
 pub mod mediation_proof;
+pub mod operator;
+pub mod outcome;
 pub mod pickup;
 pub mod trust_ping;
+pub mod vouch;
 
+pub use admission::{ADMISSION, ADMISSION_KEY, ADMISSION_SHOWN, ADMISSION_TOKEN};
 pub use basic_message::BASIC_MESSAGE;
 pub use empty::{EMPTY, EMPTY_EMPTY};
+pub use grant::GRANT;
+pub use operator::OPERATOR;
+pub use outcome::OUTCOME;
+pub use vouch::VOUCH;
 
-use comity_didcomm::Message;
+use comity_didcomm::{Message, MessageType};
 use serde_json::{Map, Value};
 use thiserror::Error;
+
+use crate::limits::TOKEN_IDS_MAX;
+use crate::receipt::bounded;
+use crate::record::message_type;
+use crate::trust::TokenId;
 
 /// Receipt 1.0 (`docs/protocols/receipt.md`): how far a message got.
 pub const RECEIPT: &str = "https://comity.dev/protocols/receipt/1.0";
@@ -34,10 +50,34 @@ pub const ROUTING: &str = "https://didcomm.org/routing/2.0";
 /// Report Problem 2.0 (`comity_didcomm::problem`).
 pub const REPORT_PROBLEM: &str = "https://didcomm.org/report-problem/2.0";
 
+/// Whether a message to an agent is one that its home answers for it: what it is granted, whether
+/// vouches hold. Such a message reaches no agent, and asks for no more than the home decides.
+#[must_use]
+pub fn is_for_home(type_: &MessageType) -> bool {
+    let protocol = type_.protocol();
+    let is = |known: &str| known.parse().is_ok_and(|known| protocol.matches(&known));
+    // Whether to vouch for somebody is the agent's to say, or its operator's.
+    is(ADMISSION) || is(GRANT) || (is(VOUCH) && type_.name() != vouch::REQUEST)
+}
+
 /// Whether a message type is one of [`REPORT_PROBLEM`].
 #[must_use]
 pub fn is_report(type_: &str) -> bool {
     type_.strip_prefix(REPORT_PROBLEM).is_some_and(|name| name.starts_with('/'))
+}
+
+/// Whether a message type is this one of the protocols' own, by the meaning of both.
+#[must_use]
+pub(crate) fn is_type(type_: &MessageType, constant: &str) -> bool {
+    message_type(constant).matches(type_)
+}
+
+/// Whether a message of this type is the home's own word about others. It is never reported on, or there
+/// would be no end.
+#[must_use]
+pub fn is_notice(type_: &str) -> bool {
+    let is_of = |protocol| type_.strip_prefix(protocol).is_some_and(|name| name.starts_with('/'));
+    [EMPTY, RECEIPT, REPORT_PROBLEM].into_iter().any(is_of)
 }
 
 /// Header by which a sender asks for receipts: the DID of the home they go to
@@ -66,6 +106,23 @@ fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>,
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(ProtocolError::Malformed),
     }
+}
+
+/// Reads what a peer adds for people, cut to what is kept of it.
+fn comment(body: &Map<String, Value>) -> Result<Option<String>, ProtocolError> {
+    Ok(text(body, "comment")?.map(bounded))
+}
+
+/// Reads the name of a token.
+fn token_id(value: &Value) -> Option<TokenId> {
+    value.as_str()?.parse().ok()
+}
+
+/// Reads the names of tokens, at least one.
+fn token_ids(body: &Map<String, Value>) -> Result<Vec<TokenId>, ProtocolError> {
+    let ids = list(body, "ids", TOKEN_IDS_MAX)?;
+    let ids: Option<Vec<_>> = ids.iter().map(token_id).collect();
+    ids.filter(|ids| !ids.is_empty()).ok_or(ProtocolError::Malformed)
 }
 
 /// Reads a list member of a body with at most `max` entries.

@@ -100,6 +100,8 @@ refusals! {
         sender: "Try again after the time in Retry-After", operator: "See comity doctor: the disk may be full or the node overloaded";
     MailboxFull = "e.m.me.res.storage.quota", Transport 429, "The recipient's mailbox, or this sender's share of it, is full",
         sender: "Try again later; the recipient has to take messages first", operator: "See why the agent does not acknowledge: comity status";
+    WorkRequired = "e.p.req.work", Transport 402, "The recipient takes a stranger's first message only with proof of work",
+        sender: "Solve the puzzle of the answer's member work, and post the same envelope with the header Comity-Work (docs/protocols/introduction.md)", operator: "To demand less, or none: work_bits; to let somebody in without: comity allow";
     NotRelay = "e.p.req.not-relay", Transport 404, "This node is not a relay",
         sender: "Resolve the recipient's DID document again and use the mediator it names", operator: "To make it one: comity up --relay";
     NotRegistered = "e.m.req.not-registered", Transport 404, "This relay does not take messages for the recipient of the forward",
@@ -110,6 +112,8 @@ refusals! {
         sender: "Send one forward for each message", operator: "Nothing";
     QueueFull = "e.m.me.res.storage.queue", Transport 429, "The recipient's queue at this relay, or the relay, is full",
         sender: "Try again later; messages have to be picked up first", operator: "See comity status; the bounds are relay_messages_max, relay_bytes_max and relay_total_bytes_max";
+    StrangersFull = "e.m.me.res.storage.strangers", Transport 429, "As many messages of unknown senders wait at this relay as the recipient allows",
+        sender: "Try again later; who corresponds with the recipient gets a token (docs/protocols/admission.md)", operator: "Nothing: it keeps the recipient's queue free for its friends. The bound is relay_strangers_percent";
     IdReuse = "e.m.msg.id-reuse", Transport 409, "Another message with this id has come from this sender",
         sender: "Use a new id for each message", operator: "Nothing";
     Denied = "e.m.trust.denied", Message 202, "The recipient's operator has denied this sender",
@@ -128,14 +132,28 @@ refusals! {
         sender: "Send again on the next day of UTC, or when earlier tasks are settled", operator: "To change it: comity allow WHO with other limits";
     KeyChanged = "e.p.trust.key-changed", Message 202, "The sender's keys are others than before, and nothing proves that they are its own",
         sender: "Tell the recipient's operator by other means that your keys have changed", operator: "Ask the sender by other means, then: comity contacts approve WHO";
+    Checking = "e.p.trust.checking", Transport 503, "Whether somebody's vouch for this sender still holds is being asked",
+        sender: "Try again after the time in Retry-After", operator: "Nothing";
+    GrantExpired = "e.m.trust.grant.expired", Message 202, "The grant that the sender shows has run out",
+        sender: "Ask the recipient's operator, or whoever handed the grant on, for a new one", operator: "To give a new one: comity grant give";
+    GrantInvalid = "e.m.trust.grant.invalid", Message 202, "The grant that the sender shows gives no right to this",
+        sender: "Show a whole chain of grants from the recipient to you, each within the one before it", operator: "See the node's log for the check that failed";
+    GrantRevoked = "e.m.trust.grant.revoked", Message 202, "The grant that the sender shows was revoked",
+        sender: "Ask the recipient's operator, or whoever handed the grant on", operator: "To give a new one: comity grant give";
     ProtocolNotAllowed = "e.m.trust.not-permitted", Message 202, "This sender is allowed, but not for this protocol",
         sender: "Use the protocols agreed upon, or ask for this one", operator: "To widen it: comity allow WHO --for PIURI";
     RequestTooLarge = "e.m.trust.request-too-large", Message 202, "A first message from an unknown sender must be small",
         sender: "Introduce yourself in at most 65536 bytes", operator: "Nothing";
     RequestsFull = "e.m.trust.requests-full", Message 202, "Too many requests from unknown senders wait for the recipient's operator",
         sender: "Try again in some days, or ask to be allowed beforehand", operator: "Decide: comity requests";
+    RequestExpired = "e.m.trust.request-expired", Message 202, "The recipient's operator did not decide about this first message in time",
+        sender: "Ask again later, with a later expires_time, or ask to be allowed by other means", operator: "Decide sooner: comity requests; see webhook_url and operator in docs/operating.md";
     HomeProtocol = "e.m.msg.unsupported", Message 202, "The recipient is a node, which speaks only its own protocols",
         sender: "Address an agent of the node", operator: "Nothing";
+    NoSuchRequest = "e.m.trust.no-such-request", Message 202, "The decision is in no thread of a request that this node knows",
+        sender: "Answer in the thread of the node's own message: thid is its id", operator: "See comity requests";
+    NotSigned = "e.m.trust.not-signed", Message 202, "A decision has to be signed, so that it can be shown who made it",
+        sender: "Sign the message, then encrypt it", operator: "Nothing";
     NotGranted = "e.m.trust.not-granted", Message 202, "This relay has not granted the sender mediation",
         sender: "Ask first: mediate-request", operator: "See relay_register and relay_allow in docs/operating.md";
     NotYourQueue = "e.m.trust.not-your-queue", Message 202, "The sender has not registered the DID whose queue it asks for",
@@ -156,7 +174,15 @@ impl Refusal {
     /// Whether the sender's home should try the same bytes again later.
     #[must_use]
     pub const fn is_temporary(self) -> bool {
-        matches!(self, Self::Busy | Self::DidUnavailable | Self::MailboxFull | Self::QueueFull)
+        matches!(
+            self,
+            Self::Busy
+                | Self::Checking
+                | Self::DidUnavailable
+                | Self::MailboxFull
+                | Self::QueueFull
+                | Self::StrangersFull
+        )
     }
 
     /// Returns the refusal as the report that its sender gets.

@@ -11,6 +11,7 @@
 //! connection, of the relay or of the home costs a repeat and no message.
 
 mod hands;
+mod rules;
 mod session;
 
 pub use hands::Fate;
@@ -21,6 +22,7 @@ use comity_didcomm::{Did, Message, MessageId, Opened, ReturnRoute, UnixTime};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::admission::Rule;
 use crate::limits::VIA_EXPIRES_S;
 use crate::protocol::coordinate_mediation::{Mediation, Version};
 use crate::protocol::is_report;
@@ -48,6 +50,15 @@ pub enum Input {
     /// Proofs for the identities of [`Output::Prove`], in any order; one is missing if it lives
     /// here no more.
     Proofs(Vec<(Did, Value)>),
+    /// By this rule the relay is to tell friends of an identity from strangers.
+    Rule {
+        /// The identity.
+        did: Did,
+        /// The rule.
+        rule: Rule,
+        /// Whether the relay has it already.
+        standing: RuleStanding,
+    },
     /// What became of an envelope of [`Output::Take`].
     Taken {
         /// Its name.
@@ -57,6 +68,15 @@ pub enum Input {
     },
     /// A moment has passed: [`TICK_S`](crate::limits::VIA_TICK_S) seconds.
     Tick,
+}
+
+/// Whether a relay has a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleStanding {
+    /// It is to be told.
+    Missing,
+    /// It said so, on this connection or an earlier one.
+    Set,
 }
 
 /// What a [`Session`] wants done.
@@ -70,6 +90,8 @@ pub enum Output {
     Prove(Vec<Did>),
     /// The relay takes messages for this identity.
     Registered(Did),
+    /// The relay has this rule for this identity.
+    Ruled(Did, Rule),
     /// Seal this and send it to the relay.
     Say(Box<Message>),
     /// Take this envelope in, in the order of asking. Answer with [`Input::Taken`] when its outcome
@@ -103,6 +125,14 @@ pub enum Trouble {
     /// The relay reported a problem.
     #[error("the relay reports a problem: {0}")]
     Reported(String),
+    /// The relay does not take the rule of an identity.
+    #[error("the relay does not take the rule of {did} ({code})")]
+    RuleRefused {
+        /// The identity.
+        did: Did,
+        /// The relay's reason.
+        code: String,
+    },
 }
 
 /// Why a relay cannot be used.

@@ -63,6 +63,16 @@ pub struct DidDocument {
     pub service: Vec<Service>,
 }
 
+/// Names what a key of a document is for (W3C DID Core 1.0, section 5.3), as far as signatures go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Relationship {
+    /// `assertionMethod`: signs statements, such as credentials.
+    AssertionMethod,
+    /// `authentication`: signs what its subject says and does.
+    Authentication,
+}
+
 /// Represents one key of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -190,7 +200,18 @@ impl DidDocument {
     /// Returns the key with this id, if it may sign for the subject.
     #[must_use]
     pub fn authentication_key(&self, kid: &DidUrl) -> Option<&PublicKey> {
-        self.signing_keys().find(|(id, _)| id.same_resource(kid)).map(|(_, key)| key)
+        self.verification_key(Relationship::Authentication, kid)
+    }
+
+    /// Returns the key with this id, if it may sign for the subject and is listed for this use.
+    #[must_use]
+    pub fn verification_key(&self, relationship: Relationship, kid: &DidUrl) -> Option<&PublicKey> {
+        let listed = match relationship {
+            Relationship::AssertionMethod => &self.assertion_method,
+            Relationship::Authentication => &self.authentication,
+        };
+        let mut keys = self.usable(listed, PublicKey::is_signing);
+        keys.find(|(id, _)| id.same_resource(kid)).map(|(_, key)| key)
     }
 
     /// Returns the key with this id, if messages of the subject may be sealed with it.

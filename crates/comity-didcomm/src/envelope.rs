@@ -3,6 +3,7 @@
 //!
 //! What has no row here does not parse: there is no negotiation and no default.
 
+pub(crate) mod compact;
 pub(crate) mod content;
 mod covered;
 pub(crate) mod header;
@@ -189,6 +190,15 @@ impl SignatureAlgorithm {
             Curve::P256 => Some(Self::Es256),
             Curve::Secp256k1 => Some(Self::Es256K),
             Curve::X25519 | Curve::P384 | Curve::P521 => None,
+        }
+    }
+
+    /// The curve of the keys, if a signature has a second form that verifies as well.
+    pub(crate) const fn ecdsa_curve(self) -> Option<Curve> {
+        match self {
+            Self::EdDsa => None,
+            Self::Es256 => Some(Curve::P256),
+            Self::Es256K => Some(Curve::Secp256k1),
         }
     }
 

@@ -28,6 +28,7 @@ pub(crate) use self::agreement::Secret;
 pub use self::cache::AgreementCache;
 pub use self::point::Point;
 pub use self::signing::SigningKey;
+pub(crate) use self::signing::make_low;
 use self::small_order::{SMALL_ORDER_U, SMALL_ORDER_Y, is_one_of};
 use crate::encoding;
 use crate::limits::KEY_CHARS_MAX;

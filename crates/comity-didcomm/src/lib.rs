@@ -35,6 +35,7 @@
 //! | receive | [`open`] or [`Opening`], [`OpenPolicy`]; [`routing::open_forwarded`] behind a mediator that wraps again |
 //! | be a mediator | [`routing::Forward`] |
 //! | prove to others who said what | [`Opened::signed`], [`verify_jws`], [`Attachment::verify_jws`] |
+//! | sign and verify tokens, such as credentials | [`Jwt`], [`CompactJws`], [`Relationship`] |
 //! | change or end an identity | [`from_prior`](from_prior()), [`Opened::rotation`], [`verify_from_prior`] |
 //! | be written to first | [`invitation::Invitation`] |
 //! | report and read problems | [`problem::ProblemReport`], [`problem::ProblemCode`], [`problem::ErrorCount`] |
@@ -168,6 +169,7 @@ mod envelope;
 pub mod inspect;
 pub mod invitation;
 mod json;
+mod jwt;
 mod key;
 pub mod limits;
 mod message;
@@ -180,10 +182,14 @@ mod tests;
 mod time;
 
 pub use did::{Did, DidError, DidUrl, resolve_self_contained};
-pub use document::{DidDocument, DocumentError, Endpoint, Service, VerificationMethod};
+pub use document::{
+    DidDocument, DocumentError, Endpoint, Relationship, Service, VerificationMethod,
+};
+pub use envelope::compact::{CompactJws, TokenError};
 pub use envelope::jws::{VerifiedJws, sign, verify_jws};
 pub use envelope::{ContentEncryption, ENCRYPTED_TYPE, Layer, SIGNED_TYPE};
 pub use json::JsonError;
+pub use jwt::{Jwt, VerifiedJwt};
 pub use key::{
     AgreementCache, AgreementKey, Curve, KeyError, Point, PublicKey, SignatureError, SigningKey,
 };

@@ -79,6 +79,9 @@ pub const ATTACHMENTS_MAX: usize = 256;
 pub const ATTACHMENT_SIGNATURES_MAX: usize = 8;
 /// Characters of a `from_prior` token.
 pub const FROM_PRIOR_CHARS_MAX: usize = 32 * 1024;
+/// Characters of a signed token. Like that of a `from_prior` token, it leaves room for DIDs of full
+/// length.
+pub const TOKEN_CHARS_MAX: usize = 32 * 1024;
 /// Characters of a problem-report code.
 pub const PROBLEM_CODE_CHARS_MAX: usize = 256;
 /// Payloads of one forward.

@@ -12,7 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rand_core::CryptoRng;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 pub use self::route::{Hop, Route, RouteError};
@@ -163,13 +163,16 @@ pub struct Forward {
     /// How long to wait before sending on, in milliseconds; negative: a random time up to that
     /// long.
     pub delay_milli: Option<i64>,
+    /// Headers that routing does not know: what a sender and a mediator agree on beside it.
+    pub extra: Map<String, Value>,
 }
 
 impl Forward {
     /// Creates a forward of one envelope.
     #[must_use]
     pub fn new(next: Next, envelope: Vec<u8>) -> Self {
-        Self { next, payloads: vec![envelope], expires_time: None, delay_milli: None }
+        let payloads = vec![envelope];
+        Self { next, payloads, expires_time: None, delay_milli: None, extra: Map::new() }
     }
 
     /// Whether a message is a forward, going by its type.
@@ -203,7 +206,9 @@ impl Forward {
         if payloads.is_empty() {
             return Err(ForwardError::Payload);
         }
-        Ok(Self { next, payloads, expires_time: message.expires_time, delay_milli })
+        let mut extra = message.extra.clone();
+        extra.remove(DELAY);
+        Ok(Self { next, payloads, expires_time: message.expires_time, delay_milli, extra })
     }
 
     /// Creates the message, its payloads as JSON, which every peer reads and which grows least from
@@ -221,6 +226,7 @@ impl Forward {
         let mut message = Message::new(id, forward_type())
             .with_body_member("next", self.next.to_string())
             .with_times(None, self.expires_time);
+        message.extra = self.extra;
         if let Some(delay) = self.delay_milli {
             message.extra.insert(DELAY.to_owned(), json!(delay));
         }
@@ -257,11 +263,27 @@ pub fn wrap(
     expires_time: Option<UnixTime>,
     rng: &mut dyn CryptoRng,
 ) -> Result<Wrapped, SealError> {
-    let mut envelope = envelope;
+    wrap_with(envelope, route, expires_time, Map::new(), rng)
+}
+
+/// Wraps an envelope as [`wrap`] does, with headers for the recipient's own mediator, the last of
+/// the route. The mediators before it do not see them.
+///
+/// # Errors
+/// As [`wrap`].
+pub fn wrap_with(
+    envelope: String,
+    route: &Route,
+    expires_time: Option<UnixTime>,
+    extra: Map<String, Value>,
+    rng: &mut dyn CryptoRng,
+) -> Result<Wrapped, SealError> {
+    let (mut envelope, mut extra) = (envelope, extra);
     let mut next = Next::Did(route.recipient.clone());
     for hop in route.hops.iter().rev() {
         let mut forward = Forward::new(next, envelope.into_bytes());
         forward.expires_time = expires_time;
+        forward.extra = std::mem::take(&mut extra);
         let message =
             forward.into_message(MessageId::random(rng)).map_err(|error| match error {
                 ForwardError::TooLarge => SealError::TooLarge,

@@ -2,13 +2,13 @@
 //! is decided in `comity_core::trust`.
 
 use comity_core::trust::{
-    self, Direction, Entry, Facts, Fence, Meter, MeterId, Passage, Question, Recipient, Template,
-    Used, subject,
+    self, Direction, Entry, Facts, Fence, Load, Meter, MeterId, Passage, Question, Recipient,
+    Template, Used, price, subject,
 };
 use comity_didcomm::Did;
 use comity_net::Handle;
 use comity_store::StoreFault;
-use comity_store::records::{MessageKey, contacts, mailbox, meters, outbox, relations};
+use comity_store::records::{MessageKey, contacts, mailbox, meters, outbox, relations, spent};
 
 use crate::home::Home;
 use crate::limits::ENTRIES_MAX;
@@ -19,6 +19,8 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
     let role = home.identities.role(recipient).unwrap_or(Recipient::Agent);
     let mut facts = Facts::nothing_known(role);
     if role == Recipient::Home {
+        let operator = home.config.operator.as_ref().map(subject);
+        facts.sender_is_operator = operator.is_some_and(|operator| operator == question.sender);
         return Ok(facts);
     }
     let store = home.store.as_ref();
@@ -36,7 +38,13 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
         facts.entries.extend(of_prior.into_iter().filter(|entry| entry.whom.did().is_some()));
         facts.prior_contact = contacts::contact(store, recipient, &prior.did).await?;
     }
+    facts.anchors = relations::anchors(store, recipient, home.now()).await?;
     facts.used = used(home, recipient, &facts.entries).await?;
+    if let Some(granted) = &question.shown.granted {
+        for meter in granted.meters() {
+            facts.used.push((meter.id, meters::used(store, &meter, home.now()).await?));
+        }
+    }
     for thread in &question.threads {
         let wrote = outbox::wrote_in_thread(store, recipient, sender, thread).await?;
         facts.wrote_in_thread = facts.wrote_in_thread.max(wrote);
@@ -46,7 +54,13 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
     }
     let request = mailbox::request(store, recipient, sender).await?;
     facts.request = request.map(|waiting| waiting.held.request.state);
-    facts.requests_pending = mailbox::requests_pending(store, recipient).await?;
+    facts.pool = mailbox::pool(store, recipient, home.capacity()).await?;
+    let load = Load {
+        pending: facts.pool.pending,
+        pending_max: facts.pool.pending_max,
+        earlier: spent::knocks(store, recipient, sender).await?,
+    };
+    facts.price_bits = price(facts.policy.work_bits, load);
     Ok(facts)
 }
 
@@ -87,7 +101,7 @@ async fn used(
     entries: &[Entry],
 ) -> Result<Vec<(MeterId, Used)>, StoreFault> {
     let mut all = Vec::new();
-    for entry in entries.iter().filter(|entry| !entry.limits.is_none()) {
+    for entry in entries.iter().filter(|entry| !entry.limits.is_unlimited()) {
         let meter = Meter { id: entry.meter(agent), limits: entry.limits };
         all.push((meter.id, meters::used(home.store.as_ref(), &meter, home.now()).await?));
     }

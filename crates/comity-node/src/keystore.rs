@@ -179,25 +179,46 @@ impl Keystore {
 
     /// Seals keys for rest. The first 24 bytes are the nonce.
     pub(crate) fn seal(&self, did: &Did, keys: &Keys) -> Vec<u8> {
-        let plain = keys.to_bytes();
+        self.seal_bytes(did.as_str(), &keys.to_bytes())
+    }
+
+    pub(crate) fn unseal(&self, did: &Did, sealed: &[u8]) -> Result<Keys, KeystoreError> {
+        let plain = self.unseal_bytes(did.as_str(), sealed)?;
+        Keys::from_bytes(&plain).ok_or(KeystoreError::WrongKey)
+    }
+
+    /// Seals a secret of the home that is nobody's key. No DID is called like it.
+    pub(crate) fn seal_secret(&self, name: &str, secret: &[u8; 32]) -> Vec<u8> {
+        self.seal_bytes(name, secret)
+    }
+
+    pub(crate) fn unseal_secret(
+        &self,
+        name: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<[u8; 32]>, KeystoreError> {
+        let plain = self.unseal_bytes(name, sealed)?;
+        let secret = plain.as_slice().try_into().map_err(|_| KeystoreError::WrongKey)?;
+        Ok(Zeroizing::new(secret))
+    }
+
+    fn seal_bytes(&self, name: &str, plain: &[u8]) -> Vec<u8> {
         let mut nonce = [0_u8; 24];
         rand::rng().fill_bytes(&mut nonce);
-        let payload = Payload { msg: &plain, aad: did.as_str().as_bytes() };
+        let payload = Payload { msg: plain, aad: name.as_bytes() };
         #[expect(clippy::expect_used, reason = "a few keys are within the cipher's limit")]
         let sealed =
             self.cipher.encrypt(&XNonce::from(nonce), payload).expect("keys can be sealed");
         [&nonce[..], &sealed].concat()
     }
 
-    pub(crate) fn unseal(&self, did: &Did, sealed: &[u8]) -> Result<Keys, KeystoreError> {
+    fn unseal_bytes(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
         let (nonce, sealed) = sealed.split_first_chunk::<24>().ok_or(KeystoreError::WrongKey)?;
-        let payload = Payload { msg: sealed, aad: did.as_str().as_bytes() };
-        let plain = self
-            .cipher
+        let payload = Payload { msg: sealed, aad: name.as_bytes() };
+        self.cipher
             .decrypt(&XNonce::from(*nonce), payload)
             .map(Zeroizing::new)
-            .map_err(|_| KeystoreError::WrongKey)?;
-        Keys::from_bytes(&plain).ok_or(KeystoreError::WrongKey)
+            .map_err(|_| KeystoreError::WrongKey)
     }
 }
 
@@ -276,6 +297,18 @@ mod tests {
         assert!(matches!(other.unseal(&did("aria"), &sealed), Err(KeystoreError::WrongKey)));
         let again = Keystore::open(&KeySource::File(folder.path().join("one"))).unwrap();
         assert!(again.unseal(&did("aria"), &sealed).is_ok());
+    }
+
+    #[test]
+    fn a_secret_opens_under_its_name_and_is_nobodys_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = Keystore::open(&KeySource::Generated(folder.path().join("one"))).unwrap();
+        let sealed = keystore.seal_secret("admission", &[7; 32]);
+        assert_eq!(*keystore.unseal_secret("admission", &sealed).unwrap(), [7; 32]);
+        assert!(keystore.unseal_secret("other", &sealed).is_err());
+        assert!(keystore.unseal(&did("aria"), &sealed).is_err());
+        let keys = keystore.seal(&did("aria"), &Keys::generate());
+        assert!(keystore.unseal_secret(did("aria").as_str(), &keys).is_err());
     }
 
     #[test]

@@ -22,12 +22,19 @@ use crate::home::Home;
 #[derive(Default)]
 pub(crate) struct Learned {
     events: Vec<StateEvent>,
+    /// Whether somebody asked about messages that it may ask about.
+    answered: bool,
 }
 
 impl Learned {
     /// Tells the agents whose messages got further.
     pub(crate) fn tell(&self, home: &Home) {
         self.events.iter().for_each(|event| home.mailboxes.tell(event));
+    }
+
+    /// Whether it was about messages that the sender and this home have to do with each other for.
+    pub(crate) const fn was_of_use(&self) -> bool {
+        self.answered || !self.events.is_empty()
     }
 
     /// Adds a rung to a sent message, unless the state is known already: the first word counts.
@@ -77,7 +84,7 @@ pub(crate) async fn from_message(
         }
         RECEIPT_QUERY => {
             if let Ok(items) = receipt::parse_query(message) {
-                answer_query(home, debts, &received.sender, &items).await?;
+                learned.answered = answer_query(home, debts, &received.sender, &items).await?;
             }
         }
         _ => from_headers(home, batch, &mut learned, commit).await?,
@@ -109,13 +116,15 @@ pub(crate) async fn from_receipts(
     Ok(())
 }
 
-/// Owes the receipts again that the asker was owed before.
+/// Owes the receipts again that the asker was owed before. Says whether one of the messages was let
+/// in: those of strangers make nobody a peer.
 async fn answer_query(
     home: &Home,
     debts: &mut Debts,
     asker: &Did,
     items: &[QueryItem],
-) -> Result<(), StoreFault> {
+) -> Result<bool, StoreFault> {
+    let mut was_let_in = false;
     for item in items {
         let message = MessageKey::received(&item.to, &item.from, &item.id);
         let Some((known, _)) = mailbox::known(home.store.as_ref(), message).await? else {
@@ -126,11 +135,12 @@ async fn answer_query(
             continue;
         }
         let Some(ladder) = ladder::received(home.store.as_ref(), message).await? else { continue };
+        was_let_in |= known.received.admitted.is_some();
         for rung in &ladder.rungs {
             debts.owe(&known.received, rung);
         }
     }
-    Ok(())
+    Ok(was_let_in)
 }
 
 /// Reads the `ack` header: what peers say that know only standard DIDComm.

@@ -35,11 +35,14 @@
     )
 )]
 
+mod admission;
 mod clock;
 pub mod config;
+mod decide;
 mod deliver;
 mod doctor;
 mod due;
+mod events;
 mod facts;
 mod home;
 mod identities;
@@ -50,6 +53,7 @@ pub mod limits;
 mod local;
 mod node;
 mod notices;
+mod operator;
 mod outbound;
 mod policies;
 mod problem;
@@ -57,6 +61,7 @@ mod public;
 mod relay;
 mod transmit;
 mod via;
+mod webhook;
 
 pub use config::{Config, ConfigError};
 pub use keystore::KeystoreError;

@@ -169,7 +169,17 @@ async fn pay(home: &Arc<Home>, bundle: &Bundle, first: &Owed) -> Result<bool, St
     let Some(message) = compose(home, bundle, first) else {
         return Ok(home.commit(batch, Debts::new(), None).await? == Committed::Durable);
     };
-    let reason = match outbound::prepare_notice(home, message).await {
+    // Those whose messages only wait for an operator may be anybody.
+    let is_peer = bundle.owed.iter().any(|owed| match owed.rung.state {
+        State::Received | State::Processed => true,
+        State::Accepted => !owed.rung.pending,
+        _ => false,
+    });
+    let prepared = match is_peer {
+        true => outbound::prepare_to_peer(home, message).await,
+        false => outbound::prepare_notice(home, message).await,
+    };
+    let reason = match prepared {
         // When the outbox is full they stay owed.
         Ok(queued) => {
             return Ok(home.commit(batch, Debts::new(), Some(queued)).await? == Committed::Durable);

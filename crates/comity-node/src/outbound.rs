@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use comity_core::api::{SendAnswer, SendRequest};
-use comity_core::limits::NOTICE_EXPIRES_S;
+use comity_core::limits::{EXPIRES_S_MAX, NOTICE_EXPIRES_S, WORK_BITS_MAX};
 use comity_core::outbound::{
     Accountability, Input, Outbound, Output, Queued, Residence, Stored, Submission, Unsendable,
 };
@@ -151,13 +151,35 @@ async fn submit(
     }
 }
 
-/// Packs a message of the home's own, to be queued in a batch of the caller's.
+/// Packs a message of the home's own, to be queued in a batch of the caller's. One without a deadline is
+/// tried for a day.
 pub(crate) async fn prepare_notice(
     home: &Arc<Home>,
     message: Message,
 ) -> Result<Arc<Queued>, Unsendable> {
+    prepare(home, message, Memory::Forget).await
+}
+
+/// As [`prepare_notice`], to somebody with whom the home has to do again and again: it is asked for a
+/// token of admission.
+pub(crate) async fn prepare_to_peer(
+    home: &Arc<Home>,
+    message: Message,
+) -> Result<Arc<Queued>, Unsendable> {
+    prepare(home, message, Memory::Peer).await
+}
+
+async fn prepare(
+    home: &Arc<Home>,
+    message: Message,
+    memory: Memory,
+) -> Result<Arc<Queued>, Unsendable> {
     let from = message.from.clone().ok_or(Unsendable::NoSenderKey)?;
     let to = message.to.first().cloned().ok_or(Unsendable::Unresolvable)?;
+    let expires_in_s = match message.expires_time {
+        Some(until) => until.0.saturating_sub(home.now().0).clamp(1, EXPIRES_S_MAX),
+        None => NOTICE_EXPIRES_S,
+    };
     let submission = Submission {
         id: message.id,
         from,
@@ -168,25 +190,29 @@ pub(crate) async fn prepare_notice(
         thid: message.thid,
         pthid: message.pthid,
         ack: message.ack,
-        expires_in_s: Some(NOTICE_EXPIRES_S),
+        expires_in_s: Some(expires_in_s),
+        work_bits_max: Some(0),
         accountability: Accountability::Accountable,
         kind: OutgoingKind::Notice,
     };
     let mut outbound = Outbound::new(submission, home.context());
     // A stranger may choose where this goes, and what it is told in is written with its message.
-    match timeout(NOTICE_ADDRESS_DEADLINE, drive(home, &mut outbound, Memory::Forget)).await {
+    match timeout(NOTICE_ADDRESS_DEADLINE, drive(home, &mut outbound, memory)).await {
         Ok(Step::Commit(queued)) => Ok(queued),
         Ok(Step::Done(result)) => result,
         Err(_elapsed) => Err(Unsendable::Unresolvable),
     }
 }
 
-/// Whether a recipient is somebody to remember. A stranger who is only told that it was refused is
-/// not.
+/// Whether a recipient is somebody to remember.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Memory {
+    /// A stranger, who is only told that it was refused.
     Forget,
+    /// Somebody to whom an agent writes.
     Keep,
+    /// The home of somebody whose messages an agent has.
+    Peer,
 }
 
 enum Step {
@@ -200,7 +226,7 @@ async fn drive(home: &Arc<Home>, outbound: &mut Outbound, memory: Memory) -> Ste
     loop {
         let input = match outbound.poll_output() {
             // What is left out is in doubt, as if it could not be had; other endpoints may do.
-            Output::Resolve(_) if memory == Memory::Forget && NOTICE_FETCHES_MAX <= fetches => {
+            Output::Resolve(_) if memory != Memory::Keep && NOTICE_FETCHES_MAX <= fetches => {
                 Input::Unresolvable
             }
             Output::Resolve(did) => match document(home, &did, memory, &mut fetches).await {
@@ -215,6 +241,11 @@ async fn drive(home: &Arc<Home>, outbound: &mut Outbound, memory: Memory) -> Ste
                 Ok(fence) => Input::Fence(fence),
                 Err(_fault) => return Step::Done(Err(Unsendable::Unavailable)),
             },
+            Output::Pass { from, to } => {
+                let pass = home.admission.pass(home.store.as_ref(), &from, &to).await;
+                let asks = memory != Memory::Forget;
+                Input::Pass(Some(if asks { pass } else { pass.without_asking() }))
+            }
             Output::Keys(did) => match home.identities.by_did(&did) {
                 Some(identity) => Input::Keys(identity.sender_keys()),
                 None => return Step::Done(Err(Unsendable::NoSenderKey)),
@@ -315,6 +346,9 @@ async fn submission(
         .map(serde_json::from_value::<Attachment>)
         .collect::<Result<_, _>>()
         .map_err(|_| invalid("attachments", "give objects as in DIDComm v2.1"))?;
+    if request.work_bits_max.is_some_and(|bits| WORK_BITS_MAX < bits) {
+        return Err(invalid("work_bits_max", "give 0 to 32 bits"));
+    }
     // A wish that is repeated goes where it went, also when the handle cannot be looked up now or
     // the invitation has expired since.
     let known = outbox::sent(home.store.as_ref(), MessageKey::sent(from, id.as_str())).await;
@@ -338,6 +372,7 @@ async fn submission(
         pthid,
         ack: Vec::new(),
         expires_in_s: request.expires_in_s,
+        work_bits_max: request.work_bits_max,
         accountability: match request.deniable {
             true => Accountability::Deniable,
             false => Accountability::Accountable,

@@ -9,10 +9,11 @@ mod takes;
 pub use enrol::ViaError;
 pub(crate) use enrol::{enrol, is_wanted};
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use comity_core::admission::Rule;
 use comity_core::trust::subject;
 use comity_core::via::Parties;
 use comity_didcomm::{Did, DidDocument};
@@ -29,6 +30,7 @@ pub(crate) struct Via {
     registrant: Identity,
     /// The relay's document, kept so that a relay that comes back is found at once.
     relay: Mutex<Option<Arc<DidDocument>>>,
+    /// Somebody was added, or has another rule.
     added: Notify,
     state: watch::Sender<State>,
 }
@@ -39,6 +41,10 @@ pub(crate) struct State {
     pub(crate) link: Link,
     /// Identities for which the relay takes messages, as subjects.
     registered: HashSet<Did>,
+    /// What the relay knows of their friends, by subject.
+    rules: HashMap<Did, Rule>,
+    /// Whether the relay has taken a rule, now or before the last start.
+    has_rules: bool,
     /// The last thing that was wrong since the last session began.
     pub(crate) trouble: Option<String>,
 }
@@ -58,6 +64,11 @@ pub(crate) enum Link {
 impl State {
     fn is_registered(&self, did: &Did) -> bool {
         self.registered.contains(&subject(did))
+    }
+
+    /// Whether the relay has this rule of an identity.
+    fn has_rule(&self, did: &Did, rule: &Rule) -> bool {
+        self.rules.get(&subject(did)).is_some_and(|known| known == rule)
     }
 }
 
@@ -81,6 +92,17 @@ impl Via {
         if timeout(REGISTER_WAIT, registered).await.is_err() {
             tracing::warn!(%did, "the relay has not confirmed this identity yet");
         }
+    }
+
+    /// Whether the relay tells friends from strangers. That a rule is on its way to it is no reason to
+    /// wait: what it does not know yet makes nobody worse off.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.state.borrow().has_rules
+    }
+
+    /// Has the session look at who lives here, and at their rules.
+    pub(crate) fn look(&self) {
+        self.added.notify_one();
     }
 
     /// Returns how things stand.

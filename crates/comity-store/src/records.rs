@@ -4,10 +4,12 @@
 //! reads them back. The keys are in `keys.rs`. Nothing here decides anything; what may be stored
 //! arrives as evidence that only the steps of the protocol can build.
 
+pub mod admission;
 pub mod agents;
 pub mod contacts;
 pub mod documents;
 pub mod due;
+pub mod events;
 mod keys;
 pub mod ladder;
 pub mod mailbox;
@@ -16,6 +18,8 @@ pub mod notices;
 pub mod outbox;
 pub mod relations;
 pub mod relay;
+pub mod revocations;
+pub mod spent;
 pub mod via;
 
 pub use keys::{MessageKey, PeerKey, mailbox_key, message_key};

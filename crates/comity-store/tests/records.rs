@@ -42,7 +42,7 @@ fn allowed(whom: &Did, level: Level, limits: Limits) -> Entry {
 }
 
 fn messages_a_day(limit: u64) -> Limits {
-    Limits { messages_per_day: Some(limit), ..Limits::NONE }
+    Limits { messages_per_day: Some(limit), ..Limits::UNLIMITED }
 }
 
 async fn what_was_counted_last_conflicts_when_it_breaks_a_limit(round: Round) {
@@ -107,10 +107,10 @@ async fn each_day_counts_from_nothing_and_is_forgotten_when_it_is_over(round: Ro
         let rows = due::until(round.store.as_ref(), now, None, 1_000).await.unwrap();
         let mut forgotten = 0;
         for row in &rows {
-            if let Due::ForgetCounter(counter) = &row.due {
+            if let Due::ForgetMeta(counter) = &row.due {
                 let forgetting = |batch: &mut Batch| {
                     due::done(batch, row);
-                    meters::forget(batch, counter);
+                    due::forget_meta(batch, counter);
                 };
                 round.commit(forgetting).await.unwrap();
                 forgotten += 1;
@@ -157,7 +157,7 @@ async fn a_message_that_was_judged_too_early_does_not_break_a_limit(round: Round
 }
 
 async fn a_task_is_open_until_it_is_processed_refused_or_expires(round: Round) {
-    let limits = Limits { tasks_open: Some(1), ..Limits::NONE };
+    let limits = Limits { tasks_open: Some(1), ..Limits::UNLIMITED };
     let entry = allowed(&round.aria.did, Level::Task, limits);
     let meter = Meter { id: entry.meter(&round.bruno.did), limits };
     round.enter(&entry).await;
@@ -177,7 +177,7 @@ async fn a_task_is_open_until_it_is_processed_refused_or_expires(round: Round) {
         assert!(!round.settle(seq, &received, *state).await, "settling twice");
         assert_eq!(round.used(&meter, NOW).await.tasks, 0, "is harmless");
     }
-    let limit = |tasks_open| Limits { tasks_open, ..Limits::NONE };
+    let limit = |tasks_open| Limits { tasks_open, ..Limits::UNLIMITED };
     // One that came while nothing was limited is not open, and is settled all the same.
     round.enter(&allowed(&round.aria.did, Level::Task, limit(None))).await;
     round.receive("v-1", TASK).await;
@@ -360,7 +360,7 @@ async fn what_an_agent_has_processed_is_counted_for_each_sender(round: Round) {
     let store = round.store.as_ref();
     let (agent, peer) = (&round.bruno.did, &round.aria.did);
     let processed = async |who| contacts::processed(store, agent, who).await.unwrap();
-    round.enter(&allowed(peer, Level::Message, Limits::NONE)).await;
+    round.enter(&allowed(peer, Level::Message, Limits::UNLIMITED)).await;
     for (number, (state, expected)) in
         [(State::Processed, 1), (State::Refused, 1), (State::Expired, 1), (State::Processed, 2)]
             .into_iter()
@@ -439,7 +439,7 @@ async fn a_request_does_not_come_to_wait_beside_a_decision(round: Round) {
     // that had been made, while later messages of the sender went past it.
     let judged = round.judge("m-1", ASK, Looked::Well).await;
     assert!(matches!(judged.placement(), Placement::Request));
-    round.enter(&allowed(&round.aria.did, Level::Message, Limits::NONE)).await;
+    round.enter(&allowed(&round.aria.did, Level::Message, Limits::UNLIMITED)).await;
     assert_eq!(round.keep(&judged).await, Written::Temporary(Refusal::Busy));
     assert!(round.mailbox().await.is_empty());
     let again = round.judge("m-1", ASK, Looked::Well).await;
@@ -455,7 +455,7 @@ fn approval(round: &Round, entry: &Entry, waiting: &mailbox::Waiting) -> Result<
 
 async fn a_request_counts_when_it_is_approved_and_as_open_until_it_is_settled(round: Round) {
     let store = round.store.as_ref();
-    let limits = Limits { messages_per_day: Some(1), tasks_open: Some(1), ..Limits::NONE };
+    let limits = Limits { messages_per_day: Some(1), tasks_open: Some(1), ..Limits::UNLIMITED };
     let entry = allowed(&round.aria.did, Level::Task, limits);
     let meter = Meter { id: entry.meter(&round.bruno.did), limits };
     round.receive("t-1", TASK).await;
@@ -492,7 +492,7 @@ async fn who_began_a_thread_is_who_was_let_in_with_it(round: Round) {
     assert!(!began("m-1").await, "it waits for the operator");
     let waiting = mailbox::request(store, agent, peer).await.unwrap().unwrap();
     let capacity = Capacity { messages_max: 10 };
-    let entry = allowed(peer, Level::Message, Limits::NONE);
+    let entry = allowed(peer, Level::Message, Limits::UNLIMITED);
     let approval = approval(&round, &entry, &waiting).unwrap();
     let approving =
         |batch: &mut Batch| mailbox::hand_over(batch, &waiting, &approval, capacity, NOW);
@@ -509,7 +509,7 @@ async fn who_began_a_thread_is_who_was_let_in_with_it(round: Round) {
     round.enter(&Entry::new(Whom::Did(peer.clone()), EntryKind::Deny, NOW)).await;
     round.receive("m-2", ASK).await;
     assert!(!began("m-2").await, "it was refused");
-    round.enter(&allowed(peer, Level::Message, Limits::NONE)).await;
+    round.enter(&allowed(peer, Level::Message, Limits::UNLIMITED)).await;
     round.receive("m-3", ASK).await;
     assert!(began("m-3").await);
     let other = mailbox::began_thread(store, peer, agent, "m-3").await.unwrap();

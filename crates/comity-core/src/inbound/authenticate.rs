@@ -11,10 +11,11 @@ use comity_didcomm::{
 
 use super::{Accepted, Output};
 use crate::limits::EXPIRES_S_MAX;
+use crate::protocol::is_for_home;
 use crate::record::digest_text;
 use crate::refusal::Refusal;
 use crate::relay::{self, Route, Served};
-use crate::trust::{Prior, Question, WayIn, pinned_keys, subject};
+use crate::trust::{Prior, Question, Scrutiny, Shown, WayIn, pinned_keys, subject};
 
 /// A message whose sender is proven and which is addressed to an identity of this home.
 #[derive(Debug)]
@@ -25,6 +26,9 @@ pub struct Authenticated {
     pub(super) recipient: Did,
     pub(super) envelope: Vec<u8>,
     pub(super) way_in: WayIn,
+    /// What the sender has shown, once it was looked at.
+    pub(super) shown: Option<Shown>,
+    pub(super) work: Option<String>,
 }
 
 impl Authenticated {
@@ -42,6 +46,12 @@ impl Authenticated {
             way_in: self.way_in,
             size_bytes: self.envelope.len(),
             keys: pinned_keys(&self.document),
+            is_for_home: is_for_home(&message.type_),
+            shown: self.shown.clone().unwrap_or_default(),
+            scrutiny: match self.shown {
+                Some(_) => Scrutiny::Thorough,
+                None => Scrutiny::Quick,
+            },
             prior: self.prior(),
         }
     }
@@ -90,13 +100,15 @@ pub(super) fn poll(accepted: &mut Accepted, home: &Did) -> Result<Poll, Refusal>
     }
     let sender = opened.sender().cloned().ok_or(Refusal::Unauthenticated)?;
     let document = opened.sender_document().cloned().ok_or(Refusal::Unauthenticated)?;
-    if is_home && relay::is_served(opened.message.type_.protocol()) {
+    if is_home && relay::is_served(&opened.message.type_) {
         return Ok(Poll::Request(Box::new(request(&opened, &sender, document))));
     }
     Ok(Poll::Ready(Box::new(Authenticated {
         recipient: subject(&recipient),
         envelope: std::mem::take(&mut accepted.envelope),
         way_in: accepted.way_in,
+        shown: None,
+        work: accepted.work.take(),
         opened,
         sender,
         document,

@@ -4,10 +4,13 @@
 //! It is decided before step 1 asks for a document: to look somebody up tells others something too,
 //! and an agent that is fenced in could say in a DID what it may not say in a message.
 
+use super::address::Way;
 use super::{Addressed, Submission, Unsendable};
 use crate::Context;
+use crate::admission::Pass;
 use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
-use crate::protocol::RECEIPT;
+use crate::protocol::attached_tokens::AttachedTokens;
+use crate::protocol::{ADMISSION, RECEIPT};
 use crate::record::OutgoingKind;
 use crate::trust::{Fence, Level, Meter, Passage, may_write};
 use comity_didcomm::UnixTime;
@@ -20,6 +23,8 @@ pub(super) struct Permit {
     pub(super) level: Level,
     /// What was decided about, and is counted.
     pub(super) size_bytes: usize,
+    /// What the sender shows besides, put there by its home.
+    pub(super) carries: AttachedTokens,
 }
 
 /// A submission that may go.
@@ -27,9 +32,26 @@ pub(super) struct Permit {
 pub struct Authorized {
     pub(super) addressed: Addressed,
     pub(super) permit: Permit,
+    pub(super) pass: Passing,
+}
+
+/// Whether it has something to show at the recipient's mediator.
+#[derive(Debug)]
+pub(super) enum Passing {
+    /// It goes through none, or there is nothing to show.
+    Nothing,
+    /// It does.
+    Shows(Box<Pass>),
+    /// It goes through one, and the shell has not said.
+    Unknown,
 }
 
 impl Authorized {
+    /// Whether what there is to show has still to be asked for.
+    pub(super) const fn needs_pass(&self) -> bool {
+        matches!(self.pass, Passing::Unknown)
+    }
+
     /// Returns what is to be said.
     #[must_use]
     pub const fn submission(&self) -> &Submission {
@@ -37,8 +59,12 @@ impl Authorized {
     }
 }
 
-pub(super) const fn authorize(addressed: Addressed, permit: Permit) -> Authorized {
-    Authorized { addressed, permit }
+pub(super) fn authorize(addressed: Addressed, permit: Permit) -> Authorized {
+    let pass = match &addressed.way {
+        Way::Out { route, .. } if !route.hops.is_empty() => Passing::Unknown,
+        _ => Passing::Nothing,
+    };
+    Authorized { addressed, permit, pass }
 }
 
 pub(super) fn permit(
@@ -52,8 +78,8 @@ pub(super) fn permit(
     }
     let expires = context.now.saturating_add(expires_in_s);
     // An agent's receipts would be believed, since it may speak for itself: only its home knows
-    // what happened.
-    let reserved = submission.type_.protocol().as_str() == RECEIPT;
+    // what happened, and whom it knows at a relay.
+    let reserved = [ADMISSION, RECEIPT].contains(&submission.type_.protocol().as_str());
     if submission.kind == OutgoingKind::Message && reserved {
         return Err(Unsendable::ReservedType);
     }
@@ -67,7 +93,8 @@ pub(super) fn permit(
         return Err(Unsendable::BodyTooLarge);
     }
     let (meters, level) = may_write(&passage(submission), size_bytes, fence, context.now)?;
-    Ok(Permit { expires, meters, level, size_bytes })
+    let carries = fence.carries.clone();
+    Ok(Permit { expires, meters, level, size_bytes, carries })
 }
 
 /// Returns what the sender's operator may have bounds for.

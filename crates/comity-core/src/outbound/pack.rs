@@ -1,19 +1,20 @@
 //! Step 3: the letter is written, signed and sealed, and once and for all wrapped for the mediators
 //! on its way: what is tried again later are the same bytes.
 
-use comity_didcomm::routing::{Route, wrap};
+use comity_didcomm::routing::{Route, wrap_with};
 use comity_didcomm::{
     AgreementKey, ContentEncryption, DidUrl, Message, Protection, PublicKey, SealError, SigningKey,
     UnixTime, anoncrypt, seal,
 };
 use rand_core::CryptoRng;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::address::Way;
+use super::authorize::Passing;
 use super::{Accountability, Addressed, Authorized, Unsendable};
 use crate::Context;
 use crate::limits::RELAYED_ENVELOPE_BYTES_MAX;
-use crate::protocol::RECEIPT_TO;
+use crate::protocol::{ADMISSION_KEY, ADMISSION_SHOWN, RECEIPT_TO};
 use crate::record::{OutgoingKind, digest_text};
 
 /// The keys with which a sender of this home speaks.
@@ -53,6 +54,7 @@ pub(super) fn pack(
     let wish = (submission.expires_in_s, submission.accountability == Accountability::Deniable);
     let request_digest =
         digest_text(&[message.to_json(), format!("{wish:?}").into_bytes()].concat());
+    message.attachments.extend(authorized.permit.carries.attachments());
     message.created_time = Some(context.now);
     message.expires_time = Some(authorized.permit.expires);
     if submission.kind == OutgoingKind::Message {
@@ -60,6 +62,13 @@ pub(super) fn pack(
         // header.
         message.extra.insert(RECEIPT_TO.to_owned(), Value::from(context.home.as_str()));
         message.please_ack = vec![String::new()];
+    }
+    let pass = match &authorized.pass {
+        Passing::Shows(pass) => Some(pass),
+        Passing::Nothing | Passing::Unknown => None,
+    };
+    if let Some(key) = pass.and_then(|pass| pass.asks(context.now)) {
+        message.extra.insert(ADMISSION_KEY.to_owned(), key);
     }
     let protection = match submission.accountability {
         Accountability::Accountable => Protection::Accountable {
@@ -79,7 +88,9 @@ pub(super) fn pack(
                 Accountability::Accountable => sealed.envelope,
                 Accountability::Deniable => hide_sender(&sealed.envelope, recipients, rng)?,
             };
-            wrap_for(route, letter, authorized.permit.expires, rng)?
+            let shown =
+                pass.and_then(|pass| pass.show(&submission.to, letter.as_bytes(), context.now));
+            wrap_for(route, letter, authorized.permit.expires, shown, rng)?
         }
         _ => sealed.envelope,
     };
@@ -111,13 +122,16 @@ fn wrap_for(
     route: &Route,
     envelope: String,
     expires: UnixTime,
+    shown: Option<Value>,
     rng: &mut dyn CryptoRng,
 ) -> Result<String, Unsendable> {
     if RELAYED_ENVELOPE_BYTES_MAX < envelope.len() {
         return Err(Unsendable::TooLargeForMediator);
     }
+    let shown = shown.map(|shown| (ADMISSION_SHOWN.to_owned(), shown));
+    let extra = Map::from_iter(shown);
     // Its mediators may forget it when it has expired.
-    match wrap(envelope, route, Some(expires), rng) {
+    match wrap_with(envelope, route, Some(expires), extra, rng) {
         Ok(wrapped) => Ok(wrapped.envelope),
         Err(SealError::TooLarge) => Err(Unsendable::TooLargeForMediator),
         Err(_) => Err(Unsendable::NoEndpoint),

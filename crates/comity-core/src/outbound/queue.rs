@@ -87,8 +87,8 @@ impl Queued {
 
 pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
     let Packed { authorized, thid, envelope, plaintext, request_digest } = packed;
-    let Authorized { addressed, permit } = authorized;
-    let Permit { expires, meters, level, size_bytes } = permit;
+    let Authorized { addressed, permit, .. } = authorized;
+    let Permit { expires, meters, level, size_bytes, .. } = permit;
     let size_bytes = size_bytes as u64;
     let submission = addressed.submission;
     let id = submission.id.as_str().to_owned();
@@ -116,6 +116,7 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
         also,
         expires,
         kind: submission.kind,
+        work_bits_max: submission.work_bits_max,
     };
     let sent = Sent {
         id,

@@ -8,7 +8,9 @@
 use comity_didcomm::{Attachment, Did, ENCRYPTED_TYPE, Message, MessageId, UnixTime};
 use serde_json::{Map, Value, json};
 
+use super::admission::ADMISSION_CLASSES;
 use super::{ProtocolError, list, name_in, number, object, text};
+use crate::admission::Class;
 use crate::limits::{DELIVERY_BASE64_BYTES_MAX, HELD_BYTES_MAX, RECEIVED_IDS_MAX};
 use crate::record::message_type;
 
@@ -73,6 +75,9 @@ pub struct Waiting {
     pub id: String,
     /// The message, still encrypted.
     pub envelope: Vec<u8>,
+    /// What it was to a mediator that tells friends from strangers. It stands in a header of the
+    /// delivery, which others ignore: the form of attachments is fixed.
+    pub class: Option<Class>,
 }
 
 /// What waits in a queue.
@@ -145,7 +150,10 @@ impl Pickup {
             },
             "delivery" => Self::Delivery {
                 recipient_did: recipient(body)?,
-                messages: message.attachments.iter().filter_map(waiting).collect(),
+                messages: {
+                    let classes = message.extra.get(ADMISSION_CLASSES);
+                    message.attachments.iter().filter_map(|one| waiting(one, classes)).collect()
+                },
             },
             "messages-received" => {
                 let ids = list(body, "message_id_list", RECEIVED_IDS_MAX)?;
@@ -165,7 +173,7 @@ impl Pickup {
     /// Makes the message.
     #[must_use]
     pub fn into_message(self, version: Version, id: MessageId) -> Message {
-        let mut attachments = Vec::new();
+        let (mut attachments, mut classes) = (Vec::new(), Map::new());
         let to_json = |did: Option<Did>| did.map(|did| json!(did));
         let (name, body) = match self {
             Self::StatusRequest { recipient_did } => {
@@ -177,6 +185,8 @@ impl Pickup {
                 ("delivery-request", object([("recipient_did", to_json(recipient_did)), limit]))
             }
             Self::Delivery { recipient_did, messages } => {
+                let said = messages.iter().filter_map(|one| Some((one.id.clone(), one.class?)));
+                classes.extend(said.map(|(id, class)| (id, json!(class))));
                 attachments.extend(messages.into_iter().map(attach));
                 ("delivery", object([("recipient_did", to_json(recipient_did))]))
             }
@@ -190,6 +200,9 @@ impl Pickup {
         let type_ = message_type(&format!("{}/{name}", version.as_str()));
         let mut message = Message::new(id, type_).with_body(body);
         message.attachments = attachments;
+        if !classes.is_empty() {
+            message.extra.insert(ADMISSION_CLASSES.to_owned(), Value::Object(classes));
+        }
         message
     }
 }
@@ -245,7 +258,8 @@ pub(crate) fn is_deliverable(envelope: &[u8]) -> bool {
         return true;
     }
     let Ok(id) = MessageId::parse("delivery") else { return false };
-    let messages = vec![Waiting { id: "1".to_owned(), envelope: envelope.to_vec() }];
+    let (id_there, class) = ("1".to_owned(), Some(Class::Stranger));
+    let messages = vec![Waiting { id: id_there, envelope: envelope.to_vec(), class }];
     let delivery = Pickup::Delivery { recipient_did: None, messages };
     let plaintext = delivery.into_message(Version::V4, id).to_json();
     plaintext.len() <= HELD_BYTES_MAX + DELIVERY_FRAME_BYTES && Message::parse(&plaintext).is_ok()
@@ -257,14 +271,15 @@ const DELIVERY_FRAME_BYTES: usize = 1024;
 /// Mediators attach the envelope as base64url, or as the JSON that it is; some attach whatever a
 /// stranger gave them. What holds no envelope is an empty one: nobody can open it, so it is
 /// acknowledged and holds up nothing. What has no name cannot be.
-fn waiting(attachment: &Attachment) -> Option<Waiting> {
+fn waiting(attachment: &Attachment, classes: Option<&Value>) -> Option<Waiting> {
     let id = attachment.id.clone()?;
+    let class = classes.and_then(|classes| classes.get(&id)?.as_str()).and_then(Class::parse);
     let envelope = match (&attachment.data.base64, &attachment.data.json) {
         (Some(_), _) => attachment.data.bytes().unwrap_or_default(),
         (None, Some(json)) => json.to_string().into_bytes(),
         (None, None) => Vec::new(),
     };
-    Some(Waiting { id, envelope })
+    Some(Waiting { id, envelope, class })
 }
 
 #[cfg(test)]
@@ -286,7 +301,16 @@ mod tests {
             longest_waited_s: None,
             live_delivery: true,
         };
-        let messages = vec![Waiting { id: "a".to_owned(), envelope: b"{}".to_vec() }];
+        let waiting = |id: &str, class| {
+            let envelope = b"{}".to_vec();
+            Waiting { id: id.to_owned(), envelope, class }
+        };
+        let messages = vec![
+            waiting("a", None),
+            waiting("b", Some(Class::Friend)),
+            waiting("c", Some(Class::Paid)),
+            waiting("d", Some(Class::Stranger)),
+        ];
         vec![
             Pickup::StatusRequest { recipient_did: None },
             Pickup::Status(status),

@@ -3,10 +3,13 @@
 use comity_didcomm::routing::{Forward, ForwardError, Next};
 use comity_didcomm::{Did, Layer, OpenPolicy, Opening, UnixTime};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Quotas, RecipientRow};
+use super::{Pool, Quotas, RecipientRow};
 use crate::Context;
+use crate::admission::{self, Class, Rule};
 use crate::limits::{DELAY_MS_MAX, HELD_BYTES_MAX};
+use crate::protocol::admission::ADMISSION_SHOWN;
 use crate::protocol::pickup::is_deliverable;
 use crate::record::digest_text;
 use crate::refusal::Refusal;
@@ -19,6 +22,8 @@ pub struct Route {
     payload: Vec<u8>,
     expires: Option<UnixTime>,
     delay_ms: i64,
+    /// What its sender shows to be told from strangers.
+    shown: Option<Value>,
 }
 
 /// What the shell found about a [`Route`].
@@ -45,6 +50,9 @@ pub struct HeldRow {
     pub not_before: UnixTime,
     /// Size in bytes.
     pub size_bytes: u64,
+    /// What it is to its recipient; nothing is known for one that has no rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
 }
 
 /// A message that a relay takes; made only by [`admit`].
@@ -54,6 +62,7 @@ pub struct Held {
     envelope: Vec<u8>,
     digest: String,
     quotas: Quotas,
+    pool: Option<Pool>,
 }
 
 impl Route {
@@ -67,8 +76,14 @@ impl Route {
             // One message in, one out: a forward does not multiply (threat T10).
             return Err(Refusal::TooManyPayloads);
         };
-        let (next, expires) = (forward.next, forward.expires_time);
-        Ok(Self { next, payload, expires, delay_ms: forward.delay_milli.unwrap_or(0) })
+        let mut extra = forward.extra;
+        Ok(Self {
+            next: forward.next,
+            payload,
+            expires: forward.expires_time,
+            delay_ms: forward.delay_milli.unwrap_or(0),
+            shown: extra.remove(ADMISSION_SHOWN),
+        })
     }
 
     /// Returns to whom the payload goes.
@@ -112,6 +127,12 @@ impl Held {
     pub const fn quotas(&self) -> &Quotas {
         &self.quotas
     }
+
+    /// Returns the bounds of the pool that it waits in, if it is not a friend's.
+    #[must_use]
+    pub const fn pool(&self) -> Option<Pool> {
+        self.pool
+    }
 }
 
 /// Decides whether a payload is held, and for whom.
@@ -143,6 +164,7 @@ pub fn admit(route: &Route, facts: &RouteFacts, context: &Context) -> Result<Hel
     if expires <= context.now {
         return Err(Refusal::Expired);
     }
+    let class = recipient.rule.as_ref().map(|rule| classify(route, rule, recipient, context.now));
     let row = HeldRow {
         recipient: subject(&recipient.did),
         registrant: subject(&recipient.registrant),
@@ -150,9 +172,29 @@ pub fn admit(route: &Route, facts: &RouteFacts, context: &Context) -> Result<Hel
         expires,
         not_before: context.now.saturating_add(delay_s(route.delay_ms, context.salt)),
         size_bytes: route.payload.len() as u64,
+        class,
     };
+    let pool = class.and_then(|class| quotas.pool(class, recipient.rule.as_ref()));
     let digest = digest_text(&route.payload);
-    Ok(Held { row, envelope: route.payload.clone(), digest, quotas })
+    Ok(Held { row, envelope: route.payload.clone(), digest, quotas, pool })
+}
+
+/// Says what a message is to a recipient that has a rule. Nobody is refused for what it shows, so
+/// that nobody is lost while a rule changes.
+fn classify(route: &Route, rule: &Rule, recipient: &RecipientRow, now: UnixTime) -> Class {
+    match admission::check(route.shown.as_ref(), rule, &recipient.did, &route.payload, now) {
+        Ok(()) => Class::Friend,
+        Err(_) => Class::Stranger,
+    }
+}
+
+/// Says what is answered to a message whose pool is full.
+#[must_use]
+pub const fn pool_full(class: Option<Class>) -> Refusal {
+    match class {
+        Some(Class::Paid | Class::Stranger) => Refusal::StrangersFull,
+        Some(Class::Friend) | None => Refusal::QueueFull,
+    }
 }
 
 /// How long the sender asks to wait, in whole seconds: at most a minute, since it is our memory

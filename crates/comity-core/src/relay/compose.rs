@@ -9,6 +9,7 @@ use rand_core::CryptoRng;
 use super::Served;
 use crate::limits::ENVELOPE_BYTES_MAX;
 use crate::outbound::SenderKeys;
+use crate::protocol::admission::{ADMISSION, AdmissionMessage};
 use crate::protocol::coordinate_mediation::{
     self, COORDINATE_MEDIATION_2, COORDINATE_MEDIATION_3, Mediation,
 };
@@ -34,6 +35,8 @@ pub enum Answer {
     PingResponse,
     /// A problem report.
     Problem(Refusal),
+    /// Of Admission: the rule of this DID is as was asked.
+    RuleSet(Did),
 }
 
 /// What a node understands, by the roles it plays.
@@ -66,6 +69,7 @@ impl Features {
             let protocols =
                 [COORDINATE_MEDIATION_3, COORDINATE_MEDIATION_2, ROUTING, PICKUP_3, PICKUP_4];
             features.extend(protocols.map(|uri| Feature::protocol(uri, &["mediator"])));
+            features.push(Feature::protocol(ADMISSION, &["relay"]));
         }
         features
     }
@@ -85,6 +89,9 @@ pub fn compose(
         Answer::Mediation(version, mediation) => mediation.into_message(version, id),
         Answer::Pickup(version, pickup) => pickup.into_message(version, id),
         Answer::PingResponse => TrustPing::Response.into_message(id),
+        Answer::RuleSet(recipient_did) => {
+            AdmissionMessage::RuleSet { recipient_did }.into_message(id)
+        }
         Answer::Problem(refusal) => {
             // A report stands outside the thread that it is about.
             let ack = vec![served.id().to_owned()];

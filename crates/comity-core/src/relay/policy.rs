@@ -6,9 +6,11 @@ use comity_didcomm::Did;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::admission::{Class, Rule};
 use crate::limits::{
-    RELAY_AGE_S_MAX, RELAY_BYTES_MAX, RELAY_MESSAGES_MAX, RELAY_RECIPIENTS_MAX,
-    RELAY_TOTAL_BYTES_MAX,
+    HELD_BYTES_MAX, REGISTRANT_SHARE, RELAY_AGE_S_MAX, RELAY_BYTES_MAX, RELAY_MESSAGES_MAX,
+    RELAY_PAID_PERCENT, RELAY_RECIPIENTS_MAX, RELAY_STRANGERS_PERCENT, RELAY_TOTAL_BYTES_MAX,
+    UNADMITTED_SHARE,
 };
 
 /// Settings of the relay role.
@@ -59,6 +61,55 @@ pub struct Quotas {
     pub total_bytes_max: u64,
     /// Age of a message in seconds.
     pub age_s_max: u64,
+    /// What strangers may fill of one recipient's part, in percent, if its rule says nothing.
+    pub strangers_percent: u8,
+}
+
+/// How much a relay holds of those who are not a recipient's friends. A message waits in all three
+/// pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Messages of one class for the recipient.
+    pub messages_max: u64,
+    /// Bytes of one class for the recipient.
+    pub bytes_max: u64,
+    /// Messages of both classes for all recipients of the registrant.
+    pub registrant_messages_max: u64,
+    /// Bytes of both classes for all recipients of the registrant.
+    pub registrant_bytes_max: u64,
+    /// Bytes of both classes in all.
+    pub total_bytes_max: u64,
+}
+
+impl Quotas {
+    /// Returns the bounds of the pool of a class; friends have none but the recipient's own.
+    #[must_use]
+    pub fn pool(&self, class: Class, rule: Option<&Rule>) -> Option<Pool> {
+        let percent = match class {
+            Class::Friend => return None,
+            Class::Paid => RELAY_PAID_PERCENT,
+            Class::Stranger => {
+                rule.and_then(|rule| rule.pool_percent).unwrap_or(self.strangers_percent)
+            }
+        };
+        // Where there is a pool at all, it has room for one message.
+        let part = |max: u64, one: u64| {
+            let percent = u64::from(percent.min(100));
+            let exact = u64::try_from(u128::from(max) * u128::from(percent) / 100).unwrap_or(max);
+            if percent == 0 { 0 } else { exact.max(one).min(max) }
+        };
+        let messages_max = u64::from(self.messages_max);
+        let of_registrant = |max: u64| {
+            max.saturating_mul(u64::from(REGISTRANT_SHARE)) / u64::from(UNADMITTED_SHARE)
+        };
+        Some(Pool {
+            messages_max: part(messages_max, 1),
+            bytes_max: part(self.bytes_max, HELD_BYTES_MAX as u64),
+            registrant_messages_max: of_registrant(messages_max),
+            registrant_bytes_max: of_registrant(self.bytes_max),
+            total_bytes_max: self.total_bytes_max / u64::from(UNADMITTED_SHARE),
+        })
+    }
 }
 
 impl Register {
@@ -111,6 +162,7 @@ impl Default for Quotas {
             bytes_max: RELAY_BYTES_MAX,
             total_bytes_max: RELAY_TOTAL_BYTES_MAX,
             age_s_max: RELAY_AGE_S_MAX,
+            strangers_percent: RELAY_STRANGERS_PERCENT,
         }
     }
 }

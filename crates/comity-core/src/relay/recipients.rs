@@ -3,7 +3,8 @@
 use comity_didcomm::{Did, DidDocument, UnixTime};
 use serde::{Deserialize, Serialize};
 
-use super::{Recipients, RelayPolicy};
+use super::{Recipients, RelayPolicy, may_pick_up};
+use crate::admission::Rule;
 use crate::limits::RECIPIENT_KEYS_MAX;
 use crate::protocol::coordinate_mediation::{Action, Update, UpdateResult};
 use crate::protocol::mediation_proof;
@@ -23,6 +24,9 @@ pub struct RecipientRow {
     pub added_at: UnixTime,
     /// Its agreement keys in Multikey form, by which a forward may name it.
     pub keys: Vec<String>,
+    /// By what its friends are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
 }
 
 /// What the shell found about an [`Update`].
@@ -40,12 +44,12 @@ pub struct RecipientFacts<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Rows change.
-    Change(Change),
+    Change(Box<Change>),
     /// Nothing changes; this is the answer.
     Leave(UpdateResult, Option<Refusal>),
 }
 
-/// A change of the rows; made only by [`change`].
+/// A change of the rows; made only by [`change`] and [`change_rule`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
@@ -72,7 +76,7 @@ pub fn change(
         return match facts.row {
             None => Verdict::Leave(UpdateResult::NoChange, None),
             Some(row) if is_own || row.registrant.same_subject(sender) => {
-                Verdict::Change(Change { before: Some(row.clone()), after: None })
+                Verdict::Change(Box::new(Change { before: Some(row.clone()), after: None }))
             }
             Some(_) => refuse(Refusal::RecipientTaken),
         };
@@ -97,9 +101,10 @@ pub fn change(
         return refuse(Refusal::RecipientsFull);
     }
     let keys = facts.document.map(keys).unwrap_or_default();
-    let mut row = RecipientRow { did, registrant: subject(sender), proven_at, added_at: now, keys };
+    let registrant = subject(sender);
+    let mut row = RecipientRow { did, registrant, proven_at, added_at: now, keys, rule: None };
     match facts.row {
-        None => Verdict::Change(Change { before: None, after: Some(row) }),
+        None => Verdict::Change(Box::new(Change { before: None, after: Some(row) })),
         Some(known) if known.registrant.same_subject(sender) => {
             let same_keys = known.keys == row.keys;
             if same_keys && proven_at.is_some() <= known.proven_at.is_some() {
@@ -107,15 +112,35 @@ pub fn change(
             }
             row.proven_at = row.proven_at.max(known.proven_at);
             row.added_at = known.added_at;
-            Verdict::Change(Change { before: Some(known.clone()), after: Some(row) })
+            row.rule.clone_from(&known.rule);
+            Verdict::Change(Box::new(Change { before: Some(known.clone()), after: Some(row) }))
         }
         // The DID has changed its mind about who takes its messages; the later word counts, so
         // that an earlier proof does not bring an earlier registrant back.
         Some(known) if known.proven_at < proven_at => {
-            Verdict::Change(Change { before: Some(known.clone()), after: Some(row) })
+            Verdict::Change(Box::new(Change { before: Some(known.clone()), after: Some(row) }))
         }
         Some(_) => refuse(Refusal::RecipientTaken),
     }
+}
+
+/// Decides about the rule of a DID: whoever may empty its queue may say who fills it. Nothing
+/// changes if it was so already.
+///
+/// # Errors
+/// When `sender` has not registered the DID.
+pub fn change_rule(
+    sender: &Did,
+    rule: Option<&Rule>,
+    row: Option<&RecipientRow>,
+) -> Result<Option<Change>, Refusal> {
+    let before = row.ok_or(Refusal::NotYourQueue)?;
+    may_pick_up(sender, &before.did, Some(before))?;
+    if before.rule.as_ref() == rule {
+        return Ok(None);
+    }
+    let after = RecipientRow { rule: rule.cloned(), ..before.clone() };
+    Ok(Some(Change { before: Some(before.clone()), after: Some(after) }))
 }
 
 fn keys(document: &DidDocument) -> Vec<String> {

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use comity_didcomm::{Did, DidDocument, Message, ProtocolId, ReturnRoute, UnixTime};
+use comity_didcomm::{Did, DidDocument, Message, MessageType, ReturnRoute, UnixTime};
 
-use crate::protocol::ProtocolError;
+use crate::admission::Rule;
+use crate::protocol::admission::{ADMISSION, ADMISSION_TOKEN, AdmissionMessage};
 use crate::protocol::coordinate_mediation::{
     self, COORDINATE_MEDIATION_2, COORDINATE_MEDIATION_3, Mediation, Paginate, Update,
 };
 use crate::protocol::discover_features::{DISCOVER_FEATURES, DiscoverFeatures, FeatureQuery};
 use crate::protocol::pickup::{self, PICKUP_3, PICKUP_4, Pickup};
 use crate::protocol::trust_ping::{TRUST_PING, TrustPing};
+use crate::protocol::{ProtocolError, is_type};
 use crate::refusal::Refusal;
 
 /// Something asked of the node itself, by a proven sender.
@@ -49,6 +51,8 @@ pub enum Request {
     Received(pickup::Version, Vec<String>),
     /// Take messages for me.
     Register(coordinate_mediation::Version),
+    /// Tell friends of this DID from strangers by this rule, or by none.
+    Rule(Did, Option<Rule>),
     /// Say what waits.
     Status(pickup::Version, Option<Did>),
 }
@@ -118,9 +122,11 @@ impl Served {
     }
 }
 
-/// Whether a protocol is served by the node itself.
-pub(crate) fn is_served(protocol: &ProtocolId) -> bool {
+/// Whether a message is one for the node itself to serve. A token that somebody gives the node is
+/// not: like what it says to any of its agents, it is taken or not by the home.
+pub(crate) fn is_served(type_: &MessageType) -> bool {
     let known = [
+        ADMISSION,
         COORDINATE_MEDIATION_3,
         COORDINATE_MEDIATION_2,
         PICKUP_3,
@@ -128,7 +134,9 @@ pub(crate) fn is_served(protocol: &ProtocolId) -> bool {
         DISCOVER_FEATURES,
         TRUST_PING,
     ];
-    known.iter().any(|uri| uri.parse().is_ok_and(|known| protocol.matches(&known)))
+    let protocol = type_.protocol();
+    let is_known = known.iter().any(|uri| uri.parse().is_ok_and(|known| protocol.matches(&known)));
+    is_known && !is_type(type_, ADMISSION_TOKEN)
 }
 
 /// Makes out what a message asks.
@@ -149,6 +157,12 @@ pub(crate) fn parse(message: &Message) -> Result<Request, Refusal> {
         return DiscoverFeatures::parse(message).map_err(malformed).map(|message| match message {
             DiscoverFeatures::Queries(queries) => Request::Disclose(queries),
             DiscoverFeatures::Disclose(_) => Request::Nothing,
+        });
+    }
+    if is(ADMISSION) {
+        return AdmissionMessage::parse(message).map_err(malformed).map(|message| match message {
+            AdmissionMessage::Rule { recipient_did, rule } => Request::Rule(recipient_did, rule),
+            AdmissionMessage::RuleSet { .. } | AdmissionMessage::Token { .. } => Request::Nothing,
         });
     }
     if is(PICKUP_3) || is(PICKUP_4) {

@@ -3,8 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TokenId;
+use crate::record::key_hash;
+
 /// How much may be sent. What is absent is not limited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Messages in one day of UTC.
@@ -20,12 +23,13 @@ pub struct Limits {
 
 impl Limits {
     /// Sets no limit.
-    pub const NONE: Self = Self { messages_per_day: None, bytes_per_day: None, tasks_open: None };
+    pub const UNLIMITED: Self =
+        Self { messages_per_day: None, bytes_per_day: None, tasks_open: None };
 
     /// Whether nothing is limited.
     #[must_use]
-    pub fn is_none(&self) -> bool {
-        *self == Self::NONE
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::UNLIMITED
     }
 
     /// Whether these limits allow nothing that others do not.
@@ -86,6 +90,14 @@ pub struct Used {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MeterId(pub [u8; 16]);
 
+impl MeterId {
+    /// Names what counts against one grant: all that its holder does, and all to whom it was handed
+    /// on.
+    pub(super) fn of_grant(id: TokenId) -> Self {
+        Self(key_hash(&[b"grant", id.as_bytes()]))
+    }
+}
+
 /// What a message that was let in counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meter {
@@ -105,11 +117,11 @@ mod tests {
     #[test]
     fn nothing_is_within_less() {
         let nine = Limits { messages_per_day: Some(9), ..TEN };
-        assert!(nine.is_within(&TEN) && TEN.is_within(&TEN) && TEN.is_within(&Limits::NONE));
+        assert!(nine.is_within(&TEN) && TEN.is_within(&TEN) && TEN.is_within(&Limits::UNLIMITED));
         assert!(!TEN.is_within(&nine));
-        assert!(!Limits::NONE.is_within(&TEN), "without a limit is more than any limit");
-        assert_eq!(TEN.tightest(&Limits::NONE), TEN);
-        assert_eq!(Limits::NONE.tightest(&nine), nine);
+        assert!(!Limits::UNLIMITED.is_within(&TEN), "without a limit is more than any limit");
+        assert_eq!(TEN.tightest(&Limits::UNLIMITED), TEN);
+        assert_eq!(Limits::UNLIMITED.tightest(&nine), nine);
         assert!(TEN.tightest(&nine).is_within(&nine));
     }
 
@@ -122,6 +134,6 @@ mod tests {
         assert_eq!(TEN.broken_by(used(0, 901), more), Some("bytes a day"));
         let task = Used { tasks: 1, ..more };
         assert_eq!(TEN.broken_by(used(0, 0), task), Some("open tasks"));
-        assert_eq!(Limits::NONE.broken_by(used(u64::MAX, u64::MAX), task), None);
+        assert_eq!(Limits::UNLIMITED.broken_by(used(u64::MAX, u64::MAX), task), None);
     }
 }

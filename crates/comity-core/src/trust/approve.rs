@@ -36,7 +36,7 @@ impl Approval {
             return Err(Refusal::LimitReached);
         }
         let meter = Meter { id: entry.meter(agent), limits: entry.limits };
-        let meters = (!entry.limits.is_none()).then_some(meter).into_iter().collect();
+        let meters = (!entry.limits.is_unlimited()).then_some(meter).into_iter().collect();
         Ok(Self { level: entry.level, meters, counts_as })
     }
 
@@ -111,7 +111,7 @@ mod tests {
         ] {
             assert_eq!(approved(&entry, none), Err(expected));
         }
-        let limits = Limits { messages_per_day: Some(1), tasks_open: Some(1), ..Limits::NONE };
+        let limits = Limits { messages_per_day: Some(1), tasks_open: Some(1), ..Limits::UNLIMITED };
         let limited = Entry { limits, ..allow };
         let approval = approved(&limited, none).unwrap();
         assert_eq!(approval.counts_as(), Used { messages: 1, bytes: 900, tasks: 1 });

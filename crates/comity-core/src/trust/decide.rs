@@ -1,17 +1,17 @@
 //! The policy, as one function whose order is its meaning: what the operator forbade comes before
 //! what he allowed, and that before what may be inferred.
 
-use comity_didcomm::UnixTime;
+use comity_didcomm::{Did, UnixTime};
 
 use super::contact::{others_of_prior, others_of_sender};
+use super::score::{Score, score};
 use super::{
-    Admission, Decision, Direction, Entry, EntryKind, Facts, Level, Meter, Question, Recipient,
-    RequestState, Ruling, Template, Used, WayIn,
+    Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Level, Meter, Question,
+    Recipient, RequestState, Ruling, Scrutiny, Template, Used, Vouch, WayIn, WorkShown,
 };
-use crate::limits::{
-    ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX, REQUESTS_PENDING_MAX,
-};
-use crate::protocol::{EMPTY, RECEIPT, REPORT_PROBLEM};
+use crate::admission::Class;
+use crate::limits::{ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX};
+use crate::protocol::{ADMISSION, EMPTY, OPERATOR, RECEIPT, REPORT_PROBLEM};
 use crate::refusal::Refusal;
 
 /// Decides whether a message may go on, and says why.
@@ -28,7 +28,16 @@ pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
     if let Some(ruling) = case.barred() {
         return ruling;
     }
+    if question.is_for_home {
+        // What it says is checked where it is applied; it gives nobody more than he has.
+        return case.allow(Admission::HomeProtocol, needed, "The agent's home answers this for it");
+    }
     let shortfall = match case.by_entry() {
+        Ok(ruling) => return ruling,
+        Err(shortfall) => shortfall,
+    };
+    let granted = case.by_grant();
+    let grant_shortfall = match granted {
         Ok(ruling) => return ruling,
         Err(shortfall) => shortfall,
     };
@@ -37,9 +46,13 @@ pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
         return ruling;
     }
     // Somebody of whom the operator has decided is no stranger, and gets no further as one.
-    match shortfall {
-        Some(Shortfall { refusal, why, change }) => case.refuse(refusal, why, &[&change]),
-        None => case.by_policy().unwrap_or_else(|| case.for_stranger()),
+    if let Some(Shortfall { refusal, why, change }) = shortfall.or(grant_shortfall) {
+        return case.refuse(refusal, why, &[&change]);
+    }
+    let vouched = case.vouched();
+    match case.by_vouches(&vouched).or_else(|| case.by_policy(&vouched)) {
+        Some(ruling) => ruling,
+        None => case.for_stranger(vouched),
     }
 }
 
@@ -67,11 +80,15 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn for_home(&self) -> Ruling {
-        let spoken = [RECEIPT, REPORT_PROBLEM, EMPTY];
+        let spoken = [RECEIPT, REPORT_PROBLEM, EMPTY, ADMISSION];
         if spoken.contains(&self.question.protocol.as_str()) {
             // Whether the content concerns anything this home sent is checked where it is applied;
             // nothing else comes of it.
             let why = "Homes speak this protocol with each other";
+            return self.allow(Admission::HomeProtocol, self.needed, why);
+        }
+        if self.facts.sender_is_operator && self.question.protocol.as_str() == OPERATOR {
+            let why = "The operator decides by this protocol";
             return self.allow(Admission::HomeProtocol, self.needed, why);
         }
         let why = "The home itself speaks only its own protocols";
@@ -119,7 +136,7 @@ impl Case<'_> {
         let goes_along = entry.whom.did().is_some() || entry.kind == EntryKind::Deny;
         let prior = self.question.prior.as_ref().filter(|_| goes_along);
         let is_named = entry.whom.is(&self.question.sender)
-            || self.facts.credentials.contains(&entry.whom)
+            || self.question.shown.holds(&entry.whom)
             || prior.is_some_and(|prior| entry.whom.is(&prior.did));
         is_named && entry.direction == Direction::In
     }
@@ -143,7 +160,7 @@ impl Case<'_> {
                         None => format!("The operator allowed {} for this protocol", whom(entry)),
                     };
                     let mut ruling = self.allow(Admission::AllowList, entry.level, &why);
-                    ruling.meters.extend((!entry.limits.is_none()).then_some(meter));
+                    ruling.meters.extend((!entry.limits.is_unlimited()).then_some(meter));
                     return Ok(ruling);
                 }
                 // "No more than this" is not got around by what else is allowed.
@@ -198,6 +215,49 @@ impl Case<'_> {
         }
     }
 
+    /// A grant lets the sender in as far as it goes; one that does not go so far is the answer, since
+    /// its holder thinks that it has a right to this.
+    fn by_grant(&self) -> Result<Ruling, Option<Shortfall>> {
+        let shown = &self.question.shown;
+        let short = |refusal, why: String, change: &str| {
+            Err(Some(Shortfall { refusal, why, change: change.to_owned() }))
+        };
+        if let Some(error) = shown.grant_error {
+            let refusal = match error {
+                GrantError::Expired => Refusal::GrantExpired,
+                GrantError::Revoked => Refusal::GrantRevoked,
+                _ => Refusal::GrantInvalid,
+            };
+            return short(refusal, sentence(&error.to_string()), "comity grant give WHO");
+        }
+        let Some(granted) = &shown.granted else { return Err(None) };
+        let Question { recipient, sender, protocol, .. } = self.question;
+        let Some(level) = granted.gives(recipient, sender, protocol, self.now) else {
+            let why = "The sender's grant is not for this protocol".to_owned();
+            return short(Refusal::GrantInvalid, why, "comity grant give WHO --for PIURI");
+        };
+        if level < self.needed {
+            let why = format!("The sender's grant goes up to {level}, not to {}", self.needed);
+            return short(Refusal::LevelTooLow, why, "comity grant give WHO --level LEVEL");
+        }
+        if Level::Task <= level && others_of_sender(self.question, self.facts).is_some() {
+            let why =
+                "The sender has other keys than it had, and nothing proves that they are its own";
+            return short(Refusal::KeyChanged, why.to_owned(), "comity contacts approve WHO");
+        }
+        let meters = granted.meters();
+        let used_up = meters.iter().find_map(|meter| {
+            meter.limits.broken_by(self.facts.used_of(meter.id), self.counts_as())
+        });
+        if let Some(broken) = used_up {
+            let why = format!("What was granted is used up: {broken}");
+            return short(Refusal::LimitReached, why, "comity grant give WHO with higher limits");
+        }
+        let path: Vec<_> = granted.path().iter().map(ToString::to_string).collect();
+        let why = format!("It was granted: {}", path.join(" > "));
+        Ok(Ruling { meters, ..self.allow(Admission::Grant, level, &why) })
+    }
+
     /// An answer is welcome, as far as the agent itself went in that thread; so is what asks for no
     /// more than a message.
     fn by_thread(&self) -> Option<Ruling> {
@@ -206,14 +266,40 @@ impl Case<'_> {
         (self.needed <= level).then(|| self.allow(Admission::Thread, level, why))
     }
 
+    /// Finds out how far the vouches of others carry the sender.
+    fn vouched(&self) -> Option<Score<Did>> {
+        let Facts { anchors, book, .. } = self.facts;
+        if self.question.scrutiny == Scrutiny::Quick || anchors.is_empty() {
+            return None;
+        }
+        let web = book.web(&self.question.protocol, self.now);
+        Some(score(&web, anchors, &self.question.sender, self.now))
+    }
+
+    fn by_vouches(&self, vouched: &Option<Score<Did>>) -> Option<Ruling> {
+        let score = vouched.as_ref()?;
+        let grounds = score.lines();
+        if self.needed <= score.level {
+            let why = "Others vouch for the sender, and the operator believes them so far";
+            let ruling = self.allow(Admission::Vouches, score.level, why);
+            return Some(Ruling { grounds, ..ruling });
+        }
+        let is_asked = |vouch: &Vouch| self.facts.book.is_asked(vouch.id(), self.now);
+        if self.question.shown.vouches.iter().any(is_asked) {
+            let why = "It is being asked whether the vouches for the sender still hold".to_owned();
+            return Some(self.refuse(Refusal::Checking, why, &["The answer of the vouchers"]));
+        }
+        None
+    }
+
     /// What the policy allows to those of whom nothing was decided: never more than messages.
-    fn by_policy(&self) -> Option<Ruling> {
+    fn by_policy(&self, vouched: &Option<Score<Did>>) -> Option<Ruling> {
         let (admission, why) = match self.facts.policy.template {
             Template::Open => (
                 Admission::OpenPolicy,
                 "The policy is open: whoever proves a DID may send messages",
             ),
-            Template::Ants if self.is_known_for_long() => (
+            Template::Ants if self.is_known_for_long(vouched) => (
                 Admission::KnownForLong,
                 "The sender has been known for long, and the policy goes by that",
             ),
@@ -222,15 +308,15 @@ impl Case<'_> {
         (self.needed <= Level::Message).then(|| self.allow(admission, Level::Message, why))
     }
 
-    fn is_known_for_long(&self) -> bool {
+    fn is_known_for_long(&self, vouched: &Option<Score<Did>>) -> bool {
         let contact = self.facts.contact.as_ref().or(self.facts.prior_contact.as_ref());
         let since = contact.map(|contact| contact.since);
         let age_s = since.map_or(0, |since| self.now.0.saturating_sub(since.0));
-        ANTS_VOUCHERS <= self.facts.vouchers
-            || (ANTS_AGE_S <= age_s && ANTS_PROCESSED <= self.facts.processed)
+        let vouchers = vouched.as_ref().map_or(0, |score| score.message.anchors);
+        ANTS_VOUCHERS <= vouchers || (ANTS_AGE_S <= age_s && ANTS_PROCESSED <= self.facts.processed)
     }
 
-    fn for_stranger(&self) -> Ruling {
+    fn for_stranger(&self, vouched: Option<Score<Did>>) -> Ruling {
         if self.facts.policy.template == Template::Closed {
             let why = "The policy is closed: the operator has not allowed this sender";
             return self.refuse(Refusal::Closed, why.to_owned(), &["comity allow WHO"]);
@@ -244,9 +330,33 @@ impl Case<'_> {
             let why = "A stranger's first message is too large to keep".to_owned();
             return self.refuse(Refusal::RequestTooLarge, why, &["comity allow WHO"]);
         }
-        if REQUESTS_PENDING_MAX <= self.facts.requests_pending {
+        if self.facts.pool.is_full(self.question.size_bytes) {
             let why = "Too many requests are undecided".to_owned();
             return self.refuse(Refusal::RequestsFull, why, &[decide]);
+        }
+        let level = vouched.as_ref().map_or(Level::Blocked, |score| score.level);
+        // Whoever is vouched for has paid in another coin; so has an agent of this home, which its
+        // operator made.
+        let is_waived = Level::Introduced <= level || self.question.way_in == WayIn::SameHome;
+        let price_bits = if is_waived { 0 } else { self.facts.price_bits };
+        let is_paid = matches!(self.facts.work, WorkShown::Paid { .. });
+        match self.question.way_in {
+            WayIn::Direct if 0 < price_bits && !is_paid => {
+                let why = "A sender that was never heard of, and has shown no work".to_owned();
+                let change = "Work, which the sender's home does by itself";
+                return self.rule(Decision::Charge(price_bits), level, why, &[change]);
+            }
+            // There is no answer by which work could be demanded: what has paid nothing at the relay
+            // gets a part of the pool, and leaves the rest to those who have.
+            WayIn::Relay(class)
+                if 0 < price_bits
+                    && class != Some(Class::Paid)
+                    && self.facts.pool.is_full_for_unpaid() =>
+            {
+                let why = "Too many requests that cost no work are undecided".to_owned();
+                return self.refuse(Refusal::RequestsFull, why, &[decide]);
+            }
+            WayIn::Direct | WayIn::Relay(_) | WayIn::SameHome => {}
         }
         let why = match self.question.way_in {
             WayIn::SameHome => {
@@ -254,7 +364,8 @@ impl Case<'_> {
             }
             _ => "A sender that was never heard of; kept for the operator",
         };
-        self.rule(Decision::Hold, Level::Blocked, why.to_owned(), &[decide])
+        let grounds = vouched.map_or(Vec::new(), |score| score.lines());
+        Ruling { grounds, ..self.rule(Decision::Hold, level, why.to_owned(), &[decide]) }
     }
 
     fn allow(&self, admission: Admission, level: Level, why: &str) -> Ruling {
@@ -267,8 +378,15 @@ impl Case<'_> {
 
     fn rule(&self, decision: Decision, level: Level, why: String, changes: &[&str]) -> Ruling {
         let changes = changes.iter().map(|change| (*change).to_owned()).collect();
-        Ruling { decision, level, needed: self.needed, why, changes, meters: Vec::new() }
+        let (grounds, meters) = (Vec::new(), Vec::new());
+        Ruling { decision, level, needed: self.needed, why, changes, grounds, meters }
     }
+}
+
+/// Begins a sentence with a capital letter.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn whom(entry: &Entry) -> String {

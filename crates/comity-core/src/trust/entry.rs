@@ -38,7 +38,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<UnixTime>,
     /// How much they may send; all that it is about count together.
-    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    #[serde(default, skip_serializing_if = "Limits::is_unlimited")]
     pub limits: Limits,
     /// With what it counts together, if not with what is about the same; see
     /// [`succeeded`](Self::succeeded).
@@ -119,7 +119,7 @@ impl Entry {
             anchor: false,
             from: None,
             until: None,
-            limits: Limits::NONE,
+            limits: Limits::UNLIMITED,
             counts_as: None,
             note: String::new(),
             decided_at,

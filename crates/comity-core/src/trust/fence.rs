@@ -11,6 +11,7 @@ use super::{
     Direction, Entry, EntryKind, Level, Limits, Meter, MeterId, OutboundRule, Policy, Used,
 };
 use crate::outbound::Unsendable;
+use crate::protocol::attached_tokens::AttachedTokens;
 
 /// What the shell found about a message on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Fence {
     /// Whether the sender has written to the recipient under this id before: what is said again gets
     /// the first answer again, whatever was decided since.
     pub is_repeat: bool,
+    /// What the sender has to show to the recipient: grants and vouches.
+    pub carries: AttachedTokens,
 }
 
 impl Fence {
@@ -33,13 +36,8 @@ impl Fence {
     #[must_use]
     pub fn none() -> Self {
         let (entries, used) = (Vec::new(), Vec::new());
-        Self {
-            policy: Arc::new(Policy::default()),
-            entries,
-            used,
-            is_answer: false,
-            is_repeat: false,
-        }
+        let (policy, carries) = (Arc::new(Policy::default()), AttachedTokens::default());
+        Self { policy, entries, used, is_answer: false, is_repeat: false, carries }
     }
 }
 
@@ -89,7 +87,7 @@ pub(crate) fn may_write(
             OutboundRule::Listed | OutboundRule::Open => Ok((Vec::new(), needed)),
         };
     };
-    if entry.limits.is_none() {
+    if entry.limits.is_unlimited() {
         return Ok((Vec::new(), needed));
     }
     // Nothing tells the sender's home when a task that it handed out is done with.

@@ -1,4 +1,5 @@
-//! How far somebody may go: five levels, from nothing to having work executed.
+//! How far somebody may go, as one word. What gives a level is not here: entries, grants and vouches
+//! do.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,48 +7,64 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// How far somebody may go, per protocol scope. Each level includes those below it.
+/// How far somebody may go with a protocol. Each level includes those below it.
+///
+/// ```
+/// use comity_core::trust::Level;
+///
+/// assert!(Level::Message < Level::Task);
+/// assert_eq!("task".parse(), Ok(Level::Task));
+/// assert_eq!(Level::from_number(2), Some(Level::Message));
+/// ```
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Nothing.
+    /// Not at all; also whoever nothing is known of.
     #[default]
     Blocked,
-    /// May be answered: pings, questions about features.
+    /// May introduce itself: be answered to a ping, and ask what is spoken here.
     Introduced,
-    /// May send messages.
+    /// May write.
     Message,
-    /// May delegate tasks.
+    /// May have work done.
     Task,
-    /// May have things executed.
+    /// May have things done that have effects outside.
     Execute,
 }
 
-/// A text that names no level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("give blocked, introduced, message, task or execute")]
-pub struct LevelError;
-
 impl Level {
-    /// Every level, lowest first.
+    /// Every level, the lowest first.
     pub const ALL: [Self; 5] =
         [Self::Blocked, Self::Introduced, Self::Message, Self::Task, Self::Execute];
 
-    /// Finds a level by its number, 0 to 4.
+    /// Returns the level of a number from 0 to 4.
     #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number)).copied()
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Blocked),
+            1 => Some(Self::Introduced),
+            2 => Some(Self::Message),
+            3 => Some(Self::Task),
+            4 => Some(Self::Execute),
+            _ => None,
+        }
     }
 
-    /// Returns its number, 0 to 4.
+    /// Returns its number, as tokens carry it.
     #[must_use]
     pub const fn as_number(self) -> u8 {
-        self as u8
+        match self {
+            Self::Blocked => 0,
+            Self::Introduced => 1,
+            Self::Message => 2,
+            Self::Task => 3,
+            Self::Execute => 4,
+        }
     }
 
-    /// Returns its word.
+    /// Returns the word that agents and operators see.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,30 +79,40 @@ impl Level {
 
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 
 impl FromStr for Level {
-    type Err = LevelError;
+    type Err = UnknownLevel;
 
-    fn from_str(text: &str) -> Result<Self, LevelError> {
-        Self::ALL.into_iter().find(|level| level.as_str() == text).ok_or(LevelError)
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|level| level.as_str() == text).ok_or(UnknownLevel)
     }
 }
+
+/// Tells that a text is the word of no level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the level is none of blocked, introduced, message, task, execute")]
+pub struct UnknownLevel;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn words_and_numbers_name_the_same_levels() {
+    fn a_level_is_read_back_from_its_word_its_number_and_its_json() {
         for level in Level::ALL {
             assert_eq!(level.as_str().parse(), Ok(level));
             assert_eq!(Level::from_number(level.as_number()), Some(level));
+            assert_eq!(serde_json::to_value(level).unwrap(), level.as_str());
         }
-        assert_eq!(Level::from_number(5), None);
-        assert_eq!("all".parse::<Level>(), Err(LevelError));
         assert!(Level::ALL.is_sorted());
+    }
+
+    #[test]
+    fn other_words_and_numbers_are_no_level() {
+        assert_eq!("Task".parse::<Level>(), Err(UnknownLevel));
+        assert_eq!(Level::from_number(5), None);
     }
 }

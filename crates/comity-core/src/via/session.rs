@@ -1,6 +1,6 @@
 //! [`Session`]: everything a home says and hears on one connection to its relay.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use comity_didcomm::problem::ProblemCode;
 use comity_didcomm::{Did, Message, MessageId, Opened, UnixTime};
@@ -8,16 +8,20 @@ use rand_core::CryptoRng;
 use serde_json::Value;
 
 use super::hands::{Delivered, Fate, Hands};
+use super::rules::{Reported, Rules};
 use super::{Input, Output, Parties, Trouble, addressed, is_from, reported};
 use crate::limits::{
     VIA_ACKNOWLEDGED_MAX, VIA_BATCH, VIA_BLOCKED_MAX, VIA_LOOK_TICKS, VIA_RENEW_TICKS,
     VIA_RETRY_TICKS_MAX, VIA_UPDATES_MAX,
 };
+use crate::protocol::admission::AdmissionMessage;
 use crate::protocol::coordinate_mediation::{
     Action, Mediation, Update, UpdateResult, Updated, Version,
 };
+use crate::protocol::discover_features::DiscoverFeatures;
 use crate::protocol::pickup::{self, LIVE_MODE_NOT_SUPPORTED, Pickup, Status, Waiting};
 use crate::refusal::Refusal;
+use crate::trust::subject;
 
 /// The machine of one connection.
 ///
@@ -35,6 +39,7 @@ pub struct Session {
     /// Those that the relay did not take, to be tried again.
     rejected: Vec<Did>,
     renewal: Renewal,
+    rules: Rules,
     hands: Hands,
     fetching: Fetching,
     live: Live,
@@ -113,6 +118,7 @@ impl Session {
             registering: Vec::new(),
             rejected: Vec::new(),
             renewal: Renewal::NotNeeded,
+            rules: Rules::default(),
             hands: Hands::default(),
             fetching: Fetching::Drained,
             live: Live::Off,
@@ -138,6 +144,10 @@ impl Session {
             }
             Input::Heard(opened) => self.heard(&opened, voice),
             Input::Proofs(proofs) => self.update(proofs, voice),
+            Input::Rule { did, rule, standing } => {
+                self.rules.want(did, rule, standing);
+                self.tell_rules(voice);
+            }
             Input::Taken { id, fate } => self.taken(id, fate, voice),
             Input::Tick => self.tick(voice),
         }
@@ -155,7 +165,21 @@ impl Session {
         }
         let message = &opened.message;
         if let Some(code) = reported(message) {
-            return self.reported(code, voice);
+            return match self.rules.reported(message) {
+                Some(Reported::NoOffer) => {}
+                Some(Reported::Refused(did)) => self.trouble(Trouble::RuleRefused { did, code }),
+                None => self.reported(code, voice),
+            };
+        }
+        if let Ok(DiscoverFeatures::Disclose(features)) = DiscoverFeatures::parse(message) {
+            self.rules.disclosed(&features);
+            return self.tell_rules(voice);
+        }
+        if let Ok(AdmissionMessage::RuleSet { .. }) = AdmissionMessage::parse(message) {
+            if let Some((did, rule)) = self.rules.set(message.thread_id()) {
+                self.outputs.push_back(Output::Ruled(did, rule));
+            }
+            return self.tell_rules(voice);
         }
         match Pickup::parse(message) {
             Ok((_, Pickup::Delivery { messages, .. })) => return self.delivered(messages, voice),
@@ -163,7 +187,7 @@ impl Session {
             _ => {}
         }
         match Mediation::parse(message) {
-            Ok((_, Mediation::Updated(updated))) => self.updated(updated),
+            Ok((_, Mediation::Updated(updated))) => self.updated(updated, voice),
             Ok((_, Mediation::Grant { routing_did })) => self.granted(routing_did),
             Ok((_, Mediation::Deny)) => self.trouble(Trouble::Denied),
             _ => {}
@@ -198,13 +222,16 @@ impl Session {
         self.say_mediation(Mediation::Update(updates), voice);
     }
 
-    fn updated(&mut self, updated: Vec<Updated>) {
+    fn updated(&mut self, updated: Vec<Updated>, voice: &mut Voice<'_>) {
         for one in updated {
             let is_it = |did: &Did| did.same_subject(&one.recipient_did);
             let Some(at) = self.registering.iter().position(is_it) else { continue };
             let did = self.registering.remove(at);
             match one.result {
                 UpdateResult::Success | UpdateResult::NoChange => {
+                    if one.result == UpdateResult::Success {
+                        self.rules.lost(&did);
+                    }
                     self.outputs.push_back(Output::Registered(did));
                 }
                 UpdateResult::ClientError | UpdateResult::ServerError => {
@@ -216,6 +243,7 @@ impl Session {
             }
         }
         self.register();
+        self.tell_rules(voice);
     }
 
     fn reported(&mut self, code: String, voice: &mut Voice<'_>) {
@@ -240,6 +268,28 @@ impl Session {
         self.registering.clear();
         self.unregistered = self.identities.iter().cloned().collect();
         self.register();
+    }
+
+    // --- rules ---
+
+    /// Tells the relay the rules that it does not know, if it knows the protocol.
+    fn tell_rules(&mut self, voice: &mut Voice<'_>) {
+        let id = MessageId::random(voice.rng);
+        if let Some(query) = self.rules.discover(id.as_str()) {
+            let question = DiscoverFeatures::Queries(vec![query]).into_message(id);
+            return self.say(question, voice.now);
+        }
+        let waiting = [&self.registering, &self.rejected].into_iter().flatten();
+        let waiting: BTreeSet<Did> = waiting.chain(&self.unregistered).map(subject).collect();
+        let is_registered = |did: &Did| !waiting.contains(&subject(did));
+        let mut said = Vec::new();
+        while let Some((did, rule)) = self.rules.next(&is_registered) {
+            let id = MessageId::random(voice.rng);
+            self.rules.told(&did, id.as_str());
+            let (recipient_did, rule) = (did, Some(rule));
+            said.push(AdmissionMessage::Rule { recipient_did, rule }.into_message(id));
+        }
+        said.into_iter().for_each(|message| self.say(message, voice.now));
     }
 
     // --- what waits ---
@@ -389,11 +439,14 @@ impl Session {
         self.unregistered.extend(self.registering.drain(..));
         self.unregistered.append(&mut std::mem::take(&mut self.rejected).into());
         self.renewal = Renewal::NotNeeded;
-        if self.ticks.is_multiple_of(VIA_RENEW_TICKS) && self.registering.is_empty() {
+        let is_renewal = self.ticks.is_multiple_of(VIA_RENEW_TICKS);
+        if is_renewal && self.registering.is_empty() {
             // A relay may have lost one of them without a word.
             self.unregistered = self.identities.iter().cloned().collect();
         }
+        self.rules.ask_again(is_renewal);
         self.register();
+        self.tell_rules(voice);
         if self.live == Live::Asked {
             self.live = Live::Off;
         }

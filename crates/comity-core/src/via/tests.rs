@@ -14,6 +14,9 @@ use crate::limits::{
 use crate::protocol::coordinate_mediation::{Action, UpdateResult, Updated};
 use crate::protocol::pickup::{self, Pickup, Status};
 use crate::testing::{How, NOW, Party};
+use crate::trust::Challenge;
+
+mod rules;
 
 struct Stand {
     relay: Party,
@@ -30,7 +33,7 @@ fn agent(number: usize) -> Did {
 }
 
 fn waiting(id: usize) -> Waiting {
-    Waiting { id: id.to_string(), envelope: b"{}".to_vec() }
+    Waiting { id: id.to_string(), envelope: b"{}".to_vec(), class: None }
 }
 
 impl Stand {
@@ -138,6 +141,7 @@ fn short(output: &Output) -> String {
         Output::Live => "live".to_owned(),
         Output::Prove(dids) => format!("prove {}", dids.len()),
         Output::Registered(_) => "registered".to_owned(),
+        Output::Ruled(..) => "ruled".to_owned(),
         Output::Take(waiting) => format!("take {}", waiting.id),
         Output::Trouble(trouble) => trouble.to_string(),
         Output::Say(message) => match Pickup::parse(message) {
@@ -495,9 +499,12 @@ fn an_outcome_is_told_when_it_is_durable_or_will_not_change() {
         Outcome::Refused(Refusal::Denied),
         Outcome::TurnedAway(Refusal::Crypto),
     ] {
-        assert_eq!(Fate::of(outcome), Fate::Done, "{outcome:?}");
+        assert_eq!(Fate::of(&outcome), Fate::Done, "{outcome:?}");
     }
     for refusal in Refusal::ALL.iter().copied().filter(|refusal| refusal.is_temporary()) {
-        assert_eq!(Fate::of(Outcome::TurnedAway(refusal)), Fate::Later(refusal));
+        assert_eq!(Fate::of(&Outcome::TurnedAway(refusal)), Fate::Later(refusal));
     }
+    let challenge = Challenge { challenge: String::new(), bits: 1, expires: NOW };
+    let charged = Fate::of(&Outcome::Charged(challenge));
+    assert_eq!(charged, Fate::Later(Refusal::WorkRequired), "its sender is known, and not lost");
 }

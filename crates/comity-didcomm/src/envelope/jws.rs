@@ -3,12 +3,14 @@
 //! Writes the general form with `kid` in both headers, because some peers look only into the unprotected one. Not
 //! for compact tokens, detached content or unencoded payloads.
 
+use serde_json::{Map, Value};
+
 use super::covered::Covered;
 use super::{SIGNED_TYPE, SignatureAlgorithm, header};
 use crate::did::{Did, DidUrl};
 use crate::document::DidDocument;
 use crate::encoding;
-use crate::json::{Json, Object, Tree};
+use crate::json::{Json, JsonError, Object, Tree};
 use crate::key::{PublicKey, SigningKey};
 use crate::limits::{ENVELOPE_BYTES_MAX, PROTECTED_CHARS_MAX};
 use crate::open::OpenError;
@@ -148,6 +150,18 @@ pub struct VerifiedJws {
     pub kid: DidUrl,
     /// What was signed.
     pub payload: Vec<u8>,
+}
+
+impl VerifiedJws {
+    /// Reads what was signed as one JSON object, strictly: no name twice, of bounded depth.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn to_object(&self) -> Result<Map<String, Value>, JsonError> {
+        let tree = Tree::read_object(&self.payload, ENVELOPE_BYTES_MAX)?;
+        tree.check_weight()?;
+        Ok(tree.object().to_map())
+    }
 }
 
 /// Verifies a signed envelope offline, with nothing but the signer's document: what somebody does who is shown

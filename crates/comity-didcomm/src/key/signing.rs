@@ -147,7 +147,7 @@ impl fmt::Debug for SigningKey {
 
 /// Replaces S by the order minus S when that is smaller: both verify, and some implementations take
 /// only the low one.
-fn make_low(curve: Curve, signature: &mut [u8; 64]) {
+pub(crate) fn make_low(curve: Curve, signature: &mut [u8; 64]) {
     let order = if curve == Curve::P256 { &ORDER_P256 } else { &ORDER_SECP256K1 };
     let Some(s) = signature.last_chunk_mut::<32>() else { return };
     let mut other = [0; 32];

@@ -2,9 +2,8 @@
 //! prior DID says which DID succeeds it, or that it ends the relation.
 
 use crate::did::{Did, DidUrl};
-use crate::document::DidDocument;
-use crate::encoding;
-use crate::envelope::{SignatureAlgorithm, header};
+use crate::document::{DidDocument, Relationship};
+use crate::envelope::compact::{CompactJws, Typ};
 use crate::json::{Json, Tree};
 use crate::key::{PublicKey, SigningKey};
 use crate::limits::FROM_PRIOR_CHARS_MAX;
@@ -57,17 +56,9 @@ impl Rotation {
 /// Creates a `from_prior` token; `kid` and `key` are the prior DID's.
 #[must_use]
 pub fn from_prior(kid: &DidUrl, key: &SigningKey, successor: Option<&Did>, at: UnixTime) -> String {
-    let alg = key.algorithm().name();
-    let header = format!("{{\"typ\":\"JWT\",\"alg\":\"{alg}\",\"kid\":\"{kid}\"}}");
     let sub = successor.map_or_else(String::new, |did| format!(",\"sub\":\"{did}\""));
     let claims = format!("{{\"iss\":\"{}\"{sub},\"iat\":{at}}}", kid.did());
-    let mut token = encoding::base64url(header);
-    token.push('.');
-    encoding::push_base64url(claims, &mut token);
-    let signature = key.sign(token.as_bytes());
-    token.push('.');
-    encoding::push_base64url(signature, &mut token);
-    token
+    CompactJws::write("JWT", kid, key, claims.as_bytes())
 }
 
 /// Verifies a token offline, with nothing but the prior DID's document: what somebody does who is
@@ -77,9 +68,7 @@ pub fn from_prior(kid: &DidUrl, key: &SigningKey, successor: Option<&Did>, at: U
 /// # Errors
 /// When the token is malformed, or not signed by a key that the document lists for authentication.
 pub fn verify_from_prior(token: &str, document: &DidDocument) -> Result<Rotation, OpenError> {
-    let bounded = Some(token).filter(|token| token.len() <= FROM_PRIOR_CHARS_MAX);
-    bounded
-        .and_then(FromPrior::read)
+    FromPrior::read(token)
         .filter(|token| token.prior().same_subject(&document.id))
         .ok_or(OpenError::FromPrior)?
         .verify(document)
@@ -91,9 +80,7 @@ pub(super) struct FromPrior {
     successor: Option<Did>,
     at: UnixTime,
     kid: DidUrl,
-    alg: SignatureAlgorithm,
-    signing_input: String,
-    signature: [u8; 64],
+    token: CompactJws,
 }
 
 impl FromPrior {
@@ -110,15 +97,9 @@ impl FromPrior {
     }
 
     fn read(token: &str) -> Option<Self> {
-        let (signing_input, signature) = token.rsplit_once('.')?;
-        let (header, claims) = signing_input.split_once('.')?;
-        let header = encoding::from_base64url(header)?;
-        let header = header::read(&header, "application/JWT").ok()?;
-        let header = header.object();
-        let alg = SignatureAlgorithm::from_name(header.get_str("alg")?)?;
-        let kid = header::key_id(header.get_str("kid")?).ok()?;
-        let claims = encoding::from_base64url(claims)?;
-        let claims = Tree::read_object(&claims, FROM_PRIOR_CHARS_MAX).ok()?;
+        let typ = Typ::IfAny("application/JWT");
+        let token = CompactJws::read(token, FROM_PRIOR_CHARS_MAX, typ).ok()?;
+        let claims = Tree::read_object(token.payload(), FROM_PRIOR_CHARS_MAX).ok()?;
         let claims = claims.object();
         let prior = Did::parse(claims.get_str("iss")?).ok()?;
         let successor = match claims.get("sub") {
@@ -126,18 +107,11 @@ impl FromPrior {
             Some(sub) => Some(Did::parse(sub.as_str()?).ok()?),
         };
         let at = claims.get("iat").and_then(Json::as_u64).map(UnixTime)?;
+        let kid = token.kid().clone();
         if !kid.did().same_subject(&prior) || successor.as_ref() == Some(&prior) {
             return None;
         }
-        Some(Self {
-            prior,
-            successor,
-            at,
-            kid,
-            alg,
-            signing_input: signing_input.to_owned(),
-            signature: encoding::from_base64url_array(signature)?,
-        })
+        Some(Self { prior, successor, at, kid, token })
     }
 
     pub(super) const fn prior(&self) -> &Did {
@@ -146,10 +120,9 @@ impl FromPrior {
 
     /// Verifies. Check 13, second half: the key is in `authentication` of `iss`.
     pub(super) fn verify(self, document: &DidDocument) -> Result<Rotation, OpenError> {
-        let Self { prior, successor, at, kid, alg, signing_input, signature } = self;
-        let key = document.authentication_key(&kid).filter(|key| alg.fits(key));
-        let key = *key.ok_or(OpenError::FromPrior)?;
-        key.verify(signing_input.as_bytes(), &signature).map_err(|_| OpenError::FromPrior)?;
+        let Self { prior, successor, at, kid, token } = self;
+        token.verify(document, Relationship::Authentication).map_err(|_| OpenError::FromPrior)?;
+        let key = *document.authentication_key(&kid).ok_or(OpenError::FromPrior)?;
         Ok(Rotation { prior, successor, at, kid, key })
     }
 }

@@ -166,6 +166,22 @@ fn routing_keys_are_wrapped_from_the_end_to_the_start() {
 }
 
 #[test]
+fn headers_for_the_recipients_own_mediator_are_seen_by_it_alone() {
+    let mut rng = StdRng::seed_from_u64(1);
+    let bruno = Party::new("bruno", 1, &[]);
+    let [first, second] = [2, 3].map(|seed| Party::new(&format!("m{seed}"), seed, &[]));
+    let endpoint = endpoint("https://m2.example", &[first.kid.as_str(), second.did.as_str()]);
+    let route = route(&bruno, &endpoint, &[&first, &second]).unwrap();
+    let envelope = bruno.envelope(&mut rng);
+    let Value::Object(extra) = json!({ "ticket": { "number": 7 } }) else { panic!() };
+    let wrapped = wrap_with(envelope, &route, None, extra.clone(), &mut rng).unwrap();
+    let outer = Forward::from_message(&first.open(wrapped.envelope.as_bytes())).unwrap();
+    assert!(outer.extra.is_empty());
+    let inner = Forward::from_message(&second.open(&outer.payloads[0])).unwrap();
+    assert_eq!(inner.extra, extra);
+}
+
+#[test]
 fn a_mediator_as_the_uri_comes_before_the_routing_keys() {
     let bruno = Party::new("bruno", 1, &[]);
     let outer = Party::new("outer", 5, &[]);

@@ -20,6 +20,7 @@ impl RelayLayer {
             relay_messages_max: top.relay_messages_max.or(below.relay_messages_max),
             relay_recipients: top.relay_recipients.or(below.relay_recipients),
             relay_recipients_max: top.relay_recipients_max.or(below.relay_recipients_max),
+            relay_strangers_percent: top.relay_strangers_percent.or(below.relay_strangers_percent),
             relay_total_bytes_max: top.relay_total_bytes_max.or(below.relay_total_bytes_max),
             relay_register: top.relay_register.or(below.relay_register),
             ..Overrides::default()
@@ -46,6 +47,7 @@ impl RelayLayer {
                 bytes_max: set.relay_bytes_max.unwrap_or(quotas.bytes_max),
                 total_bytes_max: set.relay_total_bytes_max.unwrap_or(quotas.total_bytes_max),
                 age_s_max: set.relay_age_s_max.unwrap_or(quotas.age_s_max),
+                strangers_percent: set.relay_strangers_percent.unwrap_or(quotas.strangers_percent),
             },
         })
     }

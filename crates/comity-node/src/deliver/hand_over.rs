@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comity_core::api::{Delivery, rfc3339};
+use comity_core::protocol::attached_tokens::TokenKind;
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_didcomm::{Input, Message, OpenError, OpenPolicy, Opened, Opening, Output, SenderProof};
@@ -119,7 +120,7 @@ pub(crate) async fn delivery(home: &Home, message: &Handed) -> Option<Delivery> 
     if let Some(commit) = opened {
         return Some(describe(message, commit.message(), commit.opened()));
     }
-    match reopen(home, message).await {
+    match reopen(home, message.seq, &message.received).await {
         Ok(Some(opened)) => return Some(describe(message, &opened.message, &opened)),
         // It expired in this moment.
         Ok(None) => {}
@@ -135,10 +136,13 @@ pub(crate) async fn delivery(home: &Home, message: &Handed) -> Option<Delivery> 
 
 /// Opens a message as on the day it came: with that day's document of its sender, and before its
 /// deadline.
-async fn reopen(home: &Home, message: &Handed) -> Result<Option<Opened>, StoreFault> {
+pub(crate) async fn reopen(
+    home: &Home,
+    seq: Seq,
+    received: &Received,
+) -> Result<Option<Opened>, StoreFault> {
     let store = home.store.as_ref();
-    let received = &message.received;
-    let Some(envelope) = mailbox::envelope(store, message.seq).await? else { return Ok(None) };
+    let Some(envelope) = mailbox::envelope(store, seq).await? else { return Ok(None) };
     let document = documents::document(store, &received.sender, &received.document).await?;
     let document = document.map(Arc::new);
     let corrupt = |error| StoreFault::Corrupt(format!("a stored envelope does not open: {error}"));
@@ -171,7 +175,9 @@ fn describe(handed: &Handed, message: &Message, opened: &Opened) -> Delivery {
         Some(SenderProof::Authcrypt) => "authcrypt",
         _ => "signature",
     };
-    let attachments = message.attachments.iter().filter_map(|one| serde_json::to_value(one).ok());
+    // Tokens are for the home, which has read them.
+    let attachments = message.attachments.iter().filter(|one| TokenKind::of(one).is_none());
+    let attachments = attachments.filter_map(|one| serde_json::to_value(one).ok());
     Delivery {
         delivery: handed.seq.0,
         id: received.id.clone(),

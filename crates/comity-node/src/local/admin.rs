@@ -9,20 +9,12 @@ use comity_core::api::{
     AddAgent, AgentInfo, CheckResult, Decide, NodeInfo, Problem, Relation, Resolved, Rotate,
     Status, Trace, parse_rfc3339, rfc3339,
 };
-use comity_core::inbound::problem_report;
+use comity_core::event::Decider;
 use comity_core::limits::{ANCHOR_S_MAX, NOTE_CHARS_MAX};
-use comity_core::log::leaf_hash;
-use comity_core::receipt::Rung;
-use comity_core::refusal::Refusal;
-use comity_core::trust::{
-    Approval, Direction, Entry, EntryKind, Level, Limits, Meter, Policy, Whom,
-};
+use comity_core::trust::{Direction, Entry, EntryKind, Level, Limits, Policy, Whom};
 use comity_didcomm::did::webvh::Metadata;
 use comity_didcomm::{DidUrl, ProtocolId, UnixTime};
-use comity_store::records::mailbox::{HeldRequest, Waiting};
-use comity_store::records::notices::Debts;
-use comity_store::records::{mailbox, mailbox_key, meters, relations};
-use comity_store::{Batch, Conflict, StoreFault, Wake as _};
+use comity_store::records::{mailbox, relations};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -30,8 +22,9 @@ use super::Local;
 use super::agents::{info, traces};
 use super::auth::no_such_agent;
 use super::extract::{JsonBody, Params};
+use crate::decide::{self, Settled};
 use crate::doctor;
-use crate::home::{Committed, Home};
+use crate::home::Home;
 use crate::identities::Identity;
 use crate::limits::ENTRIES_MAX;
 use crate::node::{self, Whose};
@@ -77,7 +70,7 @@ pub(crate) async fn requests(
 ) -> Result<Json<Vec<Relation>>, ApiError> {
     let agent = find(&local.home, &name)?;
     let waiting = mailbox::requests(local.home.store.as_ref(), &agent.did).await?;
-    let relation = |waiting: Waiting| Relation {
+    let relation = |waiting: mailbox::Waiting| Relation {
         did: waiting.held.request.did.to_string(),
         protocols: vec![waiting.held.request.protocol.to_string()],
         until: Some(rfc3339(waiting.held.request.until)),
@@ -111,7 +104,7 @@ pub(crate) async fn allow(
     Path(name): Path<String>,
     JsonBody(decision): JsonBody<Decide>,
 ) -> Result<Json<Relation>, ApiError> {
-    decide(&local, &name, decision, EntryKind::Allow).await
+    decided(&local, &name, decision, EntryKind::Allow).await
 }
 
 /// Denies somebody; a message that waits as a request is refused.
@@ -122,7 +115,7 @@ pub(crate) async fn deny(
     Path(name): Path<String>,
     JsonBody(decision): JsonBody<Decide>,
 ) -> Result<Json<Relation>, ApiError> {
-    decide(&local, &name, decision, EntryKind::Deny).await
+    decided(&local, &name, decision, EntryKind::Deny).await
 }
 
 /// Takes a permission back.
@@ -133,7 +126,7 @@ pub(crate) async fn revoke(
     Path(name): Path<String>,
     JsonBody(decision): JsonBody<Decide>,
 ) -> Result<Json<Relation>, ApiError> {
-    decide(&local, &name, decision, EntryKind::Revoke).await
+    decided(&local, &name, decision, EntryKind::Revoke).await
 }
 
 /// Replaces an agent's keys by new ones.
@@ -249,7 +242,7 @@ pub(super) fn find(home: &Home, name: &str) -> Result<Arc<Identity>, ApiError> {
     home.identities.by_name(name).ok_or_else(no_such_agent)
 }
 
-async fn decide(
+async fn decided(
     local: &Local,
     name: &str,
     decision: Decide,
@@ -262,9 +255,13 @@ async fn decide(
         Err(_) => Whom::Did(outbound::resolve_who(home, &decision.who).await?),
     };
     let entry = entry(&home.policies.of(&agent.name), whom, kind, decision, home.now())?;
-    settle_request(home, &agent, &entry).await?;
-    tracing::info!(agent = %agent.did, whom = %entry.whom, ?kind, "the operator decided");
-    Ok(Json(describe(home, &entry)))
+    match decide::settle(home, &agent.did, &entry, Decider::Admin).await? {
+        Settled::MailboxFull => {
+            let hint = "Let the agent take its messages first, then decide again";
+            Err(ApiError::of(ApiCode::MailboxFull, hint))
+        }
+        Settled::Changed | Settled::Done => Ok(Json(describe(home, &entry))),
+    }
 }
 
 /// Reads a decision; what it leaves out is chosen so that it does what its words say.
@@ -324,85 +321,6 @@ fn entry(
     let (anchor, note) = (decision.anchor, decision.note);
     let entry = Entry { salt: rand::random(), ..Entry::new(whom, kind, now) };
     Ok(Entry { direction, protocols, level, anchor, from, until, limits, note, ..entry })
-}
-
-/// Stores a decision, together with what becomes of the message that waits for it.
-async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Result<(), ApiError> {
-    loop {
-        let (mut batch, mut debts) = (Batch::new(), Debts::new());
-        // What was allowed to many, or on the way out, is taken back by forgetting it.
-        let is_forgotten = entry.kind == EntryKind::Revoke
-            && (entry.whom.did().is_none() || entry.direction == Direction::Out);
-        match is_forgotten {
-            true => relations::remove(&mut batch, &agent.did, entry.direction, &entry.whom),
-            false => relations::put(&mut batch, &agent.did, entry),
-        }
-        let leaf = entry.to_log_record(&agent.did).to_leaf();
-        batch.append_leaf(leaf_hash(&leaf), leaf);
-        let waiting = match (entry.direction, entry.whom.did()) {
-            (Direction::In, Some(did)) => {
-                mailbox::request(home.store.as_ref(), &agent.did, did).await?
-            }
-            // What is decided about many is about what comes next.
-            _ => None,
-        };
-        let mut report = None;
-        let answer = match &waiting {
-            Some(waiting) => Some((waiting, approve(home, agent, entry, waiting).await?)),
-            None => None,
-        };
-        match &answer {
-            Some((waiting, Ok(approval))) => {
-                let capacity = home.capacity();
-                mailbox::hand_over(&mut batch, waiting, approval, capacity, home.now());
-            }
-            Some((waiting, Err(refusal))) => {
-                let (code, meaning) = (refusal.code(), refusal.meaning());
-                let rung = Rung::refused(home.now(), home.did.clone(), code, Some(meaning));
-                mailbox::drop_request(&mut batch, &mut debts, waiting, &rung);
-                let received = &waiting.held.received;
-                let (id, thid) = (&received.id, &received.thid);
-                let (to, problem) = (&received.sender, refusal.to_report());
-                let message = problem_report(&agent.did, to, id, thid, problem, home.now());
-                report = outbound::prepare_notice(home, message).await.ok();
-            }
-            None => {}
-        }
-        match home.commit_and_report(batch, debts, report).await? {
-            Committed::Durable => {}
-            // The request changed in this moment: look again.
-            Committed::Conflict(Conflict::Assertion { .. }) => continue,
-            Committed::Conflict(Conflict::Bound { .. }) => {
-                let hint = "Let the agent take its messages first, then decide again";
-                return Err(ApiError::of(ApiCode::MailboxFull, hint));
-            }
-        }
-        if let Some((waiting, Ok(_))) = answer {
-            home.mailboxes.offer(mailbox_key(&agent.did), waiting.seq);
-            home.wake.wake(&mailbox_key(&agent.did));
-        }
-        return Ok(());
-    }
-}
-
-/// Says whether a request gets in by a decision about its sender, or what the sender is told.
-async fn approve(
-    home: &Home,
-    agent: &Identity,
-    entry: &Entry,
-    waiting: &Waiting,
-) -> Result<Result<Approval, Refusal>, StoreFault> {
-    match entry.kind {
-        EntryKind::Allow => {}
-        EntryKind::Deny => return Ok(Err(Refusal::Denied)),
-        EntryKind::Revoke => return Ok(Err(Refusal::Revoked)),
-    }
-    let HeldRequest { request, received } = &waiting.held;
-    let meter = Meter { id: entry.meter(&agent.did), limits: entry.limits };
-    let used = meters::used(home.store.as_ref(), &meter, home.now()).await?;
-    let policy = home.policies.of(&agent.name);
-    let request = (request, received.size_bytes);
-    Ok(Approval::new(entry, &agent.did, request, &policy, used, home.now()))
 }
 
 fn describe(home: &Home, entry: &Entry) -> Relation {

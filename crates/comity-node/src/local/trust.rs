@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use comity_core::api::{ApproveKeys, ContactInfo, Explained, Problem, rfc3339};
 use comity_core::protocol::BASIC_MESSAGE;
-use comity_core::trust::{Contact, Question, WayIn, explain, subject};
+use comity_core::trust::{Contact, Question, Scrutiny, Shown, WayIn, explain, subject};
 use comity_didcomm::{Did, MessageType, ProtocolId};
 use comity_store::records::contacts;
 use comity_store::records::notices::Debts;
@@ -50,6 +50,9 @@ pub(crate) async fn explanation(
         way_in: WayIn::Direct,
         size_bytes: 0,
         keys: contact.and_then(|contact| contact.changed).map_or(Vec::new(), |other| other.keys),
+        is_for_home: false,
+        shown: Shown::default(),
+        scrutiny: Scrutiny::Thorough,
         prior: None,
     };
     let facts = facts::of_arrival(home, &question).await?;

@@ -345,7 +345,7 @@ async fn deliver(
                 continue;
             }
             if let Some(envelope) = relay::envelope(store, id).await? {
-                messages.push(Waiting { id: id.to_string(), envelope });
+                messages.push(Waiting { id: id.to_string(), envelope, class: row.class });
             }
         }
         if messages.is_empty() {

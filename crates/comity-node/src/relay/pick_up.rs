@@ -83,7 +83,7 @@ pub(super) async fn deliver(
                     break;
                 }
                 if let Some(envelope) = relay::envelope(store, id).await? {
-                    messages.push(Waiting { id: id.to_string(), envelope });
+                    messages.push(Waiting { id: id.to_string(), envelope, class: row.class });
                 }
             }
         }

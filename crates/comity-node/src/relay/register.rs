@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use comity_core::admission::Rule;
 use comity_core::limits::{RECIPIENT_UPDATES_MAX, RECIPIENTS_LISTED_MAX};
 use comity_core::protocol::coordinate_mediation::{
     Action, Mediation, Paginate, Pagination, Update, UpdateResult, Updated, Version,
@@ -9,7 +10,7 @@ use comity_core::protocol::coordinate_mediation::{
 use comity_core::refusal::Refusal;
 use comity_core::relay::{
     Answer, AnswerGoes, Change, Decision, RecipientFacts, Recipients, RegisterFacts, Registrant,
-    Served, Verdict, change, register,
+    Served, Verdict, change, change_rule, register,
 };
 use comity_core::trust::subject;
 use comity_didcomm::{Did, DidDocument};
@@ -150,6 +151,49 @@ pub(super) async fn update(
     Ok(Answer::Problem(Refusal::Busy))
 }
 
+/// Answers a `rule` of Admission.
+pub(super) async fn rule(
+    home: &Arc<Home>,
+    served: &Served,
+    did: &Did,
+    rule: Option<&Rule>,
+) -> Result<Answer, StoreFault> {
+    let store = home.store.as_ref();
+    let answer = Answer::RuleSet(did.clone());
+    for _attempt in 0..CONFLICTS_MAX {
+        // A recorded request must not bring a former key back.
+        match repeated(home, served).await? {
+            Some(Ok(_)) => return Ok(answer),
+            Some(Err(refusal)) => return Ok(Answer::Problem(refusal)),
+            None => {}
+        }
+        let row = relay::recipient(store, did).await?;
+        let is_own = row.as_ref().is_some_and(|row| row.did.same_subject(served.sender()));
+        if !is_own && granted(home, served.sender()).await?.is_none() {
+            return Ok(Answer::Problem(Refusal::NotGranted));
+        }
+        let change = match change_rule(served.sender(), rule, row.as_ref()) {
+            Ok(change) => change,
+            Err(refusal) => return Ok(Answer::Problem(refusal)),
+        };
+        let mut batch = Batch::new();
+        relay::remember(&mut batch, served, Vec::new(), home.now());
+        if let Some(change) = &change {
+            let quotas = home.config.relay.as_ref().map(|policy| policy.quotas).unwrap_or_default();
+            relay::apply(store, &mut batch, change, &quotas).await?;
+        }
+        match store.commit(batch).await {
+            Ok(_) => return Ok(answer),
+            // The registration has changed in this moment, or the same request came twice: look
+            // again.
+            Err(CommitError::Conflict(Conflict::Assertion { .. })) => {}
+            Err(CommitError::Conflict(Conflict::Bound { .. })) => break,
+            Err(CommitError::Fault(fault)) => return Err(fault),
+        }
+    }
+    Ok(Answer::Problem(Refusal::Busy))
+}
+
 /// Answers a `recipient-query` or `keylist-query`.
 pub(super) async fn list(
     home: &Arc<Home>,
@@ -177,7 +221,7 @@ pub(super) async fn list(
 
 /// What was decided about one item.
 struct Decided {
-    change: Option<Change>,
+    change: Option<Box<Change>>,
     result: UpdateResult,
     refusal: Option<Refusal>,
 }

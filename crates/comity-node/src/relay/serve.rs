@@ -48,7 +48,7 @@ pub(crate) async fn serve(
         Err(refusal) => return Ok(Done::Refused(*refusal)),
     };
     let Some(answer) = answer else { return Ok(Done::Answered(None)) };
-    if matches!(answer, Answer::Mediation(..) | Answer::Pickup(..)) {
+    if matches!(answer, Answer::Mediation(..) | Answer::Pickup(..) | Answer::RuleSet(_)) {
         register::note_use(home, served.sender()).await?;
     }
     if let Answer::Problem(refusal) = &answer {
@@ -96,6 +96,7 @@ async fn answer(
         Request::ChangeRecipients(version, updates) => {
             register::update(home, served, *version, updates).await?
         }
+        Request::Rule(did, rule) => register::rule(home, served, did, rule.as_ref()).await?,
         Request::ListRecipients(version, page) => {
             register::list(home, served, *version, *page).await?
         }

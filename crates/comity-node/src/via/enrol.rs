@@ -147,6 +147,7 @@ pub(crate) async fn enrol(
                 relay: named.relay.clone(),
                 registrant: document.id.clone(),
                 routing: None,
+                has_rules: false,
             };
             let mut batch = Batch::new();
             via::put_with_keys(&mut batch, &made, &keystore.seal(&made.registrant, &keys));
@@ -204,7 +205,7 @@ async fn ask(
     let pthid = named.invitation.as_deref();
     let message = request(id, &named.relay, &registrant.did, pthid, now);
     let envelope = seal_for(&message, registrant, &document).map_err(|_| ViaError::Unsound)?;
-    let delivered = deliverer.post(&uri, Bytes::from(envelope), MediaType::Encrypted).await?;
+    let delivered = deliverer.post(&uri, Bytes::from(envelope), MediaType::Encrypted, None).await?;
     let answer = delivered.answer.ok_or(ViaError::Unsound)?;
     let opened = open_from(&answer.envelope, registrant, &document, now);
     let granted = granted(&opened.map_err(|_| ViaError::Unsound)?, &named.relay);
@@ -276,9 +277,11 @@ fn read_setting(text: &str) -> Result<Named, ViaError> {
 }
 
 fn of_record(record: ViaRecord, registrant: Identity) -> Option<Via> {
-    let ViaRecord { relay, routing, .. } = record;
+    let ViaRecord { relay, routing, has_rules, .. } = record;
     let parties = Parties { relay, registrant: registrant.did.clone(), routing: routing? };
-    Some(Via::new(parties, registrant))
+    let via = Via::new(parties, registrant);
+    via.set(|state| state.has_rules = has_rules);
+    Some(via)
 }
 
 async fn load(

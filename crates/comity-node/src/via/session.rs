@@ -1,17 +1,20 @@
 //! One connection to the relay, from its opening to its end.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use comity_core::admission::Rule;
 use comity_core::limits::VIA_TICK_S;
 use comity_core::protocol::mediation_proof;
 use comity_core::protocol::pickup::Waiting;
 use comity_core::trust::subject;
-use comity_core::via::{Input, Output, Session};
+use comity_core::via::{Input, Output, RuleStanding, Session};
 use comity_didcomm::{Did, DidDocument, Message, MessageId, OpenError, OpenPolicy, Opening};
 use comity_net::{PeerSocket, SocketError};
+use comity_store::Batch;
+use comity_store::records::via::{self, ViaRecord};
 use serde_json::Value;
 use thiserror::Error;
 use tokio::time::{MissedTickBehavior, interval};
@@ -57,6 +60,8 @@ struct Serving<'a> {
     takes: Takes,
     /// Identities that the session knows of, as subjects.
     known: HashSet<Did>,
+    /// The rules that the session was given, by subject.
+    rules: HashMap<Did, Rule>,
 }
 
 async fn serve(home: &Arc<Home>, via: &Arc<Via>) -> Result<Infallible, End> {
@@ -80,7 +85,10 @@ async fn serve(home: &Arc<Home>, via: &Arc<Via>) -> Result<Infallible, End> {
     let (parties, now) = (via.parties.clone(), home.now());
     let session = Session::new(parties, identities, &is_confirmed, now, &mut rand::rng());
     let takes = Takes::new(Arc::clone(home));
-    Serving { home, via, relay, socket, session, takes, known }.run().await
+    let rules = HashMap::new();
+    let mut serving = Serving { home, via, relay, socket, session, takes, known, rules };
+    serving.add_rules();
+    serving.run().await
 }
 
 impl Serving<'_> {
@@ -100,6 +108,7 @@ impl Serving<'_> {
                 (id, fate) = self.takes.next() => Input::Taken { id, fate },
                 () = self.via.added.notified() => {
                     self.add_new();
+                    self.add_rules();
                     continue;
                 }
                 _ = tick.tick() => Input::Tick,
@@ -125,6 +134,15 @@ impl Serving<'_> {
             Output::Registered(did) => self.via.set(|state| {
                 state.registered.insert(subject(&did));
             }),
+            Output::Ruled(did, rule) => {
+                if !self.via.has_rules() {
+                    remember_rules(self.home).await;
+                }
+                self.via.set(|state| {
+                    state.rules.insert(subject(&did), rule);
+                    state.has_rules = true;
+                });
+            }
             Output::Live => {
                 tracing::info!(relay = %self.via.parties.relay, "the relay delivers what comes");
                 self.via.set(|state| state.link = Link::Live);
@@ -155,7 +173,8 @@ impl Serving<'_> {
         };
         let registrant = &self.via.registrant;
         if !opening.outline().recipients.iter().any(|kid| kid.did().same_subject(&registrant.did)) {
-            self.takes.push(Waiting { id: String::new(), envelope: envelope.to_vec() });
+            let (id, envelope) = (String::new(), envelope.to_vec());
+            self.takes.push(Waiting { id, envelope, class: None });
             return Ok(None);
         }
         match open_from(envelope, registrant, &self.relay, self.home.now()) {
@@ -179,12 +198,43 @@ impl Serving<'_> {
         Some(mediation_proof::make(id, signer, did, &parties.registrant, &parties.relay, now))
     }
 
+    /// Gives the session the rules that it has not, or has another of.
+    fn add_rules(&mut self) {
+        let confirmed = self.via.state();
+        for did in identities(self.home) {
+            let rule = self.home.admission.rule(&did);
+            if self.rules.insert(subject(&did), rule.clone()).is_some_and(|known| known == rule) {
+                continue;
+            }
+            let standing = match confirmed.has_rule(&did, &rule) {
+                true => RuleStanding::Set,
+                false => RuleStanding::Missing,
+            };
+            self.input(Input::Rule { did, rule, standing });
+        }
+    }
+
     fn add_new(&mut self) {
         for did in identities(self.home) {
             if self.known.insert(subject(&did)) {
                 self.input(Input::Added(did));
             }
         }
+    }
+}
+
+/// Remembers over a restart that the relay takes rules.
+async fn remember_rules(home: &Home) {
+    let noted = async {
+        let record = via::get(home.store.as_ref()).await?;
+        let mut batch = Batch::new();
+        if let Some(record) = record {
+            via::put(&mut batch, &ViaRecord { has_rules: true, ..record });
+        }
+        home.store.commit(batch).await
+    };
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, "that the relay takes rules was not noted");
     }
 }
 

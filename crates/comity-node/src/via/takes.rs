@@ -3,20 +3,21 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+use comity_core::admission::Class;
 use comity_core::inbound::{Arrival, Outcome};
 use comity_core::limits::VIA_HELD_MAX;
 use comity_core::protocol::pickup::Waiting;
 use comity_core::refusal::Refusal;
 use comity_core::trust::WayIn;
 use comity_core::via::Fate;
-use comity_net::MediaType;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::home::Home;
 use crate::inbound;
-use crate::limits::{TAKE_PATIENCE, TAKES_MAX};
+use crate::limits::{TAKE_PATIENCE, TAKE_PATIENCE_STRANGERS, TAKES_MAX};
 
 /// Envelopes that wait for their turn, and those under way.
 pub(super) struct Takes {
@@ -58,7 +59,7 @@ impl Takes {
             tokio::select! {
                 biased;
                 Some(ended) = self.under_way.join_next_with_id() => match ended {
-                    Ok((task, outcome)) => return (self.end(task), Fate::of(outcome)),
+                    Ok((task, outcome)) => return (self.end(task), Fate::of(&outcome)),
                     Err(error) => {
                         // A fault of ours: it stays with the relay, and is tried again.
                         tracing::error!(%error, "an envelope was not taken in");
@@ -75,14 +76,14 @@ impl Takes {
 
     fn start_next(&mut self) {
         while self.turn.is_none() && self.under_way.len() < TAKES_MAX {
-            let Some(Waiting { id, envelope }) = self.waiting.pop_front() else { return };
+            let Some(Waiting { id, envelope, class }) = self.waiting.pop_front() else { return };
             let home = Arc::clone(&self.home);
-            let media_type = MediaType::Encrypted.as_str().to_owned();
-            let arrival = Arrival { envelope, media_type, way_in: WayIn::Relay };
+            let arrival = Arrival::encrypted(envelope, WayIn::Relay(class));
+            let until = Instant::now() + patience(class);
             // A task of its own: opening takes a processor for a while.
             let task = self.under_way.spawn(async move { inbound::receive(&home, arrival).await });
             self.names.insert(task.id(), id);
-            self.turn = Some((task.id(), Instant::now() + TAKE_PATIENCE));
+            self.turn = Some((task.id(), until));
         }
     }
 
@@ -90,6 +91,14 @@ impl Takes {
     fn end(&mut self, task: Id) -> String {
         self.turn = self.turn.filter(|(turn, _)| *turn != task);
         self.names.remove(&task).unwrap_or_default()
+    }
+}
+
+/// How long an envelope holds up those behind it.
+const fn patience(class: Option<Class>) -> Duration {
+    match class {
+        Some(Class::Paid | Class::Stranger) => TAKE_PATIENCE_STRANGERS,
+        Some(Class::Friend) | None => TAKE_PATIENCE,
     }
 }
 

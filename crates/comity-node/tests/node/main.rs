@@ -7,11 +7,14 @@
     reason = "tests"
 )]
 
+mod admission;
 mod conservation;
+mod events;
 mod faults;
 mod foreign;
 mod mediator;
 mod node_did;
+mod operator;
 mod receipts;
 mod relay;
 mod relay_client;
@@ -19,3 +22,5 @@ mod relay_socket;
 mod rotation;
 mod support;
 mod via;
+mod webhook;
+mod work;

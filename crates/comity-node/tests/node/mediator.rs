@@ -16,6 +16,7 @@ use comity_core::protocol::coordinate_mediation::{
 };
 use comity_core::protocol::pickup::{self, Pickup, Status, Waiting};
 use comity_core::trust::subject;
+use comity_didcomm::problem::{ProblemCode, ProblemReport};
 use comity_didcomm::routing::Forward;
 use comity_didcomm::{
     AgreementKey, Curve, Did, DidDocument, Endpoint, Message, MessageId, OpenPolicy, Protection,
@@ -46,6 +47,7 @@ struct Books {
     queue: Vec<(String, Vec<u8>)>,
     held: u64,
     sessions: u64,
+    not_understood: u64,
     live: Option<mpsc::UnboundedSender<Vec<u8>>>,
     registrant: Option<Did>,
 }
@@ -105,6 +107,11 @@ impl Mediator {
         self.books.lock().unwrap().sessions
     }
 
+    /// Counts the messages of protocols that it does not know.
+    pub(crate) fn not_understood(&self) -> u64 {
+        self.books.lock().unwrap().not_understood
+    }
+
     /// Cuts the sessions that are open, without a word.
     pub(crate) fn cut_off(&self) {
         self.cut.send_modify(|cut| *cut += 1);
@@ -129,7 +136,14 @@ impl Mediator {
             (_, Ok((_, pickup))) => {
                 self.pick_up(&pickup, session).into_message(pickup::Version::V3, id)
             }
-            _ => panic!("{}", message.type_),
+            _ => {
+                self.books.lock().unwrap().not_understood += 1;
+                let code = ProblemCode::parse("e.m.msg.unsupported").unwrap();
+                let report = ProblemReport::new(code, "It is not understood");
+                let about = vec![message.id.as_str().to_owned()];
+                let report = report.into_message(id, message.thread_id(), about);
+                return Served::Reply(self.seal(report, &sender));
+            }
         };
         self.books.lock().unwrap().registrant = Some(sender.clone());
         Served::Reply(self.seal(reply.with_thid(message.thread_id()), &sender))
@@ -145,7 +159,7 @@ impl Mediator {
             let id = format!("m-{}", books.held);
             books.queue.push((id.clone(), payload.clone()));
             if let (Some(live), Some(registrant)) = (&books.live, &books.registrant) {
-                let messages = vec![Waiting { id, envelope: payload }];
+                let messages = vec![Waiting { id, envelope: payload, class: None }];
                 let delivery = Pickup::Delivery { recipient_did: None, messages };
                 let id = MessageId::random(&mut rng());
                 let delivery = delivery.into_message(pickup::Version::V3, id);
@@ -186,7 +200,8 @@ impl Mediator {
             Pickup::DeliveryRequest { limit, .. } if !books.queue.is_empty() => {
                 let count = usize::try_from(*limit).unwrap();
                 let waiting = books.queue.iter().take(count).cloned();
-                let messages = waiting.map(|(id, envelope)| Waiting { id, envelope }).collect();
+                let messages =
+                    waiting.map(|(id, envelope)| Waiting { id, envelope, class: None }).collect();
                 return Pickup::Delivery { recipient_did: None, messages };
             }
             Pickup::MessagesReceived { ids } => books.queue.retain(|(id, _)| !ids.contains(id)),

@@ -177,6 +177,17 @@ impl Client {
         sealed.envelope.into_bytes()
     }
 
+    /// A letter of this peer's to somebody, signed.
+    pub(crate) fn signed_letter(&self, to: &DidDocument, type_: &str, id: &str) -> Vec<u8> {
+        let message = Message::new(MessageId::parse(id).unwrap(), type_.parse().unwrap())
+            .with_from(self.did.clone())
+            .with_to([to.id.clone()]);
+        let kid = self.document.signing_keys().next().unwrap().0;
+        let enc = ContentEncryption::A256CbcHs512;
+        let protection = Protection::Accountable { kid, key: &self.signing, enc };
+        seal(&message, protection, &keys(to), &mut rng()).unwrap().envelope.into_bytes()
+    }
+
     /// Reads a letter that the relay delivered.
     pub(crate) fn read(&self, letter: &Waiting) -> String {
         let keys = |_: &DidUrl| Some(self.agreement.clone());

@@ -7,6 +7,7 @@
 //! | body | `R` seq | envelope that the relay holds |
 //! | body | `v` seq | signed receipt message, kept as evidence |
 //! | index | `d` message | what is known of a received message, stamped: also tells a repeat |
+//! | index | `E` seq | what an operator should know, see `events.rs` |
 //! | index | `h` message rank | rung of a received message, stamped |
 //! | index | `i` agent id message | finds received messages by id |
 //! | index | `m` mailbox seq | row of a mailbox |
@@ -15,28 +16,33 @@
 //! | index | `q` mailbox subject | a stranger's request, stamped |
 //! | index | `r` peer seq | receipts that are to be sent, stamped |
 //! | index | `R` ... | rows of the relay, see `relay.rs` |
+//! | index | `S` challenge | work that was spent: empty |
 //! | index | `s` message | what is known of a sent message, stamped: also tells a repeat |
 //! | index | `t` message rank | rung of a sent message, stamped |
 //! | index | `w` agent thread-and-peer level | that the agent wrote there: time |
 //! | index | `x` time kind rest | what is due then |
+//! | meta | `A` ... | rows of admission, see `admission.rs` |
 //! | meta | `a` name | an agent |
 //! | meta | `c` ... | counters |
 //! | meta | `C` agent subject | what is remembered of a contact |
 //! | meta | `D` digest | a DID document as it was used |
+//! | meta | `E` ... | up to where events were told and forgotten, see `events.rs` |
 //! | meta | `e` agent subject | an operator's decision about one party, on the way in |
-//! | meta | `E` agent whom | the same about many |
+//! | meta | `h` agent whom | the same about many |
 //! | meta | `f` agent subject | an operator's decision about one party, on the way out |
 //! | meta | `F` agent whom | the same about many |
+//! | meta | `g` agent subject | that the agent's operator believes the vouches of somebody: its DID |
 //! | meta | `j` did | log of an agent's did:webvh |
 //! | meta | `k` did | sealed keys |
 //! | meta | `l` did | the last DID document that was had of somebody written to |
 //! | meta | `node` | the node's own identity |
 //! | meta | `R` ... | rows and counters of the relay, see `relay.rs` |
+//! | meta | `T` token issuer | that the issuer took the token back: until when it has to be known |
 //! | meta | `via` | the relay that the home is behind |
 
 use comity_core::receipt::State;
 use comity_core::record::{Received, key_hash};
-use comity_core::trust::{Direction, Level, MeterId, Whom, subject};
+use comity_core::trust::{ChallengeId, Direction, Level, MeterId, TokenId, Whom, subject};
 use comity_didcomm::{Did, UnixTime};
 
 use crate::batch::Seq;
@@ -133,6 +139,10 @@ pub(super) fn sent(message: MessageKey) -> Vec<u8> {
     join(b's', &[&message.0])
 }
 
+pub(super) fn spent(challenge: ChallengeId) -> Vec<u8> {
+    join(b'S', &[&challenge.0])
+}
+
 pub(super) fn rung_out(message: MessageKey, state: State) -> Vec<u8> {
     join(b't', &[&message.0, &[state.rank()]])
 }
@@ -161,6 +171,16 @@ pub(super) fn entry(agent: &Did, direction: Direction, whom: &Whom) -> Vec<u8> {
     join(entries_tag(direction, whom.did().is_some()), &[&did_hash(agent), &hash])
 }
 
+/// Stands for a token that its issuer took back.
+pub(super) fn revocation(issuer: &Did, token: TokenId) -> Vec<u8> {
+    join(b'T', &[token.as_bytes(), &did_hash(issuer)])
+}
+
+/// Stands for an anchor of an agent.
+pub(super) fn anchor(agent: &Did, whom: &Did) -> Vec<u8> {
+    join(b'g', &[&did_hash(agent), &did_hash(whom)])
+}
+
 pub(super) fn contact(agent: &Did, did: &Did) -> Vec<u8> {
     join(b'C', &[&did_hash(agent), &did_hash(did)])
 }
@@ -174,7 +194,7 @@ pub(super) fn count_processed(agent: &Did, sender: &Did) -> Vec<u8> {
 pub(super) const fn entries_tag(direction: Direction, is_about_one: bool) -> u8 {
     match (direction, is_about_one) {
         (Direction::In, true) => b'e',
-        (Direction::In, false) => b'E',
+        (Direction::In, false) => b'h',
         (Direction::Out, true) => b'f',
         (Direction::Out, false) => b'F',
     }
@@ -210,9 +230,24 @@ pub(super) fn count_requests(recipient: &Did) -> Vec<u8> {
     join(b'c', &[b"q", &did_hash(recipient)])
 }
 
+/// Counter of the bytes of these requests.
+pub(super) fn count_request_bytes(recipient: &Did) -> Vec<u8> {
+    join(b'c', &[b"b", &did_hash(recipient)])
+}
+
+/// Counter of the requests to all agents.
+pub(super) fn count_requests_of_node() -> Vec<u8> {
+    join(b'c', &[b"Q"])
+}
+
 /// Counter of the refused messages that are remembered for an identity.
 pub(super) fn count_refused(recipient: &Did) -> Vec<u8> {
     join(b'c', &[b"r", &did_hash(recipient)])
+}
+
+/// Counter of the requests that an agent had of one sender lately.
+pub(super) fn count_knocks(recipient: &[u8; 16], sender: &[u8; 16]) -> Vec<u8> {
+    join(b'c', &[b"k", recipient, sender])
 }
 
 /// Counter of an identity's messages in the outbox.

@@ -6,7 +6,7 @@ use comity_didcomm::UnixTime;
 
 use super::due::Due;
 use super::keys;
-use crate::batch::{Batch, Keyspace};
+use crate::batch::Batch;
 use crate::store::{Store, StoreFault};
 
 /// Counts one message in a batch, which conflicts if a limit would be broken.
@@ -21,7 +21,7 @@ pub fn count(batch: &mut Batch, meters: &[Meter], more: Used, now: UnixTime) {
             if let Some(limit) = limit {
                 batch.add_bounded(&counter, signed(more), signed(limit));
                 let after = UnixTime((day + 2).saturating_mul(DAY_S));
-                Due::ForgetCounter(counter).put(batch, after);
+                Due::ForgetMeta(counter).put(batch, after);
             }
         }
         if let (Some(limit), 1..) = (meter.limits.tasks_open, more.tasks) {
@@ -53,11 +53,6 @@ pub async fn used(store: &dyn Store, meter: &Meter, now: UnixTime) -> Result<Use
         used.tasks = unsigned(store.counter(&keys::count_tasks(meter.id)).await?);
     }
     Ok(used)
-}
-
-/// Forgets a counter of a day that is over.
-pub fn forget(batch: &mut Batch, counter: &[u8]) {
-    batch.delete(Keyspace::Meta, counter);
 }
 
 const fn day(now: UnixTime) -> u64 {

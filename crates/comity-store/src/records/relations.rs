@@ -1,8 +1,10 @@
 //! What operators decided about others, on the way in and on the way out.
 
-use comity_core::limits::WIDE_ENTRIES_MAX;
-use comity_core::trust::{Direction, Entry, Whom, subject};
-use comity_didcomm::Did;
+use std::collections::BTreeSet;
+
+use comity_core::limits::{ANCHORS_MAX, WIDE_ENTRIES_MAX};
+use comity_core::trust::{Direction, Entry, EntryKind, Whom, subject};
+use comity_didcomm::{Did, UnixTime};
 
 use super::{decode, encode, keys};
 use crate::batch::{Batch, Keyspace};
@@ -20,11 +22,46 @@ pub struct Found {
 pub fn put(batch: &mut Batch, agent: &Did, entry: &Entry) {
     let key = keys::entry(agent, entry.direction, &entry.whom);
     batch.put(Keyspace::Meta, &key, encode(entry));
+    put_anchor(batch, agent, entry);
+}
+
+/// Keeps the list of anchors as the entries say.
+fn put_anchor(batch: &mut Batch, agent: &Did, entry: &Entry) {
+    let (Direction::In, Some(did)) = (entry.direction, entry.whom.did()) else { return };
+    let key = keys::anchor(agent, did);
+    match entry.anchor && entry.kind == EntryKind::Allow {
+        true => batch.put(Keyspace::Meta, &key, encode(&(subject(did), entry.until))),
+        false => batch.delete(Keyspace::Meta, &key),
+    }
+}
+
+/// Reads whose vouches an agent's operator believes at this moment.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn anchors(
+    store: &dyn Store,
+    agent: &Did,
+    now: UnixTime,
+) -> Result<BTreeSet<Did>, StoreFault> {
+    let range = KeyRange::prefix(&keys::join(b'g', &[&keys::did_hash(agent)]));
+    let mut anchors = BTreeSet::new();
+    for row in store.read(Keyspace::Meta, range, ANCHORS_MAX).await? {
+        let (did, until): (Did, Option<UnixTime>) = decode(&row.value)?;
+        if until.is_none_or(|until| now < until) {
+            anchors.insert(did);
+        }
+    }
+    Ok(anchors)
 }
 
 /// Forgets an agent's entry about somebody.
 pub fn remove(batch: &mut Batch, agent: &Did, direction: Direction, whom: &Whom) {
     batch.delete(Keyspace::Meta, &keys::entry(agent, direction, whom));
+    if let (Direction::In, Some(did)) = (direction, whom.did()) {
+        batch.delete(Keyspace::Meta, &keys::anchor(agent, did));
+    }
 }
 
 /// Demands that an agent's entry about somebody is as it was found, or still absent.

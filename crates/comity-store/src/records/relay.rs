@@ -15,7 +15,8 @@
 //! | body | `R` seq | the message |
 //!
 //! Counters: grants, recipients of a registrant, requests of one that are remembered, messages and
-//! bytes of a queue, of a registrant and in all, forwards that are remembered.
+//! bytes of a queue, of a registrant and in all, and of the pools in these, forwards that are
+//! remembered.
 
 mod answered;
 mod grants;

@@ -17,6 +17,9 @@ pub struct ViaRecord {
     pub registrant: Did,
     /// What the relay granted; nothing until it did.
     pub routing: Option<Did>,
+    /// Whether the relay has taken a rule of admission, so that tokens are worth something there.
+    #[serde(default)]
+    pub has_rules: bool,
 }
 
 /// Sets the relation. It replaces the former one.

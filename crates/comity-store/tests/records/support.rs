@@ -11,7 +11,7 @@ use comity_core::outbound::{
 use comity_core::receipt::{Rung, State};
 use comity_core::record::{OutgoingKind, Received};
 use comity_core::trust::{
-    Direction, Entry, Facts, Fence, Meter, MeterId, Recipient, Used, subject,
+    Direction, Entry, Facts, Fence, Meter, MeterId, Recipient, Used, WorkSecret, subject,
 };
 use comity_didcomm::{
     AgreementKey, ContentEncryption, Did, DidDocument, Endpoint, Message, MessageId, Protection,
@@ -175,6 +175,7 @@ impl Round {
             pthid: None,
             ack: Vec::new(),
             expires_in_s: None,
+            work_bits_max: None,
             accountability: Accountability::Accountable,
             kind: OutgoingKind::Message,
         };
@@ -231,5 +232,6 @@ pub(crate) fn meter_id(did: &Did) -> MeterId {
 }
 
 fn context() -> Context {
-    Context { home: "did:web:home.example".parse().unwrap(), now: NOW, salt: [7; 16] }
+    let home = "did:web:home.example".parse().unwrap();
+    Context { home, now: NOW, salt: [7; 16], secret: WorkSecret::new(&[0; 32]) }
 }

@@ -23,3 +23,4 @@ mod quickstart;
 mod relay;
 mod rotation;
 mod support;
+mod work;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
-use crate::trust::{Changed, Contact, Direction, Limits, Policy, Prior, Whom};
+use crate::trust::{
+    ChallengeId, Changed, Contact, Direction, Limits, Policy, Pool, Prior, Shown, Whom,
+};
 
 const NOW: UnixTime = UnixTime(1_000_000);
 const ARIA: &str = "did:web:a.example:agents:aria";
@@ -35,6 +37,9 @@ fn question(piuri: &str, way_in: WayIn) -> Question {
         way_in,
         size_bytes: 1_000,
         keys: vec!["key".to_owned()],
+        is_for_home: false,
+        shown: Shown::default(),
+        scrutiny: Scrutiny::Thorough,
         prior: None,
     }
 }
@@ -70,6 +75,7 @@ fn pinned(key: &str) -> Option<Contact> {
 fn outcome(decision: Decision) -> String {
     match decision {
         Decision::Allow(admission) => admission.as_str().to_owned(),
+        Decision::Charge(_) => "charge".to_owned(),
         Decision::Hold => "hold".to_owned(),
         Decision::Refuse(refusal) => refusal.code().trim_start_matches("e.m.trust.").to_owned(),
     }
@@ -190,18 +196,6 @@ fn relations() -> Vec<(&'static str, Facts, [&'static str; 4])> {
             [listed, listed, listed, low],
         ),
         (
-            "holds a credential that is allowed",
-            Facts {
-                credentials: vec!["credential:Employee@did:web:c.example".parse().unwrap()],
-                ..with([entry(
-                    "credential:Employee@did:web:c.example",
-                    EntryKind::Allow,
-                    Level::Message,
-                )])
-            },
-            [listed, listed, "*", "*"],
-        ),
-        (
             "a credential is allowed that it does not show",
             with([entry(
                 "credential:Employee@did:web:c.example",
@@ -246,7 +240,7 @@ fn every_relation_gets_its_decision_for_every_level_on_every_way_in() {
             }
         }
     }
-    assert_eq!(cells, relations().len() * 4 * 4 * 3);
+    assert_eq!(cells, relations().len() * 4 * 4 * WayIn::ALL.len());
 }
 
 #[test]
@@ -263,6 +257,66 @@ fn the_home_itself_speaks_its_own_protocols_and_nothing_else() {
 }
 
 #[test]
+fn the_home_hears_decisions_from_its_operator_and_from_nobody_else() {
+    let stranger = Facts::nothing_known(Recipient::Home);
+    let operator = Facts { sender_is_operator: true, ..stranger.clone() };
+    for way_in in WayIn::ALL {
+        let ruling = |piuri, facts| decide(&question(piuri, way_in), facts, NOW).decision;
+        let heard = Decision::Allow(Admission::HomeProtocol);
+        let unheard = Decision::Refuse(Refusal::HomeProtocol);
+        assert_eq!(ruling(OPERATOR, &operator), heard);
+        assert_eq!(ruling(OPERATOR, &stranger), unheard, "{way_in:?}");
+        // To be the operator opens nothing else, neither at the home nor at an agent.
+        assert_eq!(ruling(PROTOCOLS[1].1, &operator), unheard);
+        let at_agent = Facts { recipient: Recipient::Agent, ..operator.clone() };
+        assert_eq!(ruling(OPERATOR, &at_agent), Decision::Hold);
+    }
+}
+
+#[test]
+fn a_strangers_message_costs_work_only_where_it_would_be_held_and_can_be_answered() {
+    let paid = WorkShown::Paid { id: ChallengeId([0; 16]), expires: NOW };
+    let cases = [
+        (WayIn::Direct, 20, WorkShown::None, Decision::Charge(20)),
+        (WayIn::Direct, 20, WorkShown::Invalid, Decision::Charge(20)),
+        (WayIn::Direct, 20, paid, Decision::Hold),
+        (WayIn::Direct, 0, WorkShown::None, Decision::Hold),
+        (WayIn::Relay(None), 20, WorkShown::None, Decision::Hold),
+        (WayIn::Relay(Some(Class::Stranger)), 20, WorkShown::None, Decision::Hold),
+        (WayIn::SameHome, 20, WorkShown::None, Decision::Hold),
+    ];
+    for (way_in, price_bits, work, expected) in cases {
+        let facts = Facts { price_bits, work, ..stranger() };
+        let ruling = decide(&question(PROTOCOLS[1].1, way_in), &facts, NOW);
+        assert_eq!(ruling.decision, expected, "{way_in:?}, {price_bits}, {work:?}");
+    }
+    for (name, facts, _) in relations() {
+        for (level, piuri) in PROTOCOLS {
+            let question = question(piuri, WayIn::Direct);
+            let free = decide(&question, &facts, NOW).decision;
+            let priced =
+                decide(&question, &Facts { price_bits: 20, ..facts.clone() }, NOW).decision;
+            let expected = if free == Decision::Hold { Decision::Charge(20) } else { free };
+            assert_eq!(priced, expected, "{name}, {level}");
+        }
+    }
+}
+
+#[test]
+fn what_has_cost_no_work_at_the_relay_leaves_room_for_what_has() {
+    let pool = Pool { pending: 5, pending_max: 10, ..Pool::EMPTY };
+    let facts = Facts { pool, price_bits: 20, ..stranger() };
+    let decided = |class, facts: &Facts| {
+        outcome(decide(&question(PROTOCOLS[1].1, WayIn::Relay(class)), facts, NOW).decision)
+    };
+    assert_eq!(decided(Some(Class::Stranger), &facts), "requests-full");
+    assert_eq!(decided(None, &facts), "requests-full");
+    assert_eq!(decided(Some(Class::Paid), &facts), "hold");
+    let free = Facts { price_bits: 0, ..facts };
+    assert_eq!(decided(Some(Class::Stranger), &free), "hold", "where nothing costs, all are alike");
+}
+
+#[test]
 fn strangers_are_held_one_request_at_a_time_and_within_bounds() {
     let ask = |facts: &Facts, size_bytes| {
         let question = Question { size_bytes, ..question(PROTOCOLS[1].1, WayIn::Direct) };
@@ -270,7 +324,7 @@ fn strangers_are_held_one_request_at_a_time_and_within_bounds() {
     };
     let pending = Facts { request: Some(RequestState::Pending), ..stranger() };
     assert_eq!(ask(&pending, 1), "pending");
-    let crowd = Facts { requests_pending: REQUESTS_PENDING_MAX, ..stranger() };
+    let crowd = Facts { pool: Pool { pending_max: 0, ..Pool::EMPTY }, ..stranger() };
     assert_eq!(ask(&crowd, 1), "requests-full");
     assert_eq!(ask(&stranger(), REQUEST_BYTES_MAX), "hold");
     assert_eq!(ask(&stranger(), REQUEST_BYTES_MAX + 1), "request-too-large");
@@ -288,7 +342,7 @@ fn a_minor_version_of_an_allowed_protocol_is_covered_and_a_major_one_is_not() {
 
 #[test]
 fn what_is_used_up_is_refused_and_what_is_let_in_counts() {
-    let limits = Limits { messages_per_day: Some(2), ..Limits::NONE };
+    let limits = Limits { messages_per_day: Some(2), ..Limits::UNLIMITED };
     let limited = Entry { limits, ..allowed(Level::Message) };
     let question = question(PROTOCOLS[1].1, WayIn::Direct);
     let meter = limited.meter(&question.recipient);
@@ -320,7 +374,7 @@ fn successor(key: &str) -> Question {
 fn a_limit_that_is_reached_is_not_got_around_by_an_entry_about_more_or_by_an_open_policy() {
     // The third message of a host that may send two a day was let in as anybody's under an open
     // policy, and that of one agent as one of its host's.
-    let limits = Limits { messages_per_day: Some(2), ..Limits::NONE };
+    let limits = Limits { messages_per_day: Some(2), ..Limits::UNLIMITED };
     let limited = |whom| Entry { limits, ..entry(whom, EntryKind::Allow, Level::Message) };
     let without = |whom| entry(whom, EntryKind::Allow, Level::Message);
     let question = question(PROTOCOLS[1].1, WayIn::Direct);
@@ -393,19 +447,18 @@ fn a_succession_says_nothing_about_the_keys_of_the_successor() {
 
 #[test]
 fn with_ants_who_is_known_for_long_may_send_messages_and_no_more() {
-    let known = |age_s, processed, vouchers| {
+    let known = |age_s, processed| {
         let since = UnixTime(NOW.0 - age_s);
         let contact = Some(Contact { since, ..pinned("key").unwrap() });
-        Facts { policy: policy(Template::Ants), contact, processed, vouchers, ..stranger() }
+        Facts { policy: policy(Template::Ants), contact, processed, ..stranger() }
     };
     let decided = |facts: &Facts, piuri| {
         outcome(decide(&question(piuri, WayIn::Direct), facts, NOW).decision)
     };
-    assert_eq!(decided(&known(ANTS_AGE_S, ANTS_PROCESSED, 0), PROTOCOLS[1].1), "known-for-long");
-    assert_eq!(decided(&known(ANTS_AGE_S - 1, ANTS_PROCESSED, 0), PROTOCOLS[1].1), "hold");
-    assert_eq!(decided(&known(ANTS_AGE_S, ANTS_PROCESSED - 1, 0), PROTOCOLS[1].1), "hold");
-    assert_eq!(decided(&known(0, 0, ANTS_VOUCHERS), PROTOCOLS[1].1), "known-for-long");
-    assert_eq!(decided(&known(ANTS_AGE_S, 1_000, 20), PROTOCOLS[2].1), "hold");
+    assert_eq!(decided(&known(ANTS_AGE_S, ANTS_PROCESSED), PROTOCOLS[1].1), "known-for-long");
+    assert_eq!(decided(&known(ANTS_AGE_S - 1, ANTS_PROCESSED), PROTOCOLS[1].1), "hold");
+    assert_eq!(decided(&known(ANTS_AGE_S, ANTS_PROCESSED - 1), PROTOCOLS[1].1), "hold");
+    assert_eq!(decided(&known(ANTS_AGE_S, 1_000), PROTOCOLS[2].1), "hold");
 }
 
 #[test]

@@ -2,15 +2,18 @@
 //!
 //! [`hold`] is the only way in, and takes a [`Held`], which only the relay's door makes. The ways
 //! out are [`take_out`] by the recipient's word or by expiry; each frees the quota once.
+//!
+//! Messages that are not friends' are counted in pools besides, in the same batch.
 
 use std::fmt;
 use std::str::FromStr;
 
+use comity_core::admission::Class;
 use comity_core::inbound::Written;
 use comity_core::limits::{FORWARD_HISTORY_S, FORWARDS_REMEMBERED_MAX, REGISTRANT_SHARE};
 use comity_core::record::key_hash;
 use comity_core::refusal::Refusal;
-use comity_core::relay::{Figures, Held, HeldRow};
+use comity_core::relay::{Figures, Held, HeldRow, Pool, pool_full};
 use comity_didcomm::{Did, UnixTime};
 use thiserror::Error;
 
@@ -63,6 +66,8 @@ impl FromStr for HeldId {
 pub struct Holding {
     first: usize,
     remembered: Option<usize>,
+    /// The bounds of the pools.
+    pools: Option<(usize, usize)>,
 }
 
 /// Whether a forward is remembered, so that a repeat of it is known.
@@ -81,6 +86,11 @@ impl Holding {
     pub fn wants_memory(self, result: &Result<Stamp, CommitError>) -> bool {
         let Err(CommitError::Conflict(Conflict::Bound { index })) = result else { return false };
         self.remembered == Some(*index)
+    }
+
+    /// Whether it is a pool that has no room.
+    fn is_pool(self, index: usize) -> bool {
+        self.pools.is_some_and(|(first, end)| (first..end).contains(&index))
     }
 }
 
@@ -108,6 +118,7 @@ pub fn hold(batch: &mut Batch, held: &Held, memory: Memory) -> Holding {
     batch.put(Keyspace::Meta, &newest_key(queue), row.received_at.0.to_be_bytes());
     Due::put_held_expiry(batch, row.expires, queue);
 
+    let pools = held.pool().map(|pool| count_in_pools(batch, row, pool));
     let (messages, bytes) = (i64::from(quotas.messages_max), signed(quotas.bytes_max));
     let share = i64::from(REGISTRANT_SHARE);
     let [one, all, total] = counters(row);
@@ -117,7 +128,20 @@ pub fn hold(batch: &mut Batch, held: &Held, memory: Memory) -> Holding {
     batch.add_bounded(&all.bytes, signed(row.size_bytes), bytes.saturating_mul(share));
     batch.add(&total.messages, 1);
     batch.add_bounded(&total.bytes, signed(row.size_bytes), signed(quotas.total_bytes_max));
-    Holding { first, remembered }
+    Holding { first, remembered, pools }
+}
+
+/// Counts a message that is not a friend's in its pools; returns where in the batch they stand.
+fn count_in_pools(batch: &mut Batch, row: &HeldRow, pool: Pool) -> (usize, usize) {
+    let bytes = signed(row.size_bytes);
+    let [one, all, total] = pools(row);
+    let first = batch.add_bounded(&one.messages, 1, signed(pool.messages_max));
+    batch.add_bounded(&one.bytes, bytes, signed(pool.bytes_max));
+    batch.add_bounded(&all.messages, 1, signed(pool.registrant_messages_max));
+    batch.add_bounded(&all.bytes, bytes, signed(pool.registrant_bytes_max));
+    batch.add(&total.messages, 1);
+    let last = batch.add_bounded(&total.bytes, bytes, signed(pool.total_bytes_max));
+    (first, last + 1)
 }
 
 /// Tells what became of a batch that [`hold`] was part of.
@@ -138,6 +162,9 @@ pub fn holding(
         }
         Err(CommitError::Conflict(Conflict::Assertion { .. })) => {
             Ok(Written::Temporary(Refusal::Busy))
+        }
+        Err(CommitError::Conflict(Conflict::Bound { index })) if holding.is_pool(index) => {
+            Ok(Written::Temporary(pool_full(held.row().class)))
         }
         Err(CommitError::Conflict(Conflict::Bound { .. })) => {
             Ok(Written::Temporary(Refusal::QueueFull))
@@ -195,7 +222,8 @@ pub fn take_out(batch: &mut Batch, id: HeldId, row: &HeldRow) {
     batch.delete(Keyspace::Index, &row_key(id));
     batch.delete(Keyspace::Body, &body(b'R', id.seq));
     Due::ExpireHeld(id).cancel(batch, row.expires);
-    for counter in counters(row) {
+    let pools = is_pooled(row).then(|| pools(row)).into_iter().flatten();
+    for counter in counters(row).into_iter().chain(pools) {
         batch.add(&counter.messages, -1);
         batch.add(&counter.bytes, -signed(row.size_bytes));
     }
@@ -275,6 +303,19 @@ struct Counter {
 fn counters(row: &HeldRow) -> [Counter; 3] {
     let registrant = did_hash(&row.registrant);
     [queue_counter(queue_key(&row.recipient)), counter(b'o', &registrant), total_counter()]
+}
+
+/// Whether a message is counted in pools.
+const fn is_pooled(row: &HeldRow) -> bool {
+    matches!(row.class, Some(Class::Paid | Class::Stranger))
+}
+
+/// The pools that a message is in: of its class and queue, and of both classes together of its
+/// registrant and of the relay.
+fn pools(row: &HeldRow) -> [Counter; 3] {
+    let whose = if row.class == Some(Class::Paid) { b'P' } else { b'Q' };
+    let queue = queue_key(&row.recipient);
+    [counter(whose, &queue.0), counter(b'O', &did_hash(&row.registrant)), counter(b'T', &[])]
 }
 
 fn queue_counter(queue: MailboxKey) -> Counter {

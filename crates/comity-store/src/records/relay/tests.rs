@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use comity_core::Context;
+use comity_core::admission::{Class, HeldToken, Pass, Rule, Secret, Token, make_token};
 use comity_core::inbound::Written;
 use comity_core::protocol::coordinate_mediation::{Action, Update};
 use comity_core::refusal::Refusal;
@@ -11,6 +12,7 @@ use comity_core::relay::{
     Figures, Held, HeldRow, RecipientFacts, Recipients, Registrant, RelayPolicy, Route, RouteFacts,
     Verdict, admit, change,
 };
+use comity_core::trust::WorkSecret;
 use comity_didcomm::routing::Forward;
 use comity_didcomm::{
     AgreementKey, ContentEncryption, DidDocument, MessageId, Protection, UnixTime,
@@ -31,6 +33,7 @@ struct Stand {
     store: Arc<dyn Store>,
     recipient: RecipientRow,
     quotas: Quotas,
+    secret: Secret,
 }
 
 fn did(text: &str) -> Did {
@@ -45,12 +48,27 @@ impl Stand {
             proven_at: Some(NOW),
             added_at: NOW,
             keys: Vec::new(),
+            rule: None,
         };
-        Self { store: Arc::new(MemoryStore::new()), recipient, quotas }
+        let secret = Secret::new(&[1; 32]);
+        Self { store: Arc::new(MemoryStore::new()), recipient, quotas, secret }
     }
 
-    /// A message that the relay's door lets in.
+    /// A stand whose recipient has a rule.
+    fn ruled(quotas: Quotas, pool_percent: Option<u8>) -> Self {
+        let mut stand = Self::new(quotas);
+        let key = stand.secret.rule_key(&stand.recipient.did, 0).public();
+        stand.recipient.rule = Some(Rule { key, pool_percent });
+        stand
+    }
+
+    /// A message of somebody unknown that the relay's door lets in.
     fn held(&self, number: u64, expires_s: u64) -> Held {
+        self.held_of(Class::Stranger, number, expires_s)
+    }
+
+    /// A message of somebody that the relay's door lets in.
+    fn held_of(&self, class: Class, number: u64, expires_s: u64) -> Held {
         let key = AgreementKey::generate(&mut rand::rng());
         let to = did::key::create(&key.public());
         let text = format!("m-{number}");
@@ -59,12 +77,26 @@ impl Stand {
         let protection = Protection::Anonymous { enc: ContentEncryption::A256Gcm };
         let recipients = [(to.url("k"), key.public())];
         let sealed = seal(&message, protection, &recipients, &mut rand::rng()).unwrap();
-        let next = Next::Did(self.recipient.did.clone());
-        let mut forward = Forward::new(next, sealed.envelope.into_bytes());
+        let bruno = &self.recipient.did;
+        let mut forward = Forward::new(Next::Did(bruno.clone()), sealed.envelope.into_bytes());
+        if class == Class::Friend {
+            let pair = self.secret.pair_key(&to, bruno);
+            let id = MessageId::parse("jti-1").unwrap();
+            let rule_key = self.secret.rule_key(bruno, 0);
+            let Token { text, expires } = make_token(&rule_key, bruno, &pair.public(), &id, NOW);
+            let pass = Pass::new(pair, Some(HeldToken { token: text, expires }));
+            let shown = pass.show(bruno, &forward.payloads[0], NOW).unwrap();
+            forward.extra.insert("admission".to_owned(), shown);
+        }
         forward.expires_time = Some(NOW.saturating_add(expires_s));
         let facts =
             RouteFacts { relay: Some(self.quotas), recipient: Some(self.recipient.clone()) };
-        let context = Context { home: did("did:web:relay.example"), now: NOW, salt: [0; 16] };
+        let context = Context {
+            home: did("did:web:relay.example"),
+            now: NOW,
+            salt: [0; 16],
+            secret: WorkSecret::new(&[0; 32]),
+        };
         admit(&Route::new(forward).unwrap(), &facts, &context).unwrap()
     }
 
@@ -100,6 +132,17 @@ impl Stand {
         let of = |figures: Figures| (figures.messages, figures.bytes);
         assert_eq!(of(figures(store, &self.recipient.did).await.unwrap()), expected);
         assert_eq!(of(totals(store).await.unwrap()), expected);
+        let strangers = rows.iter().filter(|(_, row)| row.class == Some(Class::Stranger));
+        let strangers: Vec<_> = strangers.map(|(_, row)| row.size_bytes.cast_signed()).collect();
+        let expected = (i64::try_from(strangers.len()).unwrap(), strangers.iter().sum::<i64>());
+        let registrant = did_hash(&self.recipient.registrant);
+        let queue = queue_key(&self.recipient.did).0;
+        for (whose, hash) in [(b'Q', &queue[..]), (b'O', &registrant[..]), (b'T', &[])] {
+            let count = async |what: &[u8]| {
+                store.counter(&join(b'c', &[b"R", &[whose], what, hash])).await.unwrap()
+            };
+            assert_eq!((count(b"m").await, count(b"b").await), expected, "{}", char::from(whose));
+        }
         let bodies = store.read(Keyspace::Body, KeyRange::prefix(b"R"), usize::MAX).await.unwrap();
         assert_eq!(bodies.len(), rows.len());
     }
@@ -146,6 +189,61 @@ async fn a_full_queue_takes_nothing_until_there_is_room() {
     stand.check().await;
     let stand = Stand::new(few_bytes);
     assert_eq!(stand.hold(&stand.held(1, 600)).await, full);
+    stand.check().await;
+}
+
+#[tokio::test]
+async fn strangers_fill_their_pool_and_leave_the_rest_to_friends() {
+    let stand = Stand::ruled(Quotas { messages_max: 6, ..Quotas::default() }, Some(34));
+    let taken = |written: &Written| matches!(written, Written::New { .. });
+    let full = Written::Temporary(Refusal::StrangersFull);
+    for number in 0..2 {
+        assert!(taken(&stand.hold(&stand.held(number, 600)).await));
+    }
+    let third = stand.held(3, 600);
+    assert_eq!(stand.hold(&third).await, full);
+    for number in 10..14 {
+        let written = stand.hold(&stand.held_of(Class::Friend, number, 600)).await;
+        assert!(taken(&written), "{written:?}");
+        stand.check().await;
+    }
+    // Both have what they may: the queue itself is full.
+    let friend = stand.held_of(Class::Friend, 14, 600);
+    assert_eq!(stand.hold(&friend).await, Written::Temporary(Refusal::QueueFull));
+    let rows = stand.rows().await;
+    let classes: Vec<_> = rows.iter().filter_map(|(_, row)| row.class).collect();
+    assert_eq!(classes[..3], [Class::Stranger, Class::Stranger, Class::Friend]);
+    // What leaves makes room in its own pool.
+    assert!(stand.take_out(rows[2].0, &rows[2].1).await);
+    assert_eq!(stand.hold(&third).await, full);
+    assert!(stand.take_out(rows[0].0, &rows[0].1).await);
+    assert!(taken(&stand.hold(&third).await));
+    stand.check().await;
+}
+
+#[tokio::test]
+async fn a_pool_is_bounded_in_bytes_and_may_be_none() {
+    let none = Stand::ruled(Quotas::default(), Some(0));
+    let full = Written::Temporary(Refusal::StrangersFull);
+    assert_eq!(none.hold(&none.held(1, 600)).await, full);
+    assert!(matches!(none.hold(&none.held_of(Class::Friend, 1, 600)).await, Written::New { .. }));
+    none.check().await;
+    // Of all pools together a registrant has half of what it may have held.
+    let mut stand = Stand::ruled(Quotas { messages_max: 1, ..Quotas::default() }, Some(100));
+    for number in 0..6 {
+        stand.recipient.did = did(&format!("did:web:b{number}.example"));
+        let written = stand.hold(&stand.held(number, 600)).await;
+        let expected = if number < 5 { None } else { Some(full.clone()) };
+        assert_eq!(Some(&written).filter(|_| expected.is_some()), expected.as_ref(), "{number}");
+    }
+    let rows = stand.store.read(Keyspace::Index, KeyRange::prefix(b"Rh"), 99).await.unwrap();
+    assert_eq!(rows.len(), 5);
+    // And of the relay's bytes.
+    let mut stand = Stand::ruled(Quotas::default(), Some(100));
+    let first = stand.held(1, 600);
+    stand.quotas.total_bytes_max = first.row().size_bytes * 3;
+    assert!(matches!(stand.hold(&stand.held(2, 600)).await, Written::New { .. }));
+    assert_eq!(stand.hold(&stand.held(3, 600)).await, full);
     stand.check().await;
 }
 
@@ -200,7 +298,7 @@ async fn what_was_taken_out_is_not_due_to_expire() {
 #[test]
 fn counters_equal_rows_after_any_interleaving() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let steps = prop::collection::vec(0_u8..4, 1..40);
+    let steps = prop::collection::vec(0_u8..5, 1..40);
     let quotas = Quotas { messages_max: 6, ..Quotas::default() };
     let config = proptest::test_runner::Config {
         cases: 24,
@@ -210,7 +308,7 @@ fn counters_equal_rows_after_any_interleaving() {
     TestRunner::new(config)
         .run(&steps.no_shrink(), |steps| {
             runtime.block_on(async {
-                let stand = Stand::new(quotas);
+                let stand = Stand::ruled(quotas, Some(50));
                 let mut sent: Vec<Held> = Vec::new();
                 for (number, step) in steps.into_iter().enumerate() {
                     let rows = stand.rows().await;
@@ -220,6 +318,10 @@ fn counters_equal_rows_after_any_interleaving() {
                             drop(stand.hold(sent.last().unwrap()).await);
                         }
                         2 => {
+                            sent.push(stand.held_of(Class::Friend, number as u64, 600));
+                            drop(stand.hold(sent.last().unwrap()).await);
+                        }
+                        3 => {
                             if let Some(held) = sent.first() {
                                 drop(stand.hold(held).await);
                             }

@@ -1,0 +1,153 @@
+//! What a sender shows besides its message, verified: grants, vouches and other credentials.
+//!
+//! A machine like those of the paths. It has a document fetched only where a grant that was verified
+//! names its DID, or where somebody whom the operator believes vouches: what a stranger makes up
+//! makes us fetch nothing.
+
+use std::sync::Arc;
+
+use comity_didcomm::{Did, DidDocument, UnixTime};
+
+use super::{
+    Credential, CredentialStatus, Facts, GrantChain, GrantError, GrantInput, GrantOutput, Granted,
+    Question, SignedCredential, TokenId, Vouch, Whom,
+};
+use crate::protocol::attached_tokens::AttachedTokens;
+
+/// What a sender has shown, as far as it was verified.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shown {
+    /// The right that it was granted.
+    pub granted: Option<Arc<Granted>>,
+    /// Why the grant that it showed gives none.
+    pub grant_error: Option<GrantError>,
+    /// The vouches on a way from somebody whom the operator believes.
+    pub vouches: Vec<Vouch>,
+    /// Credentials about the sender, by issuers whom an entry names.
+    pub credentials: Vec<Credential>,
+}
+
+/// Says what a [`Showing`] needs next, or hands over the result.
+#[derive(Clone, Debug)]
+pub(crate) enum ShowingOutput {
+    Done(Shown),
+    Resolve(Did),
+    Revocations(Vec<(TokenId, Did)>),
+}
+
+/// Verifies what one message shows.
+#[derive(Debug)]
+pub(crate) struct Showing {
+    grants: Option<GrantChain>,
+    /// Those that are not verified yet.
+    credentials: Vec<SignedCredential>,
+    /// Whose statements are worth a look.
+    believed: Vec<Did>,
+    sender: Did,
+    now: UnixTime,
+    shown: Shown,
+}
+
+impl Shown {
+    /// Whether the sender holds a credential of a kind that an entry is about.
+    pub(super) fn holds(&self, whom: &Whom) -> bool {
+        let Whom::Credential { issuer, type_ } = whom else { return false };
+        self.credentials
+            .iter()
+            .any(|credential| credential.issuer().same_subject(issuer) && credential.is_a(type_))
+    }
+}
+
+impl Showing {
+    pub(crate) fn new(
+        tokens: &AttachedTokens,
+        question: &Question,
+        facts: &Facts,
+        now: UnixTime,
+    ) -> Self {
+        let mut shown = Shown::default();
+        let mut grants = None;
+        if !tokens.grants.is_empty() {
+            let (recipient, sender) = (&question.recipient, &question.sender);
+            match GrantChain::new(&tokens.grants, recipient, sender, now) {
+                Ok(chain) => grants = Some(chain),
+                Err(error) => shown.grant_error = Some(error),
+            }
+        }
+        let read = |text: &String| SignedCredential::parse(text).ok();
+        let credentials = tokens.credentials.iter().filter_map(read).collect();
+        let issuers = facts.entries.iter().filter_map(|entry| match &entry.whom {
+            Whom::Credential { issuer, .. } => Some(issuer.clone()),
+            _ => None,
+        });
+        let believed = facts.anchors.iter().cloned().chain(issuers).collect();
+        Self { grants, credentials, believed, sender: question.sender.clone(), now, shown }
+    }
+
+    /// Says what is needed next.
+    pub(crate) fn poll_output(&mut self) -> ShowingOutput {
+        if let Some(chain) = &self.grants {
+            match chain.poll_output() {
+                GrantOutput::Resolve(did) => return ShowingOutput::Resolve(did),
+                GrantOutput::Revocations(ids) => return ShowingOutput::Revocations(ids),
+                GrantOutput::Done(Ok(granted)) => self.shown.granted = Some(granted),
+                GrantOutput::Done(Err(error)) => self.shown.grant_error = Some(error),
+            }
+            self.grants = None;
+        }
+        match self.next().and_then(|next| self.credentials.get(next)) {
+            Some(credential) => ShowingOutput::Resolve(credential.issuer().clone()),
+            None => ShowingOutput::Done(std::mem::take(&mut self.shown)),
+        }
+    }
+
+    /// Takes the document that was asked for.
+    pub(crate) fn document(&mut self, document: Arc<DidDocument>) {
+        if let Some(chain) = &mut self.grants {
+            return chain.handle_input(GrantInput::Document(document));
+        }
+        let Some(next) = self.next() else { return };
+        let credential = self.credentials.remove(next);
+        if let Ok(credential) = credential.verify(&document, self.now) {
+            self.take(credential);
+        }
+    }
+
+    /// Takes that the document that was asked for cannot be had.
+    pub(crate) fn unresolvable(&mut self, did: Did) {
+        if let Some(chain) = &mut self.grants {
+            return chain.handle_input(GrantInput::Unresolvable(did));
+        }
+        if let Some(next) = self.next() {
+            drop(self.credentials.remove(next));
+        }
+    }
+
+    /// Takes which of the tokens that were asked about are revoked.
+    pub(crate) fn revoked(&mut self, ids: Vec<TokenId>) {
+        if let Some(chain) = &mut self.grants {
+            chain.handle_input(GrantInput::Revoked(ids));
+        }
+    }
+
+    /// Finds a credential by somebody who is believed.
+    fn next(&self) -> Option<usize> {
+        let is_believed =
+            |issuer: &Did| self.believed.iter().any(|believed| believed.same_subject(issuer));
+        self.credentials.iter().position(|credential| is_believed(credential.issuer()))
+    }
+
+    fn take(&mut self, credential: Credential) {
+        if let Ok(vouch) = Vouch::from_credential(&credential) {
+            // Those whom it is about may vouch for others in turn; how far that carries is the
+            // score's to say.
+            self.believed.push(vouch.terms().subject.clone());
+            self.shown.vouches.push(vouch);
+        }
+        // One whose issuer might have revoked it in a way that is not known here counts nothing.
+        let can_be_known = *credential.status() != CredentialStatus::Foreign;
+        if can_be_known && credential.is_about(&self.sender) {
+            self.shown.credentials.push(credential);
+        }
+    }
+}
