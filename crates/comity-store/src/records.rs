@@ -9,6 +9,7 @@ pub mod agents;
 pub mod contacts;
 pub mod documents;
 pub mod due;
+pub mod grants;
 mod keys;
 pub mod ladder;
 pub mod mailbox;
