@@ -9,6 +9,7 @@ use comity_didcomm::Did;
 use comity_store::StoreFault;
 use comity_store::records::{contacts, mailbox, meters, outbox, relations};
 
+use crate::grants;
 use crate::home::Home;
 
 /// Reads what is known about a message that arrives.
@@ -64,6 +65,7 @@ pub(crate) async fn of_departure(home: &Home, passage: &Passage) -> Result<Fence
     }
     fence.entries = relations::about(store, from, Direction::Out, to).await?;
     fence.used = used(home, from, &fence.entries).await?;
+    fence.carries.grants = grants::carried(home, passage).await?;
     for thread in &passage.threads {
         fence.is_answer |= mailbox::began_thread(store, from, to, thread).await?;
     }

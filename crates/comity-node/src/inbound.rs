@@ -147,6 +147,9 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         succeed(home, &mut batch, commit, prior).await?;
     }
     let learned = learn::from_message(home, &mut batch, &mut debts, commit).await?;
+    if let Some(refusal) = learned.put_off {
+        return Ok(Written::Temporary(refusal));
+    }
     let mut report = None;
     if let Placement::Refused(refusal, Some(message)) = commit.placement() {
         tracing::info!(

@@ -9,6 +9,7 @@ use comity_core::limits::RECEIPTS_PER_MESSAGE_MAX;
 use comity_core::protocol::{RECEIPT_QUERY, RECEIPT_RECEIPT};
 use comity_core::receipt::{self, QueryItem, Receipt, Rung, State};
 use comity_core::record::{Notice, Sent};
+use comity_core::refusal::Refusal;
 use comity_didcomm::Did;
 use comity_store::records::due::Due;
 use comity_store::records::notices::Debts;
@@ -16,6 +17,7 @@ use comity_store::records::{MessageKey, ladder, mailbox, outbox};
 use comity_store::{Batch, StoreFault};
 
 use crate::deliver::StateEvent;
+use crate::grants;
 use crate::home::Home;
 
 /// What was learned, to be told once it is durable.
@@ -24,6 +26,8 @@ pub(crate) struct Learned {
     events: Vec<StateEvent>,
     /// Whether somebody asked about messages that it may ask about.
     answered: bool,
+    /// Why the message cannot be taken now, and its sender has to try again.
+    pub(crate) put_off: Option<Refusal>,
 }
 
 impl Learned {
@@ -88,6 +92,9 @@ pub(crate) async fn from_message(
             }
         }
         _ => from_headers(home, batch, &mut learned, commit).await?,
+    }
+    if matches!(commit.placement(), Placement::Home) {
+        learned.put_off = grants::from_message(home, batch, commit).await?;
     }
     Ok(learned)
 }

@@ -42,6 +42,7 @@ mod deliver;
 mod doctor;
 mod due;
 mod facts;
+mod grants;
 mod home;
 mod identities;
 mod inbound;

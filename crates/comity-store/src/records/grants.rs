@@ -97,9 +97,9 @@ impl Held {
     #[must_use]
     pub fn is_ended_by(&self, said_by: &Did, ids: &[TokenId]) -> bool {
         let is_audience = self.audience.same_subject(said_by);
-        self.links.iter().any(|(id, grantor)| {
-            ids.contains(id) && (is_audience || grantor.same_subject(said_by))
-        })
+        self.links
+            .iter()
+            .any(|(id, grantor)| ids.contains(id) && (is_audience || grantor.same_subject(said_by)))
     }
 }
 
@@ -116,11 +116,7 @@ pub fn put_given(batch: &mut Batch, agent: &Did, given: &Given) {
 /// # Errors
 ///
 /// Fails if the store cannot be read.
-pub async fn given(
-    store: &dyn Store,
-    agent: &Did,
-    limit: usize,
-) -> Result<Vec<Given>, StoreFault> {
+pub async fn given(store: &dyn Store, agent: &Did, limit: usize) -> Result<Vec<Given>, StoreFault> {
     let range = KeyRange::prefix(&keys::join(b'G', &[&keys::did_hash(agent)]));
     let rows = store.read(Keyspace::Meta, range, limit).await?;
     rows.iter().map(|row| decode(&row.value)).collect()
