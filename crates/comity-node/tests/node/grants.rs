@@ -3,8 +3,8 @@
 use comity_core::api::{AgentInfo, GrantInfo, Relation};
 use comity_core::limits::{GRANTS_OF_ONE_MAX, GRANTS_UNASKED_MAX};
 use comity_core::protocol::attached_tokens::TokenKind;
-use comity_core::trust::{Grant, GrantTerms, Level, Limits};
-use comity_didcomm::{Did, Message, UnixTime};
+use comity_core::trust::{GRANT_TYPE, Grant, GrantTerms, Level, Limits, TokenId};
+use comity_didcomm::{Did, Jwt, Message, UnixTime};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -77,8 +77,7 @@ async fn a_grant_is_carried_by_itself_and_admits_across_restarts() {
     assert!(delivery.attachments.is_empty(), "tokens are for the home");
     let listed = |kind: &'static str| format!("/admin/agents/bruno/{kind}");
     for kind in ["allowed", "requests"] {
-        let listed: Vec<Relation> =
-            bruno_home.admin(Method::GET, &listed(kind), Value::Null).await;
+        let listed: Vec<Relation> = bruno_home.admin(Method::GET, &listed(kind), Value::Null).await;
         assert!(listed.is_empty(), "{kind}: {listed:?}");
     }
     // Where it gives no right, its holder is a stranger as before.
@@ -123,7 +122,7 @@ async fn a_grant_is_handed_on_in_part_and_counts_for_the_whole_subtree() {
     assert_eq!(fate(&aria_home, &aria, &bruno, OFFER).await, "accepted");
     assert_eq!(fate(&aria_home, &aria, &bruno, ASK).await, "accepted");
     // Three messages of the two of them together.
-    assert_eq!(fate(&carol_home, &carol, &bruno, ASK).await, "e.p.trust.limit");
+    assert_eq!(fate(&carol_home, &carol, &bruno, ASK).await, "e.m.trust.limit");
 
     let levels: Vec<_> =
         bruno_home.receive(&bruno, 3).await.into_iter().map(|one| one.level).collect();
@@ -190,8 +189,9 @@ async fn what_the_operator_denies_is_denied_with_a_grant_too() {
     let ((aria_home, aria), (bruno_home, bruno)) = two().await;
     let given = give(&bruno_home, &bruno, json!({ "who": aria.did })).await;
     until_held(&aria_home, &aria, &given.id).await;
-    let _relation: Relation =
-        bruno_home.admin(Method::POST, "/admin/agents/bruno/deny", json!({ "who": aria.did })).await;
+    let _relation: Relation = bruno_home
+        .admin(Method::POST, "/admin/agents/bruno/deny", json!({ "who": aria.did }))
+        .await;
     assert_eq!(fate(&aria_home, &aria, &bruno, ASK).await, "e.m.trust.denied");
 }
 
@@ -224,9 +224,9 @@ async fn show(
 ) -> Option<String> {
     let mut message = peer.message(id, ASK, to);
     message.attachments = chain.iter().map(|token| TokenKind::Grant.attach(token)).collect();
-    message.please_ack = vec![String::new()];
+    let before = stand.status().await.mailbox_messages;
     assert_eq!(stand.post(&peer.seal(stand, &message).await).await.0, 202);
-    if stand.status().await.mailbox_messages == 1 {
+    if before < stand.status().await.mailbox_messages {
         return None;
     }
     let report: Message = peer.receive(stand).await;
@@ -244,7 +244,12 @@ async fn widened_stolen_and_expired_chains_give_nothing() {
     let first = given.chain[0].clone();
 
     // To an identity of her own, by hand, with more than she has.
-    let widened = mallory.sign_grant(&first, &terms(&thief.did));
+    let claims = json!({
+        "iss": mallory.did, "sub": thief.did, "aud": bruno.did, "scope": [], "level": 4, "jti": "w",
+        "nbf": now().0, "exp": now().0 + 3600, "depth": 0, "parent": TokenId::of(first.as_bytes()),
+    });
+    let (kid, key) = mallory.signing();
+    let widened = Jwt::sign(GRANT_TYPE, kid, key, claims.as_object().unwrap()).unwrap();
     let chain = [first.clone(), widened];
     let code = show(&stand, &mut thief, "m-1", &bruno, &chain).await;
     assert_eq!(code.as_deref(), Some("e.m.trust.grant.invalid"));
@@ -252,6 +257,26 @@ async fn widened_stolen_and_expired_chains_give_nothing() {
     assert_eq!(code.as_deref(), Some("e.m.trust.grant.invalid"), "stolen");
 
     assert_eq!(show(&stand, &mut mallory, "m-3", &bruno, &[first]).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_gives_nothing_after_its_end() {
+    let stand = Stand::new().await;
+    let bruno = stand.add_agent("bruno").await;
+    let mut peer = Foreigner::new().await;
+    let until = comity_core::api::rfc3339(now().saturating_add(2));
+    let wish = json!({ "who": peer.did, "until": until, "unsent": true });
+    let chain = give(&stand, &bruno, wish).await.chain;
+    let mut code = None;
+    for attempt in 0..1_000 {
+        code = show(&stand, &mut peer, &format!("m-{attempt}"), &bruno, &chain).await;
+        if code.is_some() {
+            break;
+        }
+    }
+    assert_eq!(code.as_deref(), Some("e.m.trust.grant.expired"));
+    let is_forgotten = async || grants(&stand, &bruno, "given").await.is_empty();
+    stand.until("it is forgotten", is_forgotten).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,7 +289,6 @@ async fn a_flood_of_grants_fills_a_bounded_place_of_its_own() {
         stand.admin(Method::POST, &path(&bruno, "/add"), json!({ "chain": token })).await;
     assert_eq!(held.state, "valid");
 
-    let mut ids = Vec::new();
     for stranger in 0..GRANTS_UNASKED_MAX / GRANTS_OF_ONE_MAX + 2 {
         let stranger_ = Foreigner::new().await;
         for number in 0..GRANTS_OF_ONE_MAX + 2 {
@@ -273,7 +297,6 @@ async fn a_flood_of_grants_fills_a_bounded_place_of_its_own() {
             message.attachments = vec![TokenKind::Grant.attach(&token.unwrap())];
             let (status, _) = stand.post(&stranger_.seal(&stand, &message).await).await;
             assert_eq!(status, 202);
-            ids.push(message.id);
         }
     }
     let wallet = grants(&stand, &bruno, "held").await;
@@ -285,7 +308,8 @@ async fn a_flood_of_grants_fills_a_bounded_place_of_its_own() {
     let mut message = other.message("g-other", GIVE, &bruno);
     message.attachments = vec![TokenKind::Grant.attach(&token)];
     assert_eq!(stand.post(&other.seal(&stand, &message).await).await.0, 202);
-    let of_friend = |one: &&GrantInfo| one.audience.starts_with("did:peer") && one.grantor == held.grantor;
+    let of_friend =
+        |one: &&GrantInfo| one.audience.starts_with("did:peer") && one.grantor == held.grantor;
     let wallet = grants(&stand, &bruno, "held").await;
     assert_eq!(wallet.iter().filter(of_friend).count(), 1);
 }

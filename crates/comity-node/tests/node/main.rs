@@ -11,6 +11,7 @@ mod admission;
 mod conservation;
 mod faults;
 mod foreign;
+mod grants;
 mod mediator;
 mod node_did;
 mod receipts;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use comity_core::api::{AgentInfo, Delivery, Problem, SendAnswer, Status, Trace};
 use comity_didcomm::{
-    AgreementKey, ContentEncryption, Did, DidDocument, Endpoint, Message, MessageId, OpenPolicy,
-    Protection, SigningKey, UnixTime, did, open, resolve_self_contained, seal,
+    AgreementKey, ContentEncryption, Did, DidDocument, DidUrl, Endpoint, Message, MessageId,
+    OpenPolicy, Protection, SigningKey, UnixTime, did, open, resolve_self_contained, seal,
 };
 use comity_node::{Config, Node};
 use comity_store::{MemoryStore, Store};
@@ -281,6 +281,11 @@ impl Foreigner {
             std::future::pending(),
         ));
         Self { did, document, signing, agreement, posts }
+    }
+
+    /// Returns the key with which it signs.
+    pub(crate) fn signing(&self) -> (&DidUrl, &SigningKey) {
+        (self.document.signing_keys().next().unwrap().0, &self.signing)
     }
 
     pub(crate) fn message(&self, id: &str, type_: &str, to: &AgentInfo) -> Message {
