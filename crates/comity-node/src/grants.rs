@@ -6,14 +6,17 @@ mod learn;
 mod wallet;
 
 pub(crate) use give::{Outcome, add, give, hand_on, revoke};
-pub(crate) use learn::from_message;
+pub(crate) use learn::{Heard, from_message};
 pub(crate) use wallet::carried;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
+use comity_core::limits::GRANTS_GIVEN_MAX;
 use comity_core::record::{Act, LogRecord};
 use comity_core::trust::{GrantChain, GrantError, GrantInput, GrantOutput, Granted, TokenId};
-use comity_didcomm::Did;
+use comity_didcomm::{Did, ProtocolId};
+use comity_store::records::grants::given_to;
 use comity_store::records::revocations;
 use comity_store::{Batch, StoreFault};
 use tokio::time::timeout;
@@ -60,6 +63,28 @@ pub(crate) async fn verify(
         };
         chain.handle_input(input);
     }
+}
+
+/// Finds the right that an agent gave somebody, which it would show with a message: of those for a
+/// protocol, the one that goes furthest.
+pub(crate) async fn given_right(
+    home: &Home,
+    agent: &Did,
+    sender: &Did,
+    protocol: &ProtocolId,
+) -> Result<Option<Arc<Granted>>, StoreFault> {
+    let mut given = given_to(home.store.as_ref(), agent, sender, GRANTS_GIVEN_MAX).await?;
+    given.retain(|given| given.audience.same_subject(agent) && given.terms.covers(protocol));
+    given.sort_by_key(|given| Reverse(given.terms.level));
+    for given in given {
+        let chain = GrantChain::new(&given.chain, agent, sender, home.now());
+        match verify(home, chain).await {
+            Ok(granted) => return Ok(Some(granted)),
+            Err(Failure::Store(fault)) => return Err(fault),
+            Err(Failure::Chain(_) | Failure::Later) => {}
+        }
+    }
+    Ok(None)
 }
 
 /// Records in the log what became of a token.

@@ -147,7 +147,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         succeed(home, &mut batch, commit, prior).await?;
     }
     let learned = learn::from_message(home, &mut batch, &mut debts, commit).await?;
-    if let Some(refusal) = learned.put_off {
+    if let Some(refusal) = learned.grants.put_off {
         return Ok(Written::Temporary(refusal));
     }
     let mut report = None;
@@ -177,6 +177,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         home.notices.wake(&peers);
         learned.tell(home);
         admission::heard(home, commit, &learned).await;
+        learned.grants.tell(home, commit);
         if let Some(report) = report {
             home.transmitter.wake(home, report.outgoing());
         }

@@ -9,7 +9,6 @@ use comity_core::limits::RECEIPTS_PER_MESSAGE_MAX;
 use comity_core::protocol::{RECEIPT_QUERY, RECEIPT_RECEIPT};
 use comity_core::receipt::{self, QueryItem, Receipt, Rung, State};
 use comity_core::record::{Notice, Sent};
-use comity_core::refusal::Refusal;
 use comity_didcomm::Did;
 use comity_store::records::due::Due;
 use comity_store::records::notices::Debts;
@@ -26,8 +25,8 @@ pub(crate) struct Learned {
     events: Vec<StateEvent>,
     /// Whether somebody asked about messages that it may ask about.
     answered: bool,
-    /// Why the message cannot be taken now, and its sender has to try again.
-    pub(crate) put_off: Option<Refusal>,
+    /// What was said about grants.
+    pub(crate) grants: grants::Heard,
 }
 
 impl Learned {
@@ -94,7 +93,7 @@ pub(crate) async fn from_message(
         _ => from_headers(home, batch, &mut learned, commit).await?,
     }
     if matches!(commit.placement(), Placement::Home) {
-        learned.put_off = grants::from_message(home, batch, commit).await?;
+        learned.grants = grants::from_message(home, batch, commit).await?;
     }
     Ok(learned)
 }

@@ -7,8 +7,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    agent, allow, allowed, bench, completions, contacts, demo, deny, did, didcomm, doctor, grant, inbox,
-    invite, relay, requests, revoke, send, status, trace, trust, up,
+    agent, allow, allowed, bench, completions, contacts, demo, deny, did, didcomm, doctor, grant,
+    inbox, invite, relay, requests, revoke, send, status, trace, trust, up,
 };
 
 /// A network in which agents of different organisations deal with each other as peers.

@@ -231,7 +231,7 @@ async fn hand_out(
 }
 
 /// Queues a message of an agent's home, in the batch of what it says.
-async fn write(
+pub(super) async fn write(
     home: &Arc<Home>,
     agent: &Identity,
     to: &Did,

@@ -10,46 +10,78 @@ use comity_core::record::Act;
 use comity_core::refusal::Refusal;
 use comity_core::trust::{Direction, EntryKind, GRANT_TYPE, GrantChain, Recipient, TokenId};
 use comity_didcomm::{Did, Jwt, UnixTime};
-use comity_store::records::grants::{Held, Standing, TakenBack};
+use comity_store::records::grants::{Given, Held, Standing, TakenBack};
 use comity_store::records::{contacts, documents, grants, relations};
 use comity_store::{Batch, StoreFault};
 
+use super::give::write;
 use super::wallet::{Room, WALLET_MAX, drop_ended, room_for};
 use super::{Failure, append_leaf, verify};
 use crate::home::Home;
 
-/// Adds to a message's own batch what follows from it; or says why the sender has to try again.
+/// What came of a message about grants.
+#[derive(Default)]
+pub(crate) struct Heard {
+    /// Why it cannot be taken now, and its sender has to try again.
+    pub(crate) put_off: Option<Refusal>,
+    /// What the agent had handed on and has ended.
+    ended: Vec<Given>,
+}
+
+impl Heard {
+    /// Tells those to whom the agent had handed on what has ended. It is a courtesy, and not waited
+    /// for.
+    pub(crate) fn tell(self, home: &Arc<Home>, commit: &Commit) {
+        let Some(agent) = home.identities.by_did(&commit.received().recipient) else { return };
+        if self.ended.is_empty() {
+            return;
+        }
+        let home = Arc::clone(home);
+        tokio::spawn(async move {
+            for given in self.ended {
+                let message = GrantMessage::Revoked { ids: vec![given.id], comment: None };
+                let to = &given.terms.grantee;
+                if let Err(error) = write(&home, &agent, to, message, Batch::new()).await {
+                    tracing::debug!(%to, code = error.0.code, "the end of a grant is not told");
+                }
+            }
+        });
+    }
+}
+
+/// Adds to a message's own batch what follows from it.
 pub(crate) async fn from_message(
     home: &Arc<Home>,
     batch: &mut Batch,
     commit: &Commit,
-) -> Result<Option<Refusal>, StoreFault> {
+) -> Result<Heard, StoreFault> {
     let (agent, sender) = (&commit.received().recipient, &commit.received().sender);
+    let mut heard = Heard::default();
     if home.identities.role(agent) != Some(Recipient::Agent) {
-        return Ok(None);
+        return Ok(heard);
     }
     let between = (agent, sender);
     let done = match GrantMessage::parse(commit.message()) {
         Ok(GrantMessage::Grant { chain, .. }) => keep(home, batch, between, chain).await,
         Ok(GrantMessage::Revoke { id, until, chain, .. }) => {
-            drop_ended(home, batch, between, &[id]).await?;
+            heard.ended = drop_ended(home, batch, between, &[id]).await?;
             take_back(home, batch, between, (id, until), &chain).await
         }
         Ok(GrantMessage::Revoked { ids, .. }) => {
-            drop_ended(home, batch, between, &ids).await?;
+            heard.ended = drop_ended(home, batch, between, &ids).await?;
             Ok(())
         }
         Err(_malformed) => Ok(()),
     };
     match done {
-        Ok(()) => Ok(None),
+        Ok(()) => {}
         Err(Failure::Chain(error)) => {
             tracing::info!(%agent, %sender, code = error.code(), "a grant was not verified");
-            Ok(None)
         }
-        Err(Failure::Later) => Ok(Some(Refusal::DidUnavailable)),
-        Err(Failure::Store(fault)) => Err(fault),
+        Err(Failure::Later) => heard.put_off = Some(Refusal::DidUnavailable),
+        Err(Failure::Store(fault)) => return Err(fault),
     }
+    Ok(heard)
 }
 
 /// Keeps a grant for an agent, if it is the agent's and from the sender.

@@ -1,9 +1,11 @@
 //! The grants that an agent holds: which one it shows, and which makes room for another.
 
-use comity_core::limits::{GRANTS_HELD_MAX, GRANTS_OF_ONE_MAX, GRANTS_UNASKED_MAX};
-use comity_core::trust::{Limits, Passage};
+use comity_core::limits::{
+    GRANTS_GIVEN_MAX, GRANTS_HELD_MAX, GRANTS_OF_ONE_MAX, GRANTS_UNASKED_MAX,
+};
+use comity_core::trust::{Limits, Passage, TokenId};
 use comity_didcomm::{Did, UnixTime};
-use comity_store::records::grants::{self, Held, Standing};
+use comity_store::records::grants::{self, Given, Held, Standing};
 use comity_store::{Batch, StoreFault};
 
 use crate::home::Home;
@@ -71,25 +73,39 @@ fn oldest(mut held: Vec<&Held>, max: usize) -> Vec<&Held> {
     held
 }
 
-/// Drops the grants with tokens that do not count any more, as far as somebody may say so.
+/// Drops the grants with tokens that do not count any more, as far as somebody may say so. Returns
+/// what the agent had handed on of them, which ends with them.
 pub(super) async fn drop_ended(
     home: &Home,
     batch: &mut Batch,
     (agent, said_by): (&Did, &Did),
-    ids: &[comity_core::trust::TokenId],
-) -> Result<(), StoreFault> {
-    for held in grants::held(home.store.as_ref(), agent, WALLET_MAX).await? {
-        if held.is_ended_by(said_by, ids) {
-            tracing::info!(%agent, %said_by, grant = %held.id, "a grant was taken back");
-            grants::remove_held(batch, agent, &held);
-        }
+    ids: &[TokenId],
+) -> Result<Vec<Given>, StoreFault> {
+    let store = home.store.as_ref();
+    let mut held = grants::held(store, agent, WALLET_MAX).await?;
+    held.retain(|held| held.is_ended_by(said_by, ids));
+    if held.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(())
+    for held in &held {
+        tracing::info!(%agent, %said_by, grant = %held.id, "a grant was taken back");
+        grants::remove_held(batch, agent, held);
+    }
+    let mut given = grants::given(store, agent, GRANTS_GIVEN_MAX).await?;
+    let is_of = |given: &Given, held: &Held| {
+        held.chain.len() < given.chain.len() && given.chain.starts_with(&held.chain)
+    };
+    given.retain(|given| given.revoked_at.is_none() && held.iter().any(|held| is_of(given, held)));
+    for given in &mut given {
+        given.revoked_at = Some(home.now());
+        grants::put_given(batch, agent, given);
+    }
+    Ok(given)
 }
 
 #[cfg(test)]
 mod tests {
-    use comity_core::trust::{GrantTerms, Level, TokenId};
+    use comity_core::trust::{GrantTerms, Level};
 
     use super::*;
 

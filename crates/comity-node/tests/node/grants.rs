@@ -1,6 +1,6 @@
 //! Grants between homes, over real sockets: given, shown, handed on, and taken back.
 
-use comity_core::api::{AgentInfo, GrantInfo, Relation};
+use comity_core::api::{AgentInfo, Explained, GrantInfo, Relation};
 use comity_core::limits::{GRANTS_OF_ONE_MAX, GRANTS_UNASKED_MAX};
 use comity_core::protocol::attached_tokens::TokenKind;
 use comity_core::trust::{GRANT_TYPE, Grant, GrantTerms, Level, Limits, TokenId};
@@ -12,6 +12,7 @@ use crate::support::{Foreigner, Stand};
 
 const ASK: &str = "https://example.org/question/1.0/ask";
 const QUESTION: &str = "https://example.org/question/1.0";
+const TASK: &str = "https://comity.dev/protocols/task/1.0/offer";
 const OFFER: &str = "https://example.org/offer/1.0/make";
 const GIVE: &str = "https://comity.dev/protocols/grant/1.0/grant";
 
@@ -75,6 +76,12 @@ async fn a_grant_is_carried_by_itself_and_admits_across_restarts() {
     let delivery = bruno_home.receive(&bruno, 1).await.remove(0);
     assert_eq!((delivery.admitted.as_str(), delivery.level.as_str()), ("grant", "task"));
     assert!(delivery.attachments.is_empty(), "tokens are for the home");
+    let explain = format!(
+        "/admin/agents/bruno/explain?who={}&protocol={QUESTION}",
+        aria.did.replace('%', "%25")
+    );
+    let explained: Explained = bruno_home.admin(Method::GET, &explain, Value::Null).await;
+    assert_eq!(explained.ground.as_deref(), Some("grant"), "{explained:?}");
     let listed = |kind: &'static str| format!("/admin/agents/bruno/{kind}");
     for kind in ["allowed", "requests"] {
         let listed: Vec<Relation> = bruno_home.admin(Method::GET, &listed(kind), Value::Null).await;
@@ -111,7 +118,8 @@ async fn a_grant_is_handed_on_in_part_and_counts_for_the_whole_subtree() {
         assert_eq!((status, problem["code"].as_str()), (409, Some("node.bad-grant")), "{why}");
         assert!(problem["title"].as_str().unwrap().contains(why), "{problem}");
     }
-    let part = json!({ "who": carol.did, "protocols": [QUESTION], "level": "message" });
+    let task = TASK.rsplit_once('/').unwrap().0;
+    let part = json!({ "who": carol.did, "protocols": [QUESTION, task], "level": "message" });
     let part = hand_on(&aria_home, &aria, &given.id, part).await;
     assert_eq!((part.kind.as_str(), part.chain.len()), ("handed-on", 2));
     assert_eq!(part.messages_per_day, Some(3), "its limits are kept");
@@ -119,8 +127,9 @@ async fn a_grant_is_handed_on_in_part_and_counts_for_the_whole_subtree() {
 
     assert_eq!(fate(&carol_home, &carol, &bruno, ASK).await, "accepted");
     assert_eq!(fate(&carol_home, &carol, &bruno, OFFER).await, "pending");
+    assert_eq!(fate(&carol_home, &carol, &bruno, TASK).await, "e.m.trust.level");
+    assert_eq!(fate(&aria_home, &aria, &bruno, TASK).await, "accepted");
     assert_eq!(fate(&aria_home, &aria, &bruno, OFFER).await, "accepted");
-    assert_eq!(fate(&aria_home, &aria, &bruno, ASK).await, "accepted");
     // Three messages of the two of them together.
     assert_eq!(fate(&carol_home, &carol, &bruno, ASK).await, "e.m.trust.limit");
 
@@ -133,55 +142,73 @@ async fn a_grant_is_handed_on_in_part_and_counts_for_the_whole_subtree() {
 async fn what_is_revoked_is_refused_with_the_next_message_also_by_who_handed_it_on() {
     let ((aria_home, aria), (bruno_home, bruno)) = two().await;
     let carol_home = Stand::new().await;
-    let (carol, dave) = (carol_home.add_agent("carol").await, carol_home.add_agent("dave").await);
+    let (carol, dave) = (carol_home.add_agent("carol").await, aria_home.add_agent("dave").await);
     let given = give(&bruno_home, &bruno, json!({ "who": aria.did, "depth": 2 })).await;
     until_held(&aria_home, &aria, &given.id).await;
-    let part = json!({ "who": carol.did, "depth": 1 });
-    let part = hand_on(&aria_home, &aria, &given.id, part).await;
+    let part = hand_on(&aria_home, &aria, &given.id, json!({ "who": carol.did, "depth": 1 })).await;
     until_held(&carol_home, &carol, &part.id).await;
     let rest = hand_on(&carol_home, &carol, &part.id, json!({ "who": dave.did })).await;
-    until_held(&carol_home, &dave, &rest.id).await;
-    assert_eq!(fate(&carol_home, &dave, &bruno, ASK).await, "accepted");
+    until_held(&aria_home, &dave, &rest.id).await;
+    assert_eq!(fate(&aria_home, &dave, &bruno, ASK).await, "accepted");
 
-    // By Carol, of whom Bruno's home knows nothing but the chain that she shows. Dave has it by
-    // other means, and keeps what he was told to drop.
+    // By Carol, of whom Bruno's home knows nothing but the chain that she shows.
     let revoked = revoke(&carol_home, &carol, &rest.id).await;
     assert_eq!(revoked.told, [bruno.did.clone(), dave.did.clone()]);
-    let is_gone = async || grants(&carol_home, &dave, "held").await.is_empty();
-    carol_home.until("who is told drops it", is_gone).await;
-    let is_refused = async || {
-        let chain = json!({ "chain": rest.chain.join("\n") });
-        let _held: GrantInfo = match carol_home.call_admin(&path(&dave, "/add"), &chain).await {
-            // His home knows of it too, since Carol lives there.
-            (409, _) => return true,
-            (_, held) => serde_json::from_value(held).unwrap(),
-        };
-        false
-    };
-    assert!(is_refused().await);
+    let is_gone = async || grants(&aria_home, &dave, "held").await.is_empty();
+    aria_home.until("who is told drops it", is_gone).await;
+    until_refused((&aria_home, &dave), &bruno, &rest).await;
+    assert_eq!(fate(&carol_home, &carol, &bruno, ASK).await, "accepted", "hers is another");
 
-    // By Aria, from her home: Carol, who is told too, shows it nevertheless.
-    assert_eq!(fate(&carol_home, &carol, &bruno, ASK).await, "accepted");
-    let began = std::time::Instant::now();
+    // By Aria, to whom Bruno gave it. Whom Carol gave a part of it is told by Carol's home.
+    let other = hand_on(&carol_home, &carol, &part.id, json!({ "who": dave.did })).await;
+    until_held(&aria_home, &dave, &other.id).await;
     let revoked = revoke(&aria_home, &aria, &part.id).await;
     assert_eq!(revoked.told, [bruno.did.clone(), carol.did.clone()]);
-    carol_home
-        .until("the revocation is applied", async || {
-            let chain = json!({ "chain": part.chain.join("\n") });
-            let (status, held) = carol_home.call_admin(&path(&carol, "/add"), &chain).await;
-            assert_eq!(status, 200, "{held}");
-            fate(&carol_home, &carol, &bruno, ASK).await == "e.m.trust.grant.revoked"
-        })
-        .await;
-    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    let is_gone =
+        async || grants(&aria_home, &dave, "held").await.iter().all(|one| one.id == rest.id);
+    aria_home.until("the end of it is passed on", is_gone).await;
+    until_refused((&carol_home, &carol), &bruno, &part).await;
 
-    // And by Bruno, where it holds at once.
+    // And by Bruno, where it holds at once, and after a restart.
     assert_eq!(fate(&aria_home, &aria, &bruno, ASK).await, "accepted");
     revoke(&bruno_home, &bruno, &given.id).await;
-    let chain = json!({ "chain": given.chain.join("\n") });
-    let (_, _held) = aria_home.call_admin(&path(&aria, "/add"), &chain).await;
-    let fate = fate(&aria_home, &aria, &bruno, ASK).await;
-    assert!(["e.m.trust.grant.revoked", "pending"].contains(&fate.as_str()), "{fate}");
+    let _bruno_home = bruno_home.restart().await;
+    until_refused((&aria_home, &aria), &bruno, &given).await;
+}
+
+/// Adds a grant by hand, whatever its holder was told, until it is refused: within five seconds.
+async fn until_refused((stand, holder): (&Stand, &AgentInfo), to: &AgentInfo, grant: &GrantInfo) {
+    let began = std::time::Instant::now();
+    let is_refused = async || {
+        let chain = json!({ "chain": grant.chain.join("\n") });
+        let (status, held) = stand.call_admin(&path(holder, "/add"), &chain).await;
+        assert_eq!(status, 200, "{held}");
+        fate(stand, holder, to, ASK).await == "e.m.trust.grant.revoked"
+    };
+    stand.until("the revocation is applied", is_refused).await;
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_takes_back_what_somebody_else_gave() {
+    let ((aria_home, aria), (bruno_home, bruno)) = two().await;
+    let mallory = Foreigner::new().await;
+    let given = give(&bruno_home, &bruno, json!({ "who": aria.did })).await;
+    until_held(&aria_home, &aria, &given.id).await;
+    let ends = [
+        ("revoke", json!({ "id": given.id, "exp": now().0 + 3600 })),
+        ("revoked", json!({ "ids": [given.id] })),
+    ];
+    for (place, (stand, agent)) in [(&aria_home, &aria), (&bruno_home, &bruno)].iter().enumerate() {
+        for (name, body) in &ends {
+            let type_ = format!("https://comity.dev/protocols/grant/1.0/{name}");
+            let mut message = mallory.message(&format!("{name}-{place}"), &type_, agent);
+            message.body = body.as_object().unwrap().clone();
+            assert_eq!(stand.post(&mallory.seal(stand, &message).await).await.0, 202);
+        }
+    }
+    assert_eq!(fate(&aria_home, &aria, &bruno, ASK).await, "accepted");
+    assert_eq!(bruno_home.receive(&bruno, 1).await[0].admitted, "grant");
 }
 
 #[tokio::test(flavor = "multi_thread")]
