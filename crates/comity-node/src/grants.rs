@@ -7,7 +7,7 @@ mod wallet;
 
 pub(crate) use give::{Outcome, add, give, hand_on, revoke};
 pub(crate) use learn::{Heard, from_message};
-pub(crate) use wallet::carried;
+pub(crate) use wallet::{carried, drop_refused};
 
 use std::cmp::Reverse;
 use std::sync::Arc;

@@ -55,6 +55,7 @@ impl Learned {
             return Ok(false);
         }
         ladder::put_sent(batch, message, &rung);
+        grants::drop_refused(home, batch, sent, &rung).await?;
         self.events.push(StateEvent { agent: sent.sender.clone(), id: sent.id.clone(), rung });
         Ok(true)
     }

@@ -8,7 +8,7 @@ use comity_core::outbound::Unsendable;
 use comity_core::protocol::grant::GrantMessage;
 use comity_core::record::Act;
 use comity_core::trust::{
-    Grant, GrantChain, GrantTerms, Level, Limits, NarrowError, TokenId, subject,
+    Grant, GrantChain, GrantError, GrantTerms, Level, Limits, NarrowError, TokenId, subject,
 };
 use comity_didcomm::{Did, MessageId, ProtocolId, UnixTime};
 use comity_store::Batch;
@@ -273,6 +273,14 @@ fn too_many() -> ApiError {
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         match failure {
+            Failure::Chain(GrantError::Malformed) => {
+                let hint = "Give its tokens, the first one first, as comity grant give --print writes them";
+                Self::new(ApiCode::BadGrant, "That is no grant", hint)
+            }
+            Failure::Chain(GrantError::Holder) => {
+                let hint = "Add it to the agent that it was given to";
+                Self::new(ApiCode::BadGrant, "The grant was given to somebody else", hint)
+            }
             Failure::Chain(error) => {
                 let title = format!("The grant does not hold: {error}");
                 Self::new(ApiCode::BadGrant, &title, "Ask its grantor for a new one")

@@ -3,8 +3,11 @@
 use comity_core::limits::{
     GRANTS_GIVEN_MAX, GRANTS_HELD_MAX, GRANTS_OF_ONE_MAX, GRANTS_UNASKED_MAX,
 };
+use comity_core::receipt::Rung;
+use comity_core::record::Sent;
+use comity_core::refusal::Refusal;
 use comity_core::trust::{Limits, Passage, TokenId};
-use comity_didcomm::{Did, UnixTime};
+use comity_didcomm::{Did, MessageType, UnixTime};
 use comity_store::records::grants::{self, Given, Held, Standing};
 use comity_store::{Batch, StoreFault};
 
@@ -33,6 +36,29 @@ fn best(held: Vec<Held>, passage: &Passage, now: UnixTime) -> Option<Held> {
         (terms.level, *standing, terms.limits == Limits::UNLIMITED, terms.until)
     };
     held.into_iter().filter(is_good).max_by_key(rank)
+}
+
+/// Drops the grant that an agent has shown in vain, when its audience says that it was taken back:
+/// without it the agent can at least ask, as a stranger does.
+pub(crate) async fn drop_refused(
+    home: &Home,
+    batch: &mut Batch,
+    sent: &Sent,
+    rung: &Rung,
+) -> Result<(), StoreFault> {
+    let Ok(type_) = sent.type_.parse::<MessageType>() else { return Ok(()) };
+    if rung.code.as_deref() != Some(Refusal::GrantRevoked.code()) {
+        return Ok(());
+    }
+    let (from, to) = (sent.sender.clone(), sent.recipient.clone());
+    let passage = Passage { from, to, protocol: type_.protocol().clone(), threads: Vec::new() };
+    let (store, agent) = (home.store.as_ref(), &sent.sender);
+    let held = grants::held_for(store, agent, &sent.recipient, WALLET_MAX).await?;
+    if let Some(shown) = best(held, &passage, home.now()) {
+        tracing::info!(%agent, grant = %shown.id, "a grant was refused, and is dropped");
+        grants::remove_held(batch, agent, &shown);
+    }
+    Ok(())
 }
 
 /// What becomes of a grant that came.

@@ -174,6 +174,7 @@ async fn what_is_revoked_is_refused_with_the_next_message_also_by_who_handed_it_
     revoke(&bruno_home, &bruno, &given.id).await;
     let _bruno_home = bruno_home.restart().await;
     until_refused((&aria_home, &aria), &bruno, &given).await;
+    assert_eq!(fate(&aria_home, &aria, &bruno, ASK).await, "pending", "she may ask");
 }
 
 /// Adds a grant by hand, whatever its holder was told, until it is refused: within five seconds.
@@ -187,6 +188,8 @@ async fn until_refused((stand, holder): (&Stand, &AgentInfo), to: &AgentInfo, gr
     };
     stand.until("the revocation is applied", is_refused).await;
     assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    let is_gone = async || grants(stand, holder, "held").await.iter().all(|one| one.id != grant.id);
+    stand.until("what is refused is not shown again", is_gone).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,17 +22,14 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Give somebody access to an agent; it is sent to them, and carried by their messages from then on
-    Give {
-        #[command(flatten)]
-        give: Give,
-    },
+    Give(Terms),
     /// Hand on a part of what an agent was given
     HandOn {
         /// The grant, as comity grant list names it: its id, or how that begins
         #[arg(allow_hyphen_values = true)]
         id: String,
         #[command(flatten)]
-        give: Give,
+        give: Terms,
     },
     /// Take a grant back, and all that was handed on of it
     Revoke {
@@ -60,7 +57,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct Give {
+struct Terms {
     /// To whom: a DID, a handle NAME@HOST, or the link of their invitation
     who: String,
     /// The agent whose it is
@@ -96,7 +93,7 @@ struct Give {
     print: bool,
 }
 
-impl Give {
+impl Terms {
     fn wish(&self) -> GiveGrant {
         GiveGrant {
             who: self.who.clone(),
@@ -116,7 +113,7 @@ impl Give {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let (client, output) = (context.client()?, &context.output);
     match args.command {
-        Command::Give { give } => {
+        Command::Give(give) => {
             let grant: GrantInfo = client.post(&path(&give.name, ""), &give.wish()).await?;
             output.object(&grant, || text::given(&grant, give.print))
         }

@@ -69,6 +69,10 @@ fn limits(grant: &GrantInfo) -> String {
     limits.extend(limit(grant.messages_per_day, "messages a day"));
     limits.extend(limit(grant.bytes_per_day, "bytes a day"));
     limits.extend(limit(grant.tasks_open, "open tasks"));
-    limits.extend((0 < grant.depth).then(|| format!("handed on at most {} times", grant.depth)));
+    match grant.depth {
+        0 => {}
+        1 => limits.push("may be handed on once".to_owned()),
+        depth => limits.push(format!("may be handed on {depth} times in a row")),
+    }
     limits.join(", ")
 }
