@@ -69,7 +69,7 @@ async fn a_grant_is_carried_by_itself_and_admits_across_restarts() {
     let wish = json!({ "who": aria.did, "protocols": [QUESTION], "level": "task" });
     let given = give(&bruno_home, &bruno, wish).await;
     assert_eq!((given.state.as_str(), given.level.as_str()), ("valid", "task"));
-    assert_eq!(given.told, [aria.did.clone()]);
+    assert_eq!(given.told, std::slice::from_ref(&aria.did));
     until_held(&aria_home, &aria, &given.id).await;
 
     assert_eq!(fate(&aria_home, &aria, &bruno, ASK).await, "accepted");

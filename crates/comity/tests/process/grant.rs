@@ -12,7 +12,7 @@ fn did(agent: &Value) -> &str {
 
 #[test]
 fn a_grant_is_given_used_and_taken_back() {
-    let (a, b) = (TestNode::start_with(&["--dev"]), TestNode::start_with(&["--dev"]));
+    let (a, b) = (TestNode::start(), TestNode::start());
     let (aria, bruno) = (a.add("aria"), b.add("bruno"));
     assert!(b.run(&["grant", "list", "--as", "bruno"]).lines().is_empty());
     let grant = ["grant", "give", "--as", "bruno", did(&aria), "--messages", "5", "--depth", "1"];
