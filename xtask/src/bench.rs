@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: what a letter costs, against the sum of the primitives and against the other Rust libraries.
+//! `cargo xtask bench`: what a letter costs, against the sum of the primitives and against the other Rust libraries;
+//! and what a stranger's price is in time.
 //!
 //! Prints tables and judges nothing. The comparison is a workspace of its own, `benches/peers`, so that what the other
 //! libraries bring along is built here only.
@@ -12,10 +13,12 @@ use crate::{
     cargo::{cargo, show},
 };
 
-/// Runs both benchmarks, one after the other: each wants a processor to itself.
+/// Runs the benchmarks, one after the other: each wants a processor to itself.
 pub(crate) fn run(root: &Path) -> Result<Passed> {
-    if !show(&mut cargo(root, &["bench", "--locked", "-p", "comity-didcomm"]))?.success() {
-        return Ok(Passed::No);
+    for package in ["comity-core", "comity-didcomm"] {
+        if !show(&mut cargo(root, &["bench", "--locked", "-p", package]))?.success() {
+            return Ok(Passed::No);
+        }
     }
     let manifest = "benches/peers/Cargo.toml";
     // Not `--locked`: its lock file need not follow every change of ours.

@@ -8,6 +8,8 @@ use comity_didcomm::UnixTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::event::Event;
+
 /// A message that an agent wants sent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -43,6 +45,10 @@ pub struct SendRequest {
     /// Authenticate without a signature that could be shown to others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deniable: bool,
+    /// The dearest puzzle that the home solves to have it taken as a stranger's message, in bits, 0
+    /// to 32; what the home's operator has set (24 unless set) when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_bits_max: Option<u8>,
 }
 
 /// The answer to a [`SendRequest`]: the message is durable.
@@ -150,6 +156,19 @@ pub struct Trace {
     pub via: Option<String>,
     /// What is known, in the order of the ladder.
     pub states: Vec<TraceState>,
+    /// The puzzle that the sender's home is solving to have it taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working: Option<Working>,
+}
+
+/// A puzzle that a home is solving for one of its agents' messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Working {
+    /// Its price: on average two to this power of hashes.
+    pub bits: u8,
+    /// How much is done, 0 to 100, as far as can be said.
+    pub percent: u8,
 }
 
 /// One rung of a [`Trace`].
@@ -230,6 +249,13 @@ pub enum ServerFrame {
         id: String,
         /// The rung.
         state: TraceState,
+    },
+    /// The home is solving a puzzle for one of the agent's own messages. Told now and then.
+    Working {
+        /// Message id.
+        id: String,
+        /// The puzzle.
+        working: Working,
     },
     /// Answer to [`ClientFrame::Send`].
     Sent {
@@ -627,7 +653,7 @@ pub struct Explained {
     pub did: String,
     /// For which protocol.
     pub protocol: String,
-    /// `allow`, `hold` or `refuse`.
+    /// `allow`, `charge` (work is demanded, and then it is held), `hold` or `refuse`.
     pub decision: String,
     /// The ground of an admission, or the code of a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -651,6 +677,31 @@ pub struct Explained {
 pub struct ApproveKeys {
     /// Whose: a DID or a handle.
     pub who: String,
+}
+
+/// What happened at a node, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Events {
+    /// The events.
+    pub events: Vec<EventInfo>,
+    /// Whether events that came after the asked-for place have been forgotten, and are missing here.
+    pub missed: bool,
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EventInfo {
+    /// Its place in the order. Events that came about together share it, and are never parted.
+    pub seq: u64,
+    /// Its id, the same wherever it is read; also the `webhook-id`.
+    pub id: String,
+    /// When it happened.
+    pub at: String,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
 }
 
 /// A resolved identity.
@@ -701,6 +752,9 @@ pub struct Status {
     /// What the relay does, if the node is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<RelayStatus>,
+    /// How the webhook does, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookStatus>,
     /// Resident memory of the process in bytes; 0 where it cannot be read.
     pub rss_bytes: u64,
     /// CPU time of the process in microseconds; 0 where it cannot be read.
@@ -721,6 +775,25 @@ pub struct RelayStatus {
     pub bytes: u64,
     /// Registrants that are connected and get messages as they come.
     pub live: usize,
+}
+
+/// How a webhook does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WebhookStatus {
+    /// Scheme, host and port; the rest of a webhook's URL may be a secret.
+    pub origin: String,
+    /// `ok`, `failing` or `disabled`.
+    pub state: String,
+    /// What is wrong with it; empty when nothing is.
+    pub trouble: String,
+    /// Since when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Acts whose events wait to be posted, at most 1000.
+    pub waiting: usize,
+    /// Events that were left out since the node started, after they had been tried for three days.
+    pub given_up: u64,
 }
 
 /// One check of `comity doctor`.

@@ -13,17 +13,22 @@
 //! The same machine plays the relay's role: a forward to the home shows only its cover
 //! ([`Output::Route`]), and its payload becomes a [`Held`], which [`relay::admit`] alone makes. What
 //! is asked of the home itself becomes a [`Served`] request.
+//!
+//! A stranger's message that nobody has paid for leaves the way in between authorize and commit: it
+//! is [`Charged`], and nothing is written.
 
 mod accept;
 mod authenticate;
 mod authorize;
+mod charge;
 mod commit;
 mod deliver;
 
 pub use accept::{Accepted, Arrival};
 pub use authenticate::Authenticated;
 pub use authorize::{Authorized, Grant, Reach, Refused, Verdict};
-pub use commit::{Commit, Placement, Written, problem_report};
+pub use charge::Charged;
+pub use commit::{Commit, Placement, Spent, Written, problem_report};
 pub use deliver::{Delivered, Outcome};
 
 use std::sync::Arc;
@@ -34,7 +39,7 @@ use crate::Context;
 use crate::limits::REWRAPS_MAX;
 use crate::refusal::Refusal;
 use crate::relay::{self, Held, Route, RouteFacts, Served};
-use crate::trust::{Facts, Question, Showing, ShowingOutput, TokenId, WayIn};
+use crate::trust::{Facts, Question, Showing, ShowingOutput, TokenId};
 use authenticate::Poll;
 use authorize::Judged;
 
@@ -54,6 +59,8 @@ pub enum Output {
     Judge(Box<Question>),
     /// Which of these keys are ours? Answer with [`Input::Keys`].
     Keys(Vec<DidUrl>),
+    /// Is this message on record from before? Answer with [`Input::Recalled`].
+    Recall(Arc<Charged>),
     /// Get this DID's document. Answer with [`Input::Document`] or [`Input::Unresolvable`].
     Resolve(Did),
     /// Which of these tokens did their issuers revoke? Answer with [`Input::Revoked`].
@@ -77,6 +84,8 @@ pub enum Input {
     Keys(Vec<(DidUrl, AgreementKey)>),
     /// The tokens that were revoked, of those asked about.
     Revoked(Vec<TokenId>),
+    /// The digest of the plaintext under which the message is on record, if it is.
+    Recalled(Option<String>),
     /// What is known of the recipient of a forward.
     Routed(RouteFacts),
     /// There is no such document to be had.
@@ -98,6 +107,7 @@ enum Stage {
     Authorize(Box<Authenticated>),
     /// The sender is looked at closely.
     LookCloser(Box<Authenticated>, Box<Showing>),
+    Charge(Arc<Charged>),
     Commit(Arc<Commit>),
     Deliver(Delivered, Outcome),
     Done(Outcome),
@@ -122,13 +132,16 @@ impl Inbound {
             match &mut self.stage {
                 Stage::Admit(route) => return Output::Route(Arc::clone(route)),
                 Stage::Authenticate(accepted) => {
-                    let way_in = accepted.way_in;
                     let next = match authenticate::poll(accepted, &self.context.home) {
                         Ok(Poll::Needs(output)) => return output,
                         Ok(Poll::Ready(authenticated)) => Ok(Stage::Authorize(authenticated)),
                         Ok(Poll::Forward(route)) => Ok(Stage::Admit(Arc::from(route))),
                         Ok(Poll::Request(served)) => Ok(Stage::Serve(Arc::from(served))),
-                        Ok(Poll::Rewrapped(payload)) => self.unwrapped(payload, way_in),
+                        Ok(Poll::Rewrapped(payload)) => {
+                            let (way_in, work) = (accepted.way_in, accepted.work.take());
+                            let arrival = Arrival { work, ..Arrival::encrypted(payload, way_in) };
+                            self.unwrapped(arrival)
+                        }
                         Err(refusal) => Err(refusal),
                     };
                     self.stage =
@@ -145,13 +158,14 @@ impl Inbound {
                 Stage::Authorize(authenticated) => {
                     return Output::Judge(Box::new(authenticated.question()));
                 }
+                Stage::Charge(charged) => return Output::Recall(Arc::clone(charged)),
                 Stage::Commit(commit) => return Output::Commit(Arc::clone(commit)),
                 Stage::Deliver(delivered, outcome) => {
                     let delivered = delivered.clone();
-                    self.stage = Stage::Done(*outcome);
+                    self.stage = Stage::Done(outcome.clone());
                     return Output::Deliver(delivered);
                 }
-                Stage::Done(outcome) => return Output::Done(*outcome),
+                Stage::Done(outcome) => return Output::Done(outcome.clone()),
                 Stage::Hold(held) => return Output::Hold(Arc::clone(held)),
                 Stage::Serve(served) => return Output::Serve(Arc::clone(served)),
             }
@@ -177,10 +191,10 @@ impl Inbound {
                 Stage::Authenticate(accepted)
             }
             (Stage::Authorize(authenticated), Input::Facts(facts)) => {
-                self.judged(*authenticated, &facts)
+                self.judged(*authenticated, facts)
             }
             (Stage::LookCloser(authenticated, _), Input::Facts(facts)) => {
-                self.judged(*authenticated, &facts)
+                self.judged(*authenticated, facts)
             }
             (Stage::LookCloser(authenticated, mut showing), Input::Document(document)) => {
                 showing.document(document);
@@ -194,6 +208,9 @@ impl Inbound {
                 showing.revoked(ids);
                 Stage::LookCloser(authenticated, showing)
             }
+            (Stage::Charge(charged), Input::Recalled(known)) => {
+                Stage::Done(charge::conclude(&charged, known.as_deref()))
+            }
             (Stage::Admit(route), Input::Routed(facts)) => {
                 match relay::admit(&route, &facts, &self.context) {
                     Ok(held) => Stage::Hold(Arc::new(held)),
@@ -206,7 +223,7 @@ impl Inbound {
                 Stage::Done(Outcome::TurnedAway(refusal))
             }
             (Stage::Commit(commit), Input::Written(written)) => {
-                match deliver::deliver(&commit, written) {
+                match deliver::deliver(&commit, written, &self.context) {
                     (Some(delivered), outcome) => Stage::Deliver(delivered, outcome),
                     (None, outcome) => Stage::Done(outcome),
                 }
@@ -215,10 +232,10 @@ impl Inbound {
         };
     }
 
-    fn judged(&self, authenticated: Authenticated, facts: &Facts) -> Stage {
-        match authorize::authorize(authenticated, facts, self.context.now) {
+    fn judged(&self, authenticated: Authenticated, facts: Facts) -> Stage {
+        match authorize::authorize(authenticated, facts, &self.context) {
+            Judged::Charge(charged) => Stage::Charge(Arc::new(charged)),
             Judged::LookCloser(authenticated, showing) => Stage::LookCloser(authenticated, showing),
-            // Nothing is recorded of what may be let in in a moment.
             Judged::Verdict(verdict) => match *verdict {
                 Verdict::Refused(_, refused) if refused.is_for_the_moment() => {
                     Stage::Done(Outcome::TurnedAway(refused.refusal))
@@ -229,12 +246,12 @@ impl Inbound {
     }
 
     /// Begins again with what a mediator had put a forward around.
-    fn unwrapped(&mut self, payload: Vec<u8>, way_in: WayIn) -> Result<Stage, Refusal> {
+    fn unwrapped(&mut self, arrival: Arrival) -> Result<Stage, Refusal> {
         if REWRAPS_MAX <= self.rewraps {
             return Err(Refusal::ForwardLoop);
         }
         self.rewraps += 1;
-        let accepted = accept::accept(Arrival::rewrapped(payload, way_in), self.context.now)?;
+        let accepted = accept::accept(arrival, self.context.now)?;
         Ok(Stage::Authenticate(Box::new(accepted)))
     }
 }

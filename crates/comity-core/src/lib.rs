@@ -53,6 +53,7 @@
 pub mod admission;
 pub mod api;
 mod context;
+pub mod event;
 pub mod inbound;
 pub mod limits;
 pub mod log;
@@ -64,6 +65,7 @@ pub mod refusal;
 pub mod relay;
 pub mod trust;
 pub mod via;
+pub mod webhook;
 
 pub use context::Context;
 

@@ -18,10 +18,6 @@ pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one agent holds for its operator at most.
 pub const REQUESTS_PENDING_MAX: i64 = 1_000;
 
-/// Bits of work that a stranger's request costs, while few wait and unless the operator says
-/// otherwise.
-pub const WORK_BITS_DEFAULT: u8 = 20;
-
 /// With the template `ants`: how long somebody has to have been known before it goes up by itself,
 /// in seconds (7 days), if it has also sent [`ANTS_PROCESSED`] messages.
 pub const ANTS_AGE_S: u64 = 7 * 24 * 3600;
@@ -48,9 +44,76 @@ pub const ANCHOR_S_MAX: u64 = 90 * DAY_S;
 /// Seconds of one day, in which limits count.
 pub const DAY_S: u64 = 24 * 3600;
 
+/// Share of a mailbox that requests may take, in per cent; the rest is for those who were let in.
+pub const REQUESTS_SHARE_PERCENT: u32 = 5;
+
+/// Bytes of all requests that one agent holds for its operator (16 MiB).
+pub const REQUESTS_BYTES_MAX: i64 = 16 * 1024 * 1024;
+
+/// Requests that all agents of a node hold together.
+pub const REQUESTS_OF_NODE_MAX: i64 = 10_000;
+
 /// How long a request waits for the operator, in seconds (30 days), when its message names no
 /// earlier deadline.
 pub const REQUEST_AGE_S_MAX: u64 = 30 * 24 * 3600;
+
+/// What happened at once and has events: so many are kept, and the oldest are forgotten.
+pub const EVENTS_KEPT_MAX: i64 = 10_000;
+
+/// Characters of an id in an event, if others may have chosen it.
+pub const EVENT_ID_CHARS_MAX: usize = 256;
+
+/// Keys that an event names.
+pub const EVENT_KEYS_MAX: usize = 8;
+
+/// Requests to one agent within an hour that have an event of their own when they arrive, and as many
+/// when they expire. Of the others only the number is told.
+pub const REQUEST_EVENTS_MAX: i64 = 100;
+
+/// The time over which such requests are counted, in seconds.
+pub const REQUEST_EVENTS_S: u64 = 3600;
+
+/// Protocols that the operator's agent can name in one decision.
+pub const DECISION_PROTOCOLS_MAX: usize = 64;
+
+/// First pause after a webhook did not take an event, in milliseconds; it doubles up to
+/// [`WEBHOOK_RETRY_MS_MAX`].
+pub const WEBHOOK_RETRY_MS_FIRST: u64 = 500;
+
+/// Longest pause between two attempts to post an event, in milliseconds (one hour).
+pub const WEBHOOK_RETRY_MS_MAX: u64 = 3600 * 1000;
+
+/// How long one event is tried, in seconds (3 days); then it is left out, and the next one is posted.
+pub const WEBHOOK_GIVE_UP_S: u64 = 3 * 24 * 3600;
+
+/// Fewest and most bytes of a webhook's secret (Standard Webhooks, "Signature scheme").
+pub const WEBHOOK_SECRET_BYTES: (usize, usize) = (24, 64);
+
+/// Secrets with which each event is signed at once, so that one can follow the other.
+pub const WEBHOOK_SECRETS_MAX: usize = 4;
+
+/// What a stranger's knock costs, in bits, unless the operator says otherwise: two to this power of
+/// hashes, a tenth of a second of one processor (`docs/adr/0030-work-buys-a-knock.md`).
+pub const WORK_BITS_DEFAULT: u8 = 20;
+
+/// What a knock costs at most, in bits, whatever raises the price.
+pub const WORK_BITS_MAX: u8 = 32;
+
+/// What a home pays for one of its agents' messages at most, in bits, unless the operator or the
+/// agent says otherwise: about a second.
+pub const WORK_PAID_BITS_MAX: u8 = 24;
+
+/// How long a challenge can be solved, in seconds (10 minutes).
+pub const WORK_CHALLENGE_AGE_S: u64 = 600;
+
+/// Longest value of the header by which work is shown, in bytes.
+pub const WORK_SHOWN_BYTES_MAX: usize = 512;
+
+/// Challenges that a home solves for one message before it gives up.
+pub const WORK_CHALLENGES_MAX: u32 = 3;
+
+/// How long an earlier request of a sender makes its next one dearer, in seconds (30 days).
+pub const KNOCKS_REMEMBERED_S: u64 = 30 * 24 * 3600;
 
 /// Messages that one mailbox holds at most, unless the operator says otherwise. Of one sender it
 /// holds half as many, so that no single peer can fill it.

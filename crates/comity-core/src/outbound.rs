@@ -16,7 +16,9 @@ pub use address::Addressed;
 pub use authorize::Authorized;
 pub use pack::{Packed, SenderKeys};
 pub use queue::{Queued, Stored};
-pub use transmit::{Attempt, REFUSED_WITHOUT_CODE, Step, after_attempt, ends_ladder};
+pub use transmit::{
+    Attempt, Charge, REFUSED_WITHOUT_CODE, Step, WORK_TOO_DEAR, after_attempt, ends_ladder,
+};
 pub use wait::{Check, Whereabouts, next_check};
 
 use std::sync::Arc;
@@ -56,6 +58,8 @@ pub struct Submission {
     pub ack: Vec<String>,
     /// Seconds until its deadline; relative, so that a wish repeated later is the same wish.
     pub expires_in_s: Option<u64>,
+    /// The dearest puzzle that is solved for it, in bits; `None`: as dear as the home solves.
+    pub work_bits_max: Option<u8>,
     /// Whether it can be proved to others.
     pub accountability: Accountability,
     /// What it is to the home.

@@ -14,6 +14,7 @@ pub mod discover_features;
 pub mod empty;
 pub mod grant;
 pub mod mediation_proof;
+pub mod operator;
 pub mod outcome;
 pub mod pickup;
 pub mod trust_ping;
@@ -23,6 +24,7 @@ pub use admission::{ADMISSION, ADMISSION_KEY, ADMISSION_SHOWN, ADMISSION_TOKEN};
 pub use basic_message::BASIC_MESSAGE;
 pub use empty::{EMPTY, EMPTY_EMPTY};
 pub use grant::GRANT;
+pub use operator::OPERATOR;
 pub use outcome::OUTCOME;
 pub use vouch::VOUCH;
 
@@ -68,6 +70,14 @@ pub fn is_report(type_: &str) -> bool {
 #[must_use]
 pub(crate) fn is_type(type_: &MessageType, constant: &str) -> bool {
     message_type(constant).matches(type_)
+}
+
+/// Whether a message of this type is the home's own word about others. It is never reported on, or there
+/// would be no end.
+#[must_use]
+pub fn is_notice(type_: &str) -> bool {
+    let is_of = |protocol| type_.strip_prefix(protocol).is_some_and(|name| name.starts_with('/'));
+    [EMPTY, RECEIPT, REPORT_PROBLEM].into_iter().any(is_of)
 }
 
 /// Header by which a sender asks for receipts: the DID of the home they go to

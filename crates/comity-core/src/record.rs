@@ -113,6 +113,9 @@ pub struct Outgoing {
     pub expires: UnixTime,
     /// What it is to this home.
     pub kind: OutgoingKind,
+    /// The dearest puzzle that is solved for it, in bits; `None`: as dear as the home solves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_bits_max: Option<u8>,
 }
 
 /// What an [`Outgoing`] envelope is to the home.

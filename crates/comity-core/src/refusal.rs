@@ -100,6 +100,8 @@ refusals! {
         sender: "Try again after the time in Retry-After", operator: "See comity doctor: the disk may be full or the node overloaded";
     MailboxFull = "e.m.me.res.storage.quota", Transport 429, "The recipient's mailbox, or this sender's share of it, is full",
         sender: "Try again later; the recipient has to take messages first", operator: "See why the agent does not acknowledge: comity status";
+    WorkRequired = "e.p.req.work", Transport 402, "The recipient takes a stranger's first message only with proof of work",
+        sender: "Solve the puzzle of the answer's member work, and post the same envelope with the header Comity-Work (docs/protocols/introduction.md)", operator: "To demand less, or none: work_bits; to let somebody in without: comity allow";
     NotRelay = "e.p.req.not-relay", Transport 404, "This node is not a relay",
         sender: "Resolve the recipient's DID document again and use the mediator it names", operator: "To make it one: comity up --relay";
     NotRegistered = "e.m.req.not-registered", Transport 404, "This relay does not take messages for the recipient of the forward",
@@ -144,8 +146,14 @@ refusals! {
         sender: "Introduce yourself in at most 65536 bytes", operator: "Nothing";
     RequestsFull = "e.m.trust.requests-full", Message 202, "Too many requests from unknown senders wait for the recipient's operator",
         sender: "Try again in some days, or ask to be allowed beforehand", operator: "Decide: comity requests";
+    RequestExpired = "e.m.trust.request-expired", Message 202, "The recipient's operator did not decide about this first message in time",
+        sender: "Ask again later, with a later expires_time, or ask to be allowed by other means", operator: "Decide sooner: comity requests; see webhook_url and operator in docs/operating.md";
     HomeProtocol = "e.m.msg.unsupported", Message 202, "The recipient is a node, which speaks only its own protocols",
         sender: "Address an agent of the node", operator: "Nothing";
+    NoSuchRequest = "e.m.trust.no-such-request", Message 202, "The decision is in no thread of a request that this node knows",
+        sender: "Answer in the thread of the node's own message: thid is its id", operator: "See comity requests";
+    NotSigned = "e.m.trust.not-signed", Message 202, "A decision has to be signed, so that it can be shown who made it",
+        sender: "Sign the message, then encrypt it", operator: "Nothing";
     NotGranted = "e.m.trust.not-granted", Message 202, "This relay has not granted the sender mediation",
         sender: "Ask first: mediate-request", operator: "See relay_register and relay_allow in docs/operating.md";
     NotYourQueue = "e.m.trust.not-your-queue", Message 202, "The sender has not registered the DID whose queue it asks for",

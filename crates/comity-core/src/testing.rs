@@ -11,9 +11,14 @@ use crate::Context;
 use crate::inbound::{Arrival, Commit, Inbound, Input, Outcome, Output, Written};
 use crate::outbound::SenderKeys;
 use crate::refusal::Refusal;
-use crate::trust::Facts;
+use crate::trust::{Facts, WorkSecret};
 
 pub(crate) const NOW: UnixTime = UnixTime(1_800_000_000);
+
+/// By which the home of these tests knows its own challenges.
+pub(crate) fn secret() -> WorkSecret {
+    WorkSecret::new(&[9; 32])
+}
 
 /// Somebody with a did:web, keys and a document.
 pub(crate) struct Party {
@@ -120,9 +125,20 @@ pub(crate) fn drive_in(
     facts: &Facts,
     written: &Written,
 ) -> Driven {
-    let arrival = Arrival::same_home(envelope);
+    drive_arrival(Arrival::same_home(envelope), (sender, recipient), facts, written, None)
+}
+
+/// Drives what was posted through the inbound machine; `known` is the digest under which the store
+/// has the message.
+pub(crate) fn drive_arrival(
+    arrival: Arrival,
+    (sender, recipient): (&Party, &Party),
+    facts: &Facts,
+    written: &Written,
+    known: Option<&str>,
+) -> Driven {
     let home = "did:web:home.example".parse().unwrap();
-    let context = Context { home, now: NOW, salt: [7; 16] };
+    let context = Context { home, now: NOW, salt: [7; 16], secret: secret() };
     let (mut commit, mut delivered) = (None, false);
     let mut inbound = match Inbound::new(arrival, context) {
         Ok(inbound) => inbound,
@@ -142,6 +158,7 @@ pub(crate) fn drive_in(
             Output::Resolve(did) => Input::Unresolvable(did),
             Output::Judge(_) => Input::Facts(facts.clone()),
             Output::Revocations(_) => Input::Revoked(Vec::new()),
+            Output::Recall(_) => Input::Recalled(known.map(str::to_owned)),
             Output::Commit(asked) => {
                 commit = Some(asked);
                 Input::Written(written.clone())

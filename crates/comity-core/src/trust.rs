@@ -16,11 +16,13 @@ mod grant;
 mod level;
 mod outcome;
 mod policy;
+mod pool;
 pub mod reputation;
 pub mod score;
 mod showing;
 mod token_id;
 mod vouch;
+mod work;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
 pub use book::{BookWeb, VouchBook};
@@ -43,10 +45,12 @@ pub use outcome::{
     Ending, OUTCOME_TYPE, Outcome, OutcomeError, Proposal, SignedOutcome, UnknownEnding, Work,
 };
 pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
+pub use pool::{Pool, requests_max};
 pub use showing::Shown;
 pub(crate) use showing::{Showing, ShowingOutput};
 pub use token_id::{TokenId, TokenIdError};
 pub use vouch::{VOUCH_TYPE, Vouch, VouchError, VouchTerms};
+pub use work::{Challenge, ChallengeId, Load, Solving, WorkSecret, WorkShown, price};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -154,8 +158,14 @@ pub struct Facts {
     pub wrote_in_thread: Option<Level>,
     /// Whether the sender is this very home, reporting to its own agent.
     pub sender_is_home: bool,
-    /// How many requests wait for the recipient's operator.
-    pub requests_pending: i64,
+    /// Whether the sender is the agent by which the home's operator decides.
+    pub sender_is_operator: bool,
+    /// What requests take up.
+    pub pool: Pool,
+    /// What a stranger's message costs, in bits; 0: nothing.
+    pub price_bits: u8,
+    /// What the sender showed of its work. Not the shell's to say: it is judged with the message.
+    pub work: WorkShown,
 }
 
 impl Facts {
@@ -175,7 +185,10 @@ impl Facts {
             request: None,
             wrote_in_thread: None,
             sender_is_home: false,
-            requests_pending: 0,
+            sender_is_operator: false,
+            pool: Pool::EMPTY,
+            price_bits: 0,
+            work: WorkShown::None,
         }
     }
 
@@ -221,6 +234,8 @@ impl Ruling {
 pub enum Decision {
     /// Let it through.
     Allow(Admission),
+    /// Take it when its sender has shown work of so many bits, and not before.
+    Charge(u8),
     /// Keep it as a stranger's one request until the operator decides.
     Hold,
     /// Do not take it.

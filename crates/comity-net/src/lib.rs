@@ -30,6 +30,7 @@
 //! | threat | stopped by |
 //! |---|---|
 //! | T22 requests forged through us (SSRF) | `address.rs`, `connect.rs`, `client.rs`, `fetch.rs`, `transport/websocket.rs` |
+//! | T32 the same by a webhook | `transport/webhook.rs` |
 //! | T23 a document of somebody else | `resolve.rs`: `id` equals the DID |
 //! | T24 cache poisoning, staleness, stampede | `resolve.rs` |
 //! | T33 slow, silent and many connections | `transport/listen.rs`, `body.rs` |
@@ -74,8 +75,9 @@ pub use crate::{
     tls::{PeerConnector, Trust},
     transport::{
         MediaType,
-        http::{Answer, DeliverError, Delivered, Deliverer, Unreachable},
+        http::{Answer, DeliverError, Delivered, Deliverer, Demand, Unreachable},
         listen::{Accept, Drained, ListenCounters, ListenFigures, PeerAddr, serve},
+        webhook::{WebhookAnswer, WebhookPoster},
         websocket::{PeerSocket, SocketDialer, SocketError},
     },
     webfinger::{

@@ -45,6 +45,9 @@ pub const DELIVER_ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 /// The largest answer to a delivery that is read.
 pub const DELIVER_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
+/// The largest answer of a webhook that is read; nothing in it means anything.
+pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 4 * 1024;
+
 /// How many deliveries to one host may be under way at once, each on its own connection.
 pub const DELIVERIES_PER_HOST_MAX: usize = 32;
 
@@ -59,6 +62,9 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
 /// The longest problem code taken from a peer's refusal.
 pub const PROBLEM_CODE_BYTES_MAX: usize = 128;
+
+/// The longest challenge that is taken from a peer who demands work.
+pub const CHALLENGE_BYTES_MAX: usize = 256;
 
 /// The largest message that is taken from, or sent on, a WebSocket session: one envelope.
 pub const SOCKET_MESSAGE_BYTES_MAX: usize = 1024 * 1024;

@@ -7,6 +7,7 @@ use crate::client;
 
 pub(crate) mod http;
 pub(crate) mod listen;
+pub(crate) mod webhook;
 pub(crate) mod websocket;
 
 /// The media types of DIDComm envelopes.

@@ -3,6 +3,7 @@
 
 mod relay;
 mod source;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,13 +11,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use comity_core::limits::MAILBOX_MESSAGES_MAX;
+use comity_core::limits::{MAILBOX_MESSAGES_MAX, WORK_PAID_BITS_MAX};
 use comity_core::relay::RelayPolicy;
 use comity_core::trust::{Policy, PolicySettings};
+use comity_didcomm::Did;
 use serde::Deserialize;
 use thiserror::Error;
 
 pub use source::{ConfigError, Overrides};
+pub use webhook::{WebhookSecret, WebhookUrl, WebhookUrlError};
 
 /// Settings of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,16 @@ pub struct Config {
     pub policy: PolicySettings,
     /// What is different for single agents, by name.
     pub agents: BTreeMap<String, AgentSettings>,
+    /// URL to which events are posted (Standard Webhooks).
+    pub webhook_url: Option<WebhookUrl>,
+    /// Secret with which they are signed, from the environment only; `webhook.secret` in the data
+    /// directory, made when missing, when absent.
+    pub webhook_secret: Option<WebhookSecret>,
+    /// The agent by which the operator is asked about requests, and decides.
+    pub operator: Option<Did>,
+    /// What this node pays at most for a message of one of its agents, in bits, unless the message
+    /// says otherwise.
+    pub work_bits_max: u8,
     /// The relay role, if the node plays it.
     pub relay: Option<RelayPolicy>,
     /// File with the key that seals the keystore; `keystore.key` in the data directory, made when
@@ -128,6 +141,10 @@ impl Config {
             mailbox_messages_max: MAILBOX_MESSAGES_MAX,
             policy: PolicySettings::default(),
             agents: BTreeMap::new(),
+            webhook_url: None,
+            webhook_secret: None,
+            operator: None,
+            work_bits_max: WORK_PAID_BITS_MAX,
             relay: None,
             key_file: None,
             passphrase: None,

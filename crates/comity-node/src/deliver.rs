@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use comity_core::api::Working;
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Sent;
 use comity_didcomm::Did;
@@ -32,6 +33,15 @@ pub(crate) struct StateEvent {
     pub(crate) rung: Rung,
 }
 
+/// What an agent that listens is told about one of its own messages.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// It got further.
+    State(StateEvent),
+    /// A puzzle is being solved for it.
+    Working { id: String, working: Working },
+}
+
 impl StateEvent {
     pub(crate) fn is(&self, sent: &Sent, state: State) -> bool {
         self.agent == sent.sender && self.id == sent.id && self.rung.state == state
@@ -48,7 +58,7 @@ pub(crate) struct Mailboxes {
     boxes: Mutex<HashMap<MailboxKey, Arc<Mutex<Hands>>>>,
     holders: AtomicU64,
     sockets: Mutex<HashMap<MailboxKey, watch::Sender<u64>>>,
-    events: Mutex<HashMap<MailboxKey, broadcast::Sender<StateEvent>>>,
+    events: Mutex<HashMap<MailboxKey, broadcast::Sender<Event>>>,
 }
 
 /// What is in an agent's hands.
@@ -134,7 +144,7 @@ impl Mailboxes {
     }
 
     /// Listens to how far an agent's own messages get.
-    pub(crate) fn events(&self, did: &Did) -> broadcast::Receiver<StateEvent> {
+    pub(crate) fn events(&self, did: &Did) -> broadcast::Receiver<Event> {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever left is noticed when somebody comes.
         events.retain(|_, listeners| 0 < listeners.receiver_count());
@@ -144,9 +154,14 @@ impl Mailboxes {
 
     /// Tells those who listen. Nobody depends on it: `trace` reads the store.
     pub(crate) fn tell(&self, event: &StateEvent) {
+        self.tell_agent(&event.agent, || Event::State(event.clone()));
+    }
+
+    /// Tells an agent, if it listens.
+    pub(crate) fn tell_agent(&self, agent: &Did, event: impl FnOnce() -> Event) {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(listeners) = events.get(&mailbox_key(&event.agent)) {
-            let _nobody_listens = listeners.send(event.clone());
+        if let Some(listeners) = events.get(&mailbox_key(agent)) {
+            let _nobody_listens = listeners.send(event());
         }
     }
 }

@@ -42,6 +42,9 @@ pub(crate) async fn status(home: &Arc<Home>, started: Instant) -> Result<Status,
         status.outbox_messages += count(outbox::messages(store, &agent.did).await?);
     }
     status.outbox_messages += count(outbox::messages(store, &home.did).await?);
+    if let Some(webhook) = &home.webhook {
+        status.webhook = Some(webhook.status(home).await?);
+    }
     if let Some(policy) = &home.config.relay {
         let held = relay::totals(store).await?;
         status.relay = Some(RelayStatus {
@@ -57,7 +60,11 @@ pub(crate) async fn status(home: &Arc<Home>, started: Instant) -> Result<Status,
 
 /// Checks what can go wrong, one line each.
 pub(crate) async fn checks(home: &Arc<Home>) -> Vec<CheckResult> {
-    vec![store(home).await, reachable(home).await, keys(home), agents(home), peers(home)]
+    let mut checks =
+        vec![store(home).await, reachable(home).await, keys(home), agents(home), peers(home)];
+    checks.extend(webhook(home).await);
+    checks.extend(operator(home));
+    checks
 }
 
 async fn store(home: &Home) -> CheckResult {
@@ -151,6 +158,40 @@ fn peers(home: &Home) -> CheckResult {
         detail,
         "They are tried until the messages expire; see comity trace ID",
     )
+}
+
+async fn webhook(home: &Home) -> Option<CheckResult> {
+    let webhook = home.webhook.as_ref()?;
+    let status = match webhook.status(home).await {
+        Ok(status) => status,
+        Err(fault) => return Some(check("webhook", false, fault.to_string(), "See store, above")),
+    };
+    let (origin, waiting) = (&status.origin, status.waiting);
+    let detail = match (status.state.as_str(), &status.since) {
+        ("ok", _) => {
+            let file =
+                webhook.file.as_ref().map(|file| format!(", signed with {}", file.display()));
+            format!("{origin} takes events{}; {waiting} wait", file.unwrap_or_default())
+        }
+        (_, Some(since)) => format!("{origin}: {}, since {since}; {waiting} wait", status.trouble),
+        (_, None) => format!("{origin}: {}; {waiting} wait", status.trouble),
+    };
+    let hint = match status.state.as_str() {
+        "disabled" => "Correct webhook_url or its receiver, then start the node again",
+        _ => "See that the receiver runs and answers 2xx; events are tried for three days",
+    };
+    Some(check("webhook", status.state == "ok", detail, hint))
+}
+
+fn operator(home: &Home) -> Option<CheckResult> {
+    let operator = home.config.operator.as_ref()?;
+    let trouble = home.told.trouble();
+    let detail = match &trouble {
+        None => format!("{operator} is told of requests, and decides"),
+        Some(trouble) => format!("{operator} cannot be told of requests: {trouble}"),
+    };
+    let hint = "Check the setting with comity did resolve, and that its home is reached from here";
+    Some(check("operator", trouble.is_none(), detail, hint))
 }
 
 fn check(name: &str, ok: bool, detail: String, hint: &str) -> CheckResult {

@@ -7,24 +7,32 @@ use std::sync::Arc;
 use comity_core::limits::HISTORY_S;
 use comity_core::outbound::{Check, Whereabouts, next_check};
 use comity_core::receipt::{QueryItem, Rung, State, compose_query};
-use comity_core::record::Sent;
+use comity_core::record::{Notice, Sent};
 use comity_core::refusal::Refusal;
 use comity_didcomm::{Did, MessageId, UnixTime};
 use comity_store::records::due::{self, Due, DueRow};
+use comity_store::records::mailbox::Waiting;
 use comity_store::records::notices::Debts;
 use comity_store::records::relay::Relayed;
-use comity_store::records::{MessageKey, admission, ladder, mailbox, outbox, relay};
+use comity_store::records::{MessageKey, admission, events, ladder, mailbox, outbox, relay, spent};
 use comity_store::{Batch, MailboxKey, Seq, StoreFault};
+use tokio::sync::Semaphore;
 
+use crate::events::{forget, of_expiry};
 use crate::home::{Committed, Home};
-use crate::limits::{DUE_ROWS_MAX, DUE_TICK, QUERY_IDS_ASKED};
-use crate::{deliver, outbound, transmit};
+use crate::limits::{DUE_ROWS_MAX, DUE_TICK, EXPIRE_AGAIN_S, EXPIRING_MAX, QUERY_IDS_ASKED};
+use crate::transmit::Failure;
+use crate::{decide, deliver, outbound, transmit};
 
 /// Looks at what is due, for as long as the node runs.
 pub(crate) async fn run(home: Arc<Home>) {
+    let expiring = Arc::new(Semaphore::new(EXPIRING_MAX));
     loop {
-        if let Err(fault) = sweep(&home).await {
+        if let Err(fault) = sweep(&home, &expiring).await {
             tracing::error!(%fault, "what is due cannot be read");
+        }
+        if let Err(fault) = forget(&home).await {
+            tracing::error!(%fault, "old events cannot be read");
         }
         tokio::time::sleep(DUE_TICK).await;
     }
@@ -32,7 +40,7 @@ pub(crate) async fn run(home: Arc<Home>) {
 
 /// Goes once through everything that is due. What cannot be done now stays due, and keeps nothing
 /// else from being done.
-async fn sweep(home: &Arc<Home>) -> Result<(), StoreFault> {
+async fn sweep(home: &Arc<Home>, expiring: &Arc<Semaphore>) -> Result<(), StoreFault> {
     let now = home.now();
     let mut after = None;
     loop {
@@ -49,7 +57,13 @@ async fn sweep(home: &Arc<Home>) -> Result<(), StoreFault> {
             }
             let mut batch = Batch::new();
             due::done(&mut batch, row);
-            if let Err(fault) = handle(home, batch, row, now, &mut queries).await {
+            let done = match &row.due {
+                Due::ExpireRequest { recipient, sender } => {
+                    expire_request(home, batch, (recipient, sender), expiring).await
+                }
+                _ => handle(home, batch, row, now, &mut queries).await,
+            };
+            if let Err(fault) = done {
                 tracing::error!(%fault, "what is due cannot be done");
             }
         }
@@ -109,29 +123,33 @@ async fn handle(
     queries: &mut BTreeMap<Did, Vec<QueryItem>>,
 ) -> Result<(), StoreFault> {
     let store = home.store.as_ref();
-    let mut debts = Debts::new();
+    let debts = Debts::new();
     match &row.due {
         Due::ExpireMessage { mailbox, seq, message } => {
             Due::ForgetReceived(*message).put(&mut batch, now.saturating_add(HISTORY_S));
             return expire_message(home, batch, *mailbox, *seq).await;
         }
-        Due::ExpireRequest { recipient, sender } => {
-            if let Some(waiting) = mailbox::request(store, recipient, sender).await?
-                && waiting.held.request.until <= now
-            {
-                mailbox::drop_request(&mut batch, &mut debts, &waiting, &expired(home));
-            }
-        }
+        // `sweep` has it done apart.
+        Due::ExpireRequest { .. } => return Ok(()),
         Due::CheckSent(message) => return check_sent(home, batch, *message, now, queries).await,
         Due::ReportExpired(message) => {
             if let Some(sent) = outbox::sent(store, *message).await? {
-                let report = transmit::report(home, &sent, Refusal::Expired.code(), State::Expired);
+                let report = transmit::report(home, &sent, Failure::EXPIRED);
                 return settled(home.commit_and_report(batch, debts, report.await).await);
             }
+        }
+        Due::TellUntold { agent, hour } => {
+            let event = events::close_hour(store, &mut batch, agent, *hour).await?;
+            events::put(&mut batch, now, event.into_iter().collect());
+            settled(home.commit(batch, debts, None).await)?;
+            home.news.wake();
+            return Ok(());
         }
         Due::ExpireHeld(id) => batch = crate::relay::expire(home, batch, *id).await?,
         Due::ForgetMeta(key) => due::forget_meta(&mut batch, key),
         Due::ForgetRelayed(row) => relay::forget(store, &mut batch, *row, now).await?,
+        Due::ForgetKnock(knock) => spent::forget_knock(&mut batch, *knock),
+        Due::ForgetSpent(challenge) => spent::forget(&mut batch, *challenge),
         Due::ForgetReceived(message) => mailbox::forget(store, &mut batch, *message).await?,
         Due::ForgetSent(message) => outbox::forget(store, &mut batch, *message).await?,
         Due::ForgetToken(row) => admission::forget(store, &mut batch, *row, now).await?,
@@ -156,6 +174,51 @@ async fn expire_message(
     }
     settled(home.commit(batch, debts, None).await)?;
     deliver::left(home, mailbox, &[seq]);
+    Ok(())
+}
+
+/// Ends a request that nobody has decided. Its sender may have to be looked up first, and chooses how
+/// long that takes: so that it holds up nothing else, this is done apart, for some at a time.
+async fn expire_request(
+    home: &Arc<Home>,
+    mut batch: Batch,
+    (recipient, sender): (&Did, &Did),
+    expiring: &Arc<Semaphore>,
+) -> Result<(), StoreFault> {
+    let waiting = mailbox::request(home.store.as_ref(), recipient, sender).await?;
+    let Some(waiting) = waiting.filter(|one| one.held.request.until <= home.now()) else {
+        return settled(home.commit(batch, Debts::new(), None).await);
+    };
+    let Ok(place) = Arc::clone(expiring).try_acquire_owned() else { return Ok(()) };
+    // Not looked at again while it is under way; again, should the node not live to end it.
+    let again = Due::ExpireRequest { recipient: recipient.clone(), sender: sender.clone() };
+    again.put(&mut batch, home.now().saturating_add(EXPIRE_AGAIN_S));
+    settled(home.commit(batch, Debts::new(), None).await)?;
+    let home = Arc::clone(home);
+    tokio::spawn(async move {
+        if let Err(fault) = drop_request(&home, &waiting).await {
+            tracing::error!(%fault, "a request cannot expire");
+        }
+        drop(place);
+    });
+    Ok(())
+}
+
+/// Drops a request that has expired, and tells its sender in the same batch: by the receipts that it asked
+/// for, or else by the recipient's own report.
+async fn drop_request(home: &Arc<Home>, waiting: &Waiting) -> Result<(), StoreFault> {
+    let (mut batch, mut debts) = (Batch::new(), Debts::new());
+    let received = &waiting.held.received;
+    let report = match received.notice {
+        Notice::Receipts(_) => None,
+        // An acknowledgement has no word for it.
+        Notice::Ack | Notice::None => decide::report(home, received, Refusal::RequestExpired).await,
+    };
+    mailbox::drop_request(&mut batch, &mut debts, waiting, &expired(home));
+    let event = of_expiry(home, &mut batch, received).await?;
+    events::put(&mut batch, home.now(), event.into_iter().collect());
+    settled(home.commit_and_report(batch, debts, report).await)?;
+    home.news.wake();
     Ok(())
 }
 
@@ -203,8 +266,7 @@ async fn check_sent(
             {
                 outbox::remove(&mut batch, seq, &outgoing);
             }
-            let code = Refusal::Expired.code();
-            transmit::fail(home, batch, &sent.sender, &sent.id, State::Expired, code).await
+            transmit::fail(home, batch, &sent.sender, &sent.id, Failure::EXPIRED).await
         }
     }
 }

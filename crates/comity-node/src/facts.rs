@@ -2,12 +2,12 @@
 //! is decided in `comity_core::trust`.
 
 use comity_core::trust::{
-    Direction, Entry, Facts, Fence, Meter, MeterId, Passage, Question, Recipient, Template, Used,
-    subject,
+    Direction, Entry, Facts, Fence, Load, Meter, MeterId, Passage, Question, Recipient, Template,
+    Used, price, subject,
 };
 use comity_didcomm::Did;
 use comity_store::StoreFault;
-use comity_store::records::{contacts, mailbox, meters, outbox, relations};
+use comity_store::records::{contacts, mailbox, meters, outbox, relations, spent};
 
 use crate::grants;
 use crate::home::Home;
@@ -18,6 +18,8 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
     let role = home.identities.role(recipient).unwrap_or(Recipient::Agent);
     let mut facts = Facts::nothing_known(role);
     if role == Recipient::Home {
+        let operator = home.config.operator.as_ref().map(subject);
+        facts.sender_is_operator = operator.is_some_and(|operator| operator == question.sender);
         return Ok(facts);
     }
     let store = home.store.as_ref();
@@ -51,7 +53,13 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
     }
     let request = mailbox::request(store, recipient, sender).await?;
     facts.request = request.map(|waiting| waiting.held.request.state);
-    facts.requests_pending = mailbox::requests_pending(store, recipient).await?;
+    facts.pool = mailbox::pool(store, recipient, home.capacity()).await?;
+    let load = Load {
+        pending: facts.pool.pending,
+        pending_max: facts.pool.pending_max,
+        earlier: spent::knocks(store, recipient, sender).await?,
+    };
+    facts.price_bits = price(facts.policy.work_bits, load);
     Ok(facts)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use comity_core::Context;
 use comity_core::inbound::Commit;
 use comity_core::outbound::Queued;
+use comity_core::trust::WorkSecret;
 use comity_didcomm::{Did, DidDocument, UnixTime};
 use comity_net::{Deliverer, Fetcher, ResolveError, Resolved, Resolver, SocketDialer};
 use comity_store::records::MessageKey;
@@ -19,14 +20,17 @@ use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::Mailboxes;
+use crate::events::News;
 use crate::identities::Identities;
 use crate::keystore::Keystore;
 use crate::limits::OPENED_BYTES_MAX;
 use crate::notices::Notices;
+use crate::operator::Told;
 use crate::policies::Policies;
 use crate::relay::Lives;
 use crate::transmit::Transmitter;
 use crate::via::Via;
+use crate::webhook::Webhook;
 
 /// A home: its identity, its memory, and its ways to others.
 pub(crate) struct Home {
@@ -38,6 +42,9 @@ pub(crate) struct Home {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) wake: LocalWake,
     pub(crate) keystore: Keystore,
+    /// By which this run of the node knows its own challenges: after a restart, what was being
+    /// solved is to be solved anew.
+    pub(crate) secret: WorkSecret,
     pub(crate) identities: Arc<Identities>,
     pub(crate) admission: Admission,
     pub(crate) resolver: Resolver,
@@ -49,6 +56,12 @@ pub(crate) struct Home {
     pub(crate) mailboxes: Mailboxes,
     pub(crate) transmitter: Transmitter,
     pub(crate) notices: Notices,
+    /// Wakes those who wait for events.
+    pub(crate) news: News,
+    /// How it stands with telling the operator's agent.
+    pub(crate) told: Told,
+    /// Where events are posted to, if anywhere.
+    pub(crate) webhook: Option<Arc<Webhook>>,
     pub(crate) relay: Lives,
     /// The rules of each agent, made once from the settings.
     pub(crate) policies: Policies,
@@ -156,7 +169,8 @@ impl Home {
 
     /// Returns what a message's path has to know of this home.
     pub(crate) fn context(&self) -> Context {
-        Context { home: self.did.clone(), now: self.now(), salt: rand::random() }
+        let (home, secret) = (self.did.clone(), self.secret.clone());
+        Context { home, now: self.now(), salt: rand::random(), secret }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use comity_core::inbound::{Arrival, Commit, Inbound, Input, Outcome, Output, Placement, Written};
+use comity_core::inbound::{
+    Arrival, Charged, Commit, Inbound, Input, Outcome, Output, Placement, Written,
+};
 use comity_core::refusal::Refusal;
 use comity_core::trust::{Direction, Entry, Whom, subject};
 use comity_didcomm::Did;
@@ -10,15 +12,17 @@ use comity_net::Source;
 use comity_store::records::mailbox::Snapshot;
 use comity_store::records::notices::Debts;
 use comity_store::records::{
-    contacts, mailbox, mailbox_key, message_key, outbox, relations, revocations,
+    MessageKey, contacts, events, mailbox, mailbox_key, message_key, outbox, relations, revocations,
 };
 use comity_store::{Batch, StoreFault, Wake as _};
 
 use crate::admission;
+use crate::events::{of_arrival, of_keys};
 use crate::facts;
 use crate::home::Home;
 use crate::identities::Age;
 use crate::learn;
+use crate::operator;
 use crate::outbound;
 use crate::relay::{self, Back, Done};
 
@@ -38,8 +42,8 @@ pub(crate) async fn receive_on(
     let (outcome, answer, fetched) = attempt(home, arrival.clone(), back).await;
     // The sender may have changed its keys since its document was fetched: look once more.
     let doubtful = [Refusal::Crypto, Refusal::SenderMismatch];
-    if let (Outcome::TurnedAway(refusal), Some(fetched)) = (outcome, fetched)
-        && doubtful.contains(&refusal)
+    if let (Outcome::TurnedAway(refusal), Some(fetched)) = (&outcome, fetched)
+        && doubtful.contains(refusal)
         && fetched.at < began
     {
         let fresh = home.resolver.resolve_fresh(&fetched.did).await;
@@ -92,6 +96,10 @@ async fn attempt(
                 Ok(facts) => Input::Facts(facts),
                 Err(fault) => return (unavailable(&fault), None, fetched),
             },
+            Output::Recall(charged) => match recall(home, &charged).await {
+                Ok(known) => Input::Recalled(known),
+                Err(fault) => return (unavailable(&fault), None, fetched),
+            },
             Output::Commit(commit) => match write(home, &commit).await {
                 Ok(written) => Input::Written(written),
                 Err(fault) => return (unavailable(&fault), None, fetched),
@@ -130,9 +138,19 @@ async fn attempt(
     }
 }
 
+/// Looks up a message that is not paid for: it may be a repeat of one that was taken.
+async fn recall(home: &Home, charged: &Charged) -> Result<Option<String>, StoreFault> {
+    let message = MessageKey::received(charged.recipient(), charged.sender(), charged.id());
+    let known = mailbox::known(home.store.as_ref(), message).await?;
+    Ok(known.map(|(known, _)| known.received.digest))
+}
+
 /// Writes everything about a message in one batch, with the report to a refused sender and what the
 /// message told about our own.
 async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreFault> {
+    if operator::is_for_us(commit) {
+        return operator::hear(home, commit).await;
+    }
     let (mut batch, mut debts) = (Batch::new(), Debts::new());
     let document = &commit.received().document;
     let snapshot = match home.documents.get(document) {
@@ -166,6 +184,13 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         // Before the commit: the agent may be handed the message the moment it is durable.
         home.opened.insert(message_key(commit.received()), Arc::clone(commit));
     }
+    let mut happened = Vec::new();
+    if matches!(commit.placement(), Placement::Request) {
+        happened.extend(of_arrival(home, &mut batch, commit).await?);
+    }
+    happened.extend(of_keys(commit));
+    let is_news = !happened.is_empty();
+    events::put(&mut batch, home.now(), happened);
     let peers = debts.put(&mut batch);
     let result = home.store.commit(batch).await;
     let is_written = result.is_ok();
@@ -175,6 +200,9 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
             home.documents.insert(document.clone(), ());
         }
         home.notices.wake(&peers);
+        if is_news {
+            home.news.wake();
+        }
         learned.tell(home);
         admission::heard(home, commit, &learned).await;
         learned.grants.tell(home, commit);

@@ -38,9 +38,11 @@
 mod admission;
 mod clock;
 pub mod config;
+mod decide;
 mod deliver;
 mod doctor;
 mod due;
+mod events;
 mod facts;
 mod grants;
 mod home;
@@ -52,6 +54,7 @@ pub mod limits;
 mod local;
 mod node;
 mod notices;
+mod operator;
 mod outbound;
 mod policies;
 mod problem;
@@ -59,6 +62,7 @@ mod public;
 mod relay;
 mod transmit;
 mod via;
+mod webhook;
 
 pub use config::{Config, ConfigError};
 pub use keystore::KeystoreError;

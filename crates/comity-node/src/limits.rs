@@ -87,11 +87,31 @@ pub const READ_AHEAD_MAX: usize = 4_096;
 /// Destinations that are looked at when the node starts.
 pub const DESTINATIONS_MAX: usize = 65_536;
 
+/// Puzzles of peers that are solved at once: agents and messages want the other processors.
+pub const PUZZLES_MAX: usize = 1;
+
+/// Hashes between two looks at whether a puzzle is still wanted: about a millisecond.
+pub const PUZZLE_STEP_TRIES: u32 = 8_192;
+
+/// How long a challenge may wait for its turn; beyond, another is asked for, since this one may
+/// expire before it is solved.
+pub const PUZZLE_TURN_MAX: Duration = Duration::from_secs(300);
+
+/// How often an agent is told how far a puzzle is.
+pub const PUZZLE_TOLD_EVERY: Duration = Duration::from_millis(500);
+
 /// How long receipts are gathered before a message carries them.
 pub const NOTICE_TICK: Duration = Duration::from_millis(20);
 
 /// How often what is due is looked at.
 pub const DUE_TICK: Duration = Duration::from_secs(1);
+
+/// Requests that are being ended at once because nobody decided them.
+pub const EXPIRING_MAX: usize = 64;
+
+/// When such a request is looked at again, should it not have been ended, in seconds: later than looking
+/// its sender up takes.
+pub const EXPIRE_AGAIN_S: u64 = 60;
 
 /// Due rows that are handled in one step.
 pub const DUE_ROWS_MAX: usize = 256;
@@ -113,6 +133,18 @@ pub const REGISTRATIONS_LISTED_MAX: usize = 1_000;
 
 /// Entries of one agent's allow-list that a listing shows.
 pub const ENTRIES_MAX: usize = 10_000;
+
+/// Rows of events that are read at once.
+pub const EVENTS_READ_AT_ONCE: usize = 64;
+
+/// Messages to the operator's agent that wait to be sent at once; of the rest it is told later.
+pub const OPERATOR_UNTOLD_MAX: usize = 256;
+
+/// Messages to the place where the operator's agent lives that are looked at to count these.
+pub const OPERATOR_ROWS_LOOKED_AT: usize = 1_024;
+
+/// Rows of events that are counted to say how far the webhook lags behind.
+pub const WEBHOOK_WAITING_COUNTED: usize = 1_000;
 
 /// Events that an agent's socket may lag behind; beyond, it learns of them from `trace`. Memory for
 /// them is taken when it connects.

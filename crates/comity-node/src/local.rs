@@ -8,6 +8,7 @@
 mod admin;
 mod agents;
 mod auth;
+mod events;
 mod extract;
 mod grants;
 mod invite;
@@ -68,6 +69,7 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/agents/{name}/revoke", post(admin::revoke))
         .route("/admin/agents/{name}/rotate", post(admin::rotate))
         .route("/admin/checks", get(admin::checks))
+        .route("/admin/events", get(events::events))
         .route("/admin/invitations", post(invite::invite))
         .route("/admin/relay/registrations", get(relay::registrations))
         .route("/admin/relay/remove", post(relay::remove))

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use comity_core::record::digest_text;
+use comity_core::trust::WorkSecret;
 use comity_didcomm::Did;
 use comity_net::{
     AddressPolicy, Deliverer, Fetcher, ListenCounters, ListenLimits, LoopbackPeers, PeerConnector,
@@ -31,17 +32,20 @@ use crate::admission::Admission;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, NodeDid};
 use crate::deliver::Mailboxes;
+use crate::events::News;
 use crate::home::{Home, endpoint, opened_cache};
 use crate::identities::Identities;
 use crate::keystore::{KeySource, Keystore, KeystoreError};
 use crate::limits::{DESTINATIONS_MAX, DOCUMENTS_MAX, STOP_DEADLINE};
 use crate::local::{self, Local};
 use crate::notices::Notices;
+use crate::operator::Told;
 use crate::policies::Policies;
 use crate::relay::Lives;
 use crate::transmit::Transmitter;
 use crate::via::ViaError;
-use crate::{due, notices, public, via};
+use crate::webhook::Webhook;
+use crate::{due, notices, operator, public, via, webhook};
 
 /// Why a node does not start.
 #[derive(Debug, Error)]
@@ -89,6 +93,9 @@ pub enum StartError {
     /// The node cannot be a home behind the relay that it is told to.
     #[error(transparent)]
     Via(#[from] ViaError),
+    /// The file does not hold the webhook's secret.
+    #[error("{0} does not hold the webhook's secret")]
+    WebhookSecret(PathBuf),
     /// An identity cannot be made or read.
     #[error("an identity of this node is not valid")]
     BadIdentity,
@@ -118,6 +125,9 @@ impl StartError {
                 "Give a --public-url with a name, or leave --node-did out; a did:web may have an address too"
             }
             Self::Via(error) => error.hint(),
+            Self::WebhookSecret(_) => {
+                "Take the file away, and the node makes a new one; the receiver needs it then"
+            }
             Self::BadIdentity => "Restore the data directory from a copy",
         }
         .to_owned()
@@ -233,6 +243,12 @@ impl Node {
             tokio::spawn(due::run(Arc::clone(&home))),
             tokio::spawn(identity::tidy(Arc::clone(&home))),
         ];
+        if let Some(webhook) = &home.webhook {
+            workers.push(tokio::spawn(webhook::run(Arc::clone(&home), Arc::clone(webhook))));
+        }
+        if let Some(operator) = home.config.operator.clone() {
+            workers.push(tokio::spawn(operator::run(Arc::clone(&home), operator)));
+        }
         if let Some(via) = &home.via {
             workers.push(tokio::spawn(via::run(Arc::clone(&home), Arc::clone(via))));
         }
@@ -283,6 +299,7 @@ async fn home(
     let local = Arc::clone(&identities);
     let resolver = Resolver::new(Arc::clone(&fetcher), local);
     let deliverer = Deliverer::new(connector.clone());
+    let webhook = webhook(&config, &connector)?;
     let relay = config.via.as_deref();
     let keys = (store.as_ref(), &keystore);
     let via = via::enrol(relay, keys, (&resolver, &fetcher, &deliverer), SystemClock.now()).await?;
@@ -302,6 +319,7 @@ async fn home(
         store,
         wake: LocalWake::new(),
         keystore,
+        secret: WorkSecret::new(&rand::random()),
         resolver,
         identities,
         admission,
@@ -312,6 +330,9 @@ async fn home(
         mailboxes: Mailboxes::default(),
         transmitter: Transmitter::default(),
         notices: Notices::default(),
+        news: News::default(),
+        told: Told::default(),
+        webhook,
         relay: Lives::default(),
         policies: Policies::new(&config),
         documents: Cache::new(DOCUMENTS_MAX),
@@ -319,6 +340,19 @@ async fn home(
         opened: opened_cache(),
         config,
     }))
+}
+
+fn webhook(config: &Config, connector: &PeerConnector) -> Result<Option<Arc<Webhook>>, StartError> {
+    let Some(url) = config.webhook_url.clone() else { return Ok(None) };
+    let (secret, file) = match config.webhook_secret.clone() {
+        Some(secret) => (secret, None),
+        None => {
+            let (secret, file) = data_dir::webhook_secret(&config.data)?;
+            (secret, Some(file))
+        }
+    };
+    let webhook = Webhook::new(url, secret.secrets(), file, connector.clone());
+    Ok(Some(Arc::new(webhook)))
 }
 
 fn key_source(config: &Config) -> KeySource {

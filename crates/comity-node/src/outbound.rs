@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use comity_core::api::{SendAnswer, SendRequest};
-use comity_core::limits::NOTICE_EXPIRES_S;
+use comity_core::limits::{EXPIRES_S_MAX, NOTICE_EXPIRES_S, WORK_BITS_MAX};
 use comity_core::outbound::{
     Accountability, Input, Outbound, Output, Queued, Residence, Stored, Submission, Unsendable,
 };
@@ -151,7 +151,8 @@ async fn submit(
     }
 }
 
-/// Packs a message of the home's own, to be queued in a batch of the caller's.
+/// Packs a message of the home's own, to be queued in a batch of the caller's. One without a deadline is
+/// tried for a day.
 pub(crate) async fn prepare_notice(
     home: &Arc<Home>,
     message: Message,
@@ -175,6 +176,10 @@ async fn prepare(
 ) -> Result<Arc<Queued>, Unsendable> {
     let from = message.from.clone().ok_or(Unsendable::NoSenderKey)?;
     let to = message.to.first().cloned().ok_or(Unsendable::Unresolvable)?;
+    let expires_in_s = match message.expires_time {
+        Some(until) => until.0.saturating_sub(home.now().0).clamp(1, EXPIRES_S_MAX),
+        None => NOTICE_EXPIRES_S,
+    };
     let submission = Submission {
         id: message.id,
         from,
@@ -185,7 +190,8 @@ async fn prepare(
         thid: message.thid,
         pthid: message.pthid,
         ack: message.ack,
-        expires_in_s: Some(NOTICE_EXPIRES_S),
+        expires_in_s: Some(expires_in_s),
+        work_bits_max: Some(0),
         accountability: Accountability::Accountable,
         kind: OutgoingKind::Notice,
     };
@@ -330,6 +336,9 @@ async fn submission(
         .map(serde_json::from_value::<Attachment>)
         .collect::<Result<_, _>>()
         .map_err(|_| invalid("attachments", "give objects as in DIDComm v2.1"))?;
+    if request.work_bits_max.is_some_and(|bits| WORK_BITS_MAX < bits) {
+        return Err(invalid("work_bits_max", "give 0 to 32 bits"));
+    }
     // A wish that is repeated goes where it went, also when the handle cannot be looked up now or
     // the invitation has expired since.
     let known = outbox::sent(home.store.as_ref(), MessageKey::sent(from, id.as_str())).await;
@@ -350,6 +359,7 @@ async fn submission(
         pthid,
         ack: Vec::new(),
         expires_in_s: request.expires_in_s,
+        work_bits_max: request.work_bits_max,
         accountability: match request.deniable {
             true => Accountability::Deniable,
             false => Accountability::Accountable,

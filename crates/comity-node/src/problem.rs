@@ -8,7 +8,9 @@ use axum::response::{IntoResponse, Response};
 use comity_core::api::Problem;
 use comity_core::outbound::Unsendable;
 use comity_core::refusal::Refusal;
+use comity_core::trust::Challenge;
 use comity_store::StoreFault;
+use serde::Serialize;
 
 pub(crate) use code::ApiCode;
 
@@ -39,19 +41,39 @@ impl ApiError {
     }
 }
 
+/// The answer to a stranger whose message costs work.
+pub(crate) struct Charge(pub(crate) Challenge);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let is_temporary = matches!(self.0.status, 429 | 503);
-        let status =
-            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self.0)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if is_temporary {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
-        }
-        response
+        respond(self.0.status, &self.0)
     }
+}
+
+impl IntoResponse for Charge {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Answer {
+            #[serde(flatten)]
+            problem: Problem,
+            work: Challenge,
+        }
+
+        let ApiError(problem) = Refusal::WorkRequired.into();
+        respond(problem.status, &Answer { problem, work: self.0 })
+    }
+}
+
+fn respond(status: u16, body: &impl Serialize) -> Response {
+    let is_temporary = matches!(status, 429 | 503);
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if is_temporary {
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
+    }
+    response
 }
 
 impl From<Refusal> for ApiError {

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use comity_core::inbound::{Arrival, Outcome};
@@ -26,8 +26,11 @@ use crate::limits::{
     BODY_DEADLINE, ENVELOPE_PLACE_BYTES, ENVELOPES_ARRIVING_MAX, ENVELOPES_UNDER_WAY_MAX,
     PUBLIC_SOCKETS_MAX, SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES,
 };
-use crate::problem::{ApiCode, ApiError};
+use crate::problem::{ApiCode, ApiError, Charge};
 use crate::relay::{self, Back};
+
+/// Shows work (`docs/protocols/introduction.md`).
+const WORK: HeaderName = HeaderName::from_static("comity-work");
 
 #[derive(Clone)]
 struct Public {
@@ -64,6 +67,7 @@ async fn envelope(State(public): State<Public>, request: Request) -> Response {
     let Ok(arriving) = public.arriving.try_acquire() else { return refused(Refusal::Busy) };
     let (parts, body) = request.into_parts();
     let media_type = media_type(&parts.headers);
+    let work = text(&parts.headers, &WORK);
     let envelope = match read_body(body, ENVELOPE_BYTES_MAX, BODY_DEADLINE).await {
         Ok(envelope) => envelope,
         Err(BodyError::TooLarge) => return refused(Refusal::TooLarge),
@@ -77,7 +81,7 @@ async fn envelope(State(public): State<Public>, request: Request) -> Response {
     let Ok(place) = Arc::clone(&public.under_way).try_acquire_many_owned(places) else {
         return refused(Refusal::Busy);
     };
-    let arrival = Arrival { envelope: envelope.into(), media_type, way_in: WayIn::Direct };
+    let arrival = Arrival { envelope: envelope.into(), media_type, way_in: WayIn::Direct, work };
     // A task of its own, so that a peer that hangs up does not stop what was begun.
     let home = Arc::clone(&public.home);
     let received = tokio::spawn(async move {
@@ -89,6 +93,7 @@ async fn envelope(State(public): State<Public>, request: Request) -> Response {
     let received = received.await;
     match received.unwrap_or((Outcome::TurnedAway(Refusal::Busy), None)) {
         (Outcome::TurnedAway(refusal), _) => refused(refusal),
+        (Outcome::Charged(challenge), _) => Charge(challenge).into_response(),
         (_, None) => StatusCode::ACCEPTED.into_response(),
         (_, Some(answer)) => ([(header::CONTENT_TYPE, ENCRYPTED_TYPE)], answer).into_response(),
     }
@@ -198,8 +203,11 @@ fn not_here() -> Response {
 }
 
 fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.unwrap_or_default().to_owned()
+    text(headers, &header::CONTENT_TYPE).unwrap_or_default()
+}
+
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Carries what is in the outbox to the peers: a task per destination, messages of one pair of
-//! agents in order, back-off shared.
+//! agents in order, back-off shared. What a peer demands for a message is paid in `transmit/pay.rs`.
+
+mod pay;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,16 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use comity_core::api::Working;
 use comity_core::inbound::{Arrival, Outcome, problem_report};
 use comity_core::outbound::{
-    Attempt, Queued, REFUSED_WITHOUT_CODE, Step, after_attempt, ends_ladder,
+    Attempt, Charge, Queued, REFUSED_WITHOUT_CODE, Step, after_attempt, ends_ladder,
 };
 use comity_core::receipt::{Rung, State};
 use comity_core::record::{Outgoing, OutgoingKind, Sent, key_hash};
 use comity_core::refusal::Refusal;
 use comity_didcomm::Did;
 use comity_didcomm::problem::{ProblemCode, ProblemReport};
-use comity_net::{DeliverError, MediaType, Unreachable};
+use comity_net::{DeliverError, Demand, MediaType, Unreachable};
 use comity_store::records::notices::Debts;
 use comity_store::records::outbox::{self, Destination};
 use comity_store::records::{MessageKey, ladder};
@@ -25,6 +28,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::pay::Workshop;
 use crate::home::{Committed, Home};
 use crate::learn::Learned;
 use crate::limits::{LANES, READ_AHEAD_MAX, SLOW_POLL};
@@ -35,6 +39,7 @@ use crate::{inbound, outbound};
 pub(crate) struct Transmitter {
     destinations: Mutex<HashMap<Destination, Arc<Route>>>,
     tasks: Mutex<JoinSet<()>>,
+    workshop: Workshop,
 }
 
 /// What the lanes to one destination share.
@@ -63,6 +68,11 @@ impl Transmitter {
     /// Stops serving; what is under way is tried again by the next run.
     pub(crate) fn stop(&self) {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+
+    /// Tells which puzzle is being solved for a message.
+    pub(crate) fn working(&self, message: MessageKey) -> Option<Working> {
+        self.workshop.working(message)
     }
 
     /// Counts the destinations whose last transmission failed.
@@ -217,12 +227,23 @@ fn lane_of(outgoing: &Outgoing) -> usize {
 /// Carries one message until it has arrived, was refused, or has expired.
 async fn carry(home: &Arc<Home>, route: &Route, seq: Seq, outgoing: &Outgoing) {
     let mut attempts = 0_u32;
+    // How often work was demanded, and what there is to show for it.
+    let (mut charged, mut work) = (0_u32, None);
     loop {
-        let attempt = match outgoing.expires <= home.now() {
-            true => Attempt::Unreachable,
-            false => attempt(home, seq, outgoing).await,
+        let answer = match outgoing.expires <= home.now() {
+            true => Answer::Judged(Attempt::Unreachable),
+            false => attempt(home, seq, outgoing, work.as_deref()).await,
         };
         attempts = attempts.saturating_add(1);
+        let (attempt, demand) = match answer {
+            Answer::Judged(attempt) => (attempt, None),
+            Answer::Demands(demand) => {
+                charged = charged.saturating_add(1);
+                let (bits, bits_max) = (demand.bits, home.config.work_bits_max);
+                let charge = Charge { bits, times: charged, bits_max };
+                (Attempt::Charged(charge), Some(demand))
+            }
+        };
         let failures = match attempt {
             Attempt::Unreachable => {
                 route.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1)
@@ -238,6 +259,15 @@ async fn carry(home: &Arc<Home>, route: &Route, seq: Seq, outgoing: &Outgoing) {
         let step = after_attempt(outgoing, attempt, counted, home.now(), rand::random());
         let pause = match step {
             Step::Retry { pause_ms } => Duration::from_millis(pause_ms),
+            Step::Pay => {
+                work = match &demand {
+                    Some(demand) => pay::solve(home, outgoing, demand).await,
+                    None => None,
+                };
+                // What was not even begun was nobody's doing but ours.
+                charged -= u32::from(work.is_none());
+                continue;
+            }
             ended => match end(home, seq, outgoing, &ended).await {
                 Ok(()) => return,
                 Err(fault) => {
@@ -250,33 +280,34 @@ async fn carry(home: &Arc<Home>, route: &Route, seq: Seq, outgoing: &Outgoing) {
     }
 }
 
-async fn attempt(home: &Arc<Home>, seq: Seq, outgoing: &Outgoing) -> Attempt {
+/// What came of an attempt.
+enum Answer {
+    /// The peer takes it when work is shown.
+    Demands(Demand),
+    /// Anything else.
+    Judged(Attempt),
+}
+
+async fn attempt(home: &Arc<Home>, seq: Seq, outgoing: &Outgoing, work: Option<&str>) -> Answer {
     let envelope = match outbox::envelope(home.store.as_ref(), seq).await {
         Ok(Some(envelope)) => envelope,
         // It was taken out meanwhile, for instance because it expired: there is nothing left to do.
-        Ok(None) => return Attempt::Accepted,
+        Ok(None) => return Answer::Judged(Attempt::Accepted),
         Err(fault) => {
             tracing::error!(%fault, "an envelope cannot be read");
-            return Attempt::RetryLater { after_s: None };
+            return Answer::Judged(Attempt::RetryLater { after_s: None });
         }
     };
     let Some(uri) = &outgoing.uri else {
-        return match inbound::receive(home, Arrival::same_home(envelope)).await {
-            Outcome::TurnedAway(refusal) if refusal.is_temporary() => {
-                Attempt::RetryLater { after_s: None }
-            }
-            Outcome::TurnedAway(refusal) => {
-                Attempt::Refused { code: Some(refusal.code().to_owned()) }
-            }
-            _ => Attempt::Accepted,
-        };
+        let outcome = inbound::receive(home, Arrival::same_home(envelope)).await;
+        return Answer::Judged(within_the_home(&outcome));
     };
     let envelope = Bytes::from(envelope);
     // The addresses lead to the same peer: whatever it answers at one of them is its answer.
     let mut without_answer = Attempt::Refused { code: Some(CANNOT_USE_ENDPOINT.to_owned()) };
     for uri in std::iter::once(uri).chain(&outgoing.also) {
-        match post(home, uri, envelope.clone()).await {
-            Ok(attempt) => return attempt,
+        match post(home, uri, envelope.clone(), work).await {
+            Ok(answer) => return answer,
             Err(reason) if reason.is_lasting() => {
                 tracing::info!(%reason, "an endpoint cannot be used");
             }
@@ -286,16 +317,36 @@ async fn attempt(home: &Arc<Home>, seq: Seq, outgoing: &Outgoing) -> Attempt {
             }
         }
     }
-    without_answer
+    Answer::Judged(without_answer)
+}
+
+fn within_the_home(outcome: &Outcome) -> Attempt {
+    let refused = |refusal: &Refusal| Attempt::Refused { code: Some(refusal.code().to_owned()) };
+    match outcome {
+        Outcome::TurnedAway(refusal) if refusal.is_temporary() => {
+            Attempt::RetryLater { after_s: None }
+        }
+        Outcome::TurnedAway(refusal) => refused(refusal),
+        // Nobody pays at home; a policy that demands it does not want the message.
+        Outcome::Charged(_) => refused(&Refusal::WorkRequired),
+        _ => Attempt::Accepted,
+    }
 }
 
 /// Posts to one address, and returns the peer's answer if there is one.
-async fn post(home: &Home, uri: &str, envelope: Bytes) -> Result<Attempt, Unreachable> {
-    match home.deliverer.post(uri, envelope, MediaType::Encrypted).await {
-        Ok(_) => Ok(Attempt::Accepted),
-        Err(DeliverError::Refused { code, .. }) => Ok(Attempt::Refused { code }),
+async fn post(
+    home: &Home,
+    uri: &str,
+    envelope: Bytes,
+    work: Option<&str>,
+) -> Result<Answer, Unreachable> {
+    match home.deliverer.post(uri, envelope, MediaType::Encrypted, work).await {
+        Ok(_) => Ok(Answer::Judged(Attempt::Accepted)),
+        Err(DeliverError::Charged(demand)) => Ok(Answer::Demands(demand)),
+        Err(DeliverError::Refused { code, .. }) => Ok(Answer::Judged(Attempt::Refused { code })),
         Err(DeliverError::RetryLater { after, .. }) => {
-            Ok(Attempt::RetryLater { after_s: after.map(|after| after.as_secs()) })
+            let after_s = after.map(|after| after.as_secs());
+            Ok(Answer::Judged(Attempt::RetryLater { after_s }))
         }
         Err(DeliverError::Unreachable(reason)) => Err(reason),
         // Whatever else it may be, it is no answer.
@@ -314,17 +365,34 @@ async fn end(
     let mut batch = Batch::new();
     outbox::remove(&mut batch, seq, outgoing);
     let failure = match step {
-        Step::Refuse { code } => Some((State::Refused, code.as_str())),
-        Step::Expire => Some((State::Expired, Refusal::Expired.code())),
-        Step::Settle | Step::Retry { .. } => None,
+        Step::Refuse { code, reason } => {
+            Some(Failure { state: State::Refused, code: code.as_str(), reason: reason.as_deref() })
+        }
+        Step::Expire => Some(Failure::EXPIRED),
+        Step::Pay | Step::Settle | Step::Retry { .. } => None,
     };
     match failure {
-        Some((state, code)) if outgoing.kind == OutgoingKind::Message => {
-            fail(home, batch, &outgoing.sender, &outgoing.id, state, code).await
+        Some(failure) if outgoing.kind == OutgoingKind::Message => {
+            fail(home, batch, &outgoing.sender, &outgoing.id, failure).await
         }
         // A conflict means that it was taken out meanwhile, for instance because it expired.
         _ => home.commit(batch, Debts::new(), None).await.map(drop),
     }
+}
+
+/// Why a message came to nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Failure<'a> {
+    state: State,
+    code: &'a str,
+    /// In our own words, when it is this home that gives up.
+    reason: Option<&'a str>,
+}
+
+impl Failure<'_> {
+    /// Its time is over.
+    pub(crate) const EXPIRED: Self =
+        Self { state: State::Expired, code: Refusal::Expired.code(), reason: None };
 }
 
 /// Ends the ladder of a sent message that came to nothing, and reports it to its sender, all in one
@@ -334,20 +402,20 @@ pub(crate) async fn fail(
     mut batch: Batch,
     sender: &Did,
     id: &str,
-    state: State,
-    code: &str,
+    failure: Failure<'_>,
 ) -> Result<(), StoreFault> {
+    let Failure { state, code, reason } = failure;
     let sent = outbox::sent(home.store.as_ref(), MessageKey::sent(sender, id)).await?;
     let mut learned = Learned::default();
     let mut report = None;
     let known = ladder::sent_rungs(home.store.as_ref(), MessageKey::sent(sender, id)).await?;
     if let Some(sent) = sent.as_ref().filter(|_| ends_ladder(state, &known)) {
         let rung = match state {
-            State::Refused => Rung::refused(home.now(), home.did.clone(), code, None),
+            State::Refused => Rung::refused(home.now(), home.did.clone(), code, reason),
             _ => Rung::new(state, home.now(), home.did.clone()),
         };
         if learned.climb(home, &mut batch, sent, rung).await? {
-            report = self::report(home, sent, code, state).await;
+            report = self::report(home, sent, failure).await;
         }
     }
     if home.commit_and_report(batch, Debts::new(), report).await? == Committed::Durable {
@@ -360,10 +428,11 @@ pub(crate) async fn fail(
 pub(crate) async fn report(
     home: &Arc<Home>,
     sent: &Sent,
-    code: &str,
-    state: State,
+    failure: Failure<'_>,
 ) -> Option<Arc<Queued>> {
+    let Failure { state, code, reason } = failure;
     let comment = match (state, &sent.via) {
+        _ if reason.is_some() => reason.unwrap_or_default(),
         (State::Expired, _) => "The message expired before it was processed",
         (_, None) => "The recipient's home refused the message",
         (_, Some(_)) => "The recipient's home or its mediator refused the message",

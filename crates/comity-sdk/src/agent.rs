@@ -26,7 +26,7 @@ use crate::limits;
 use crate::mailbox::{Disposal, SettleError};
 use crate::received::{Incoming, Received, problem_code};
 use crate::request::Request;
-use crate::trace::{self, States, TraceError};
+use crate::trace::{self, Progress, States, TraceError};
 
 /// A connected agent. Clones are handles of the same agent; the connection ends with the last of them.
 ///
@@ -228,6 +228,12 @@ impl Agent {
     #[must_use]
     pub fn states(&self) -> States {
         States::new(self)
+    }
+
+    /// Returns how far the home is with the puzzles that it solves for the agent's messages, from now on.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress::new(self)
     }
 
     /// Ends the connection: handlers that run may finish, what is settled is passed on, nothing new is begun. Begins at

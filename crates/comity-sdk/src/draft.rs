@@ -98,6 +98,12 @@ impl Draft {
         self.with(|message| message.deniable = true)
     }
 
+    /// Sets the dearest puzzle that the home solves to have the message taken as a stranger's, in bits, 0 to 32; one
+    /// that is dearer ends in a refusal. Without it the setting of the home's operator counts.
+    pub fn work_max(self, bits: u8) -> Self {
+        self.with(|message| message.work_bits_max = Some(bits))
+    }
+
     fn with(mut self, change: impl FnOnce(&mut SendRequest)) -> Self {
         if let Ok(message) = &mut self.message {
             change(message);

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use comity_core::api::{Delivery, Problem, TraceState};
+use comity_core::api::{Delivery, Problem, TraceState, Working};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 use crate::correlate::{Correlation, Offer};
@@ -37,6 +37,7 @@ pub(crate) struct Hub {
     incoming: mpsc::Sender<Received>,
     mailbox: Mutex<Mailbox>,
     next_ref: AtomicU64,
+    progress: broadcast::Sender<(String, Working)>,
     running: watch::Sender<bool>,
     states: broadcast::Sender<(String, TraceState)>,
     stopping: watch::Sender<bool>,
@@ -55,6 +56,7 @@ impl Hub {
             incoming,
             mailbox: Mutex::default(),
             next_ref: AtomicU64::new(1),
+            progress: broadcast::Sender::new(limits::PROGRESS_MAX),
             running: watch::Sender::new(false),
             states: broadcast::Sender::new(limits::STATES_MAX),
             stopping: watch::Sender::new(false),
@@ -103,6 +105,12 @@ impl Hub {
         self.correlation().apply(&id, &state);
         // Nobody may listen.
         drop(self.states.send((id, state)));
+    }
+
+    /// Takes word of how far a puzzle is.
+    pub(crate) fn take_working(&self, id: String, working: Working) {
+        // Nobody may listen.
+        drop(self.progress.send((id, working)));
     }
 
     /// Queues a settlement.
@@ -186,6 +194,11 @@ impl Hub {
     /// Returns a subscription to the news about the agent's messages.
     pub(crate) fn states(&self) -> broadcast::Receiver<(String, TraceState)> {
         self.states.subscribe()
+    }
+
+    /// Returns a subscription to how far puzzles are.
+    pub(crate) fn progress(&self) -> broadcast::Receiver<(String, Working)> {
+        self.progress.subscribe()
     }
 
     // A poisoned lock is still good: no code that holds one can leave the state half changed by a panic of its caller.

@@ -80,7 +80,7 @@ mod request;
 mod trace;
 
 pub use agent::{Agent, Shutdown};
-pub use comity_core::api::{Problem, Trace, TraceState};
+pub use comity_core::api::{Problem, Trace, TraceState, Working};
 pub use comity_core::receipt::{State, UnknownState};
 pub use connect::{AgentBuilder, ConnectError};
 pub use content::{BasicMessage, Body, BodyError, Untrusted};
@@ -93,4 +93,4 @@ pub use hub::Closed;
 pub use mailbox::SettleError;
 pub use received::{Facts, Incoming, Received};
 pub use request::{Request, RequestError};
-pub use trace::{States, TraceError};
+pub use trace::{Progress, States, TraceError};

@@ -27,6 +27,9 @@ pub const ENDED_REMEMBERED_MAX: usize = 1_024;
 /// State changes that a slow subscriber may lag behind at most; the oldest are lost to it first.
 pub const STATES_MAX: usize = 1_024;
 
+/// Words on how far puzzles are that a slow subscriber may lag behind at most; the next one says more anyway.
+pub const PROGRESS_MAX: usize = 16;
+
 /// Acknowledgements in one frame at most.
 pub const ACKS_PER_FRAME_MAX: usize = 256;
 

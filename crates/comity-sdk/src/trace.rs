@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_core::api::{Problem, Trace, TraceState};
+use comity_core::api::{Problem, Trace, TraceState, Working};
 use comity_core::receipt::State;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
@@ -34,28 +34,57 @@ pub enum TraceError {
 /// It is a convenience: what happens while the connection is down, or while this is not read for long, is not told.
 /// [`Agent::trace`] always knows.
 #[derive(Debug)]
-pub struct States {
-    changes: broadcast::Receiver<(String, TraceState)>,
-    hub: Arc<Hub>,
-}
+pub struct States(News<TraceState>);
 
 impl States {
     pub(crate) fn new(agent: &Agent) -> Self {
-        Self { changes: agent.hub().states(), hub: Arc::clone(agent.hub()) }
+        Self(News { told: agent.hub().states(), hub: Arc::clone(agent.hub()) })
     }
 
     /// Waits for the next change: a message id and its new rung. `None` once the agent is no longer connected.
     pub async fn next(&mut self) -> Option<(String, TraceState)> {
+        self.0.next().await
+    }
+}
+
+/// How far the home is with the puzzles that it solves for the agent's own messages.
+///
+/// A recipient may demand work of a stranger before it takes the first message; the home does it by itself. This is told
+/// about twice a second while it lasts, and a convenience like [`States`]: [`Trace::working`] says the same.
+#[derive(Debug)]
+pub struct Progress(News<Working>);
+
+impl Progress {
+    pub(crate) fn new(agent: &Agent) -> Self {
+        Self(News { told: agent.hub().progress(), hub: Arc::clone(agent.hub()) })
+    }
+
+    /// Waits for the next word: a message id, and how much of its puzzle is done. `None` once the agent is no longer
+    /// connected.
+    pub async fn next(&mut self) -> Option<(String, Working)> {
+        self.0.next().await
+    }
+}
+
+/// What is told about the agent's own messages, by their ids.
+#[derive(Debug)]
+struct News<T> {
+    told: broadcast::Receiver<(String, T)>,
+    hub: Arc<Hub>,
+}
+
+impl<T: Clone> News<T> {
+    async fn next(&mut self) -> Option<(String, T)> {
         loop {
-            let change = tokio::select! {
+            let told = tokio::select! {
                 biased;
-                change = self.changes.recv() => change,
+                told = self.told.recv() => told,
                 _ = self.hub.closed() => return None,
             };
-            match change {
-                Ok(change) => return Some(change),
+            match told {
+                Ok(told) => return Some(told),
                 Err(broadcast::error::RecvError::Lagged(lost)) => {
-                    tracing::debug!(lost, "state changes were lost to a slow reader");
+                    tracing::debug!(lost, "news about messages were lost to a slow reader");
                 }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
@@ -165,6 +194,7 @@ mod tests {
                 code: None,
                 reason: None,
             }],
+            working: None,
         };
         assert!(!has_reached(&at(State::Queued), State::Accepted));
         assert!(has_reached(&at(State::Accepted), State::Accepted));

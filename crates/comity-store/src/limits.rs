@@ -69,5 +69,8 @@ pub const GROUP_GATHER: Duration = Duration::from_millis(2);
 /// Recipients of a grant that one batch takes away.
 pub const GRANT_RECIPIENTS_ENDED: usize = 64;
 
+/// Rows of events that one batch forgets.
+pub const EVENTS_FORGOTTEN_AT_ONCE: usize = 256;
+
 /// Rows of a relay's queue that are read to count it.
 pub const FIGURES_ROWS_MAX: usize = 128;

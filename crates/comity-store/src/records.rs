@@ -9,6 +9,7 @@ pub mod agents;
 pub mod contacts;
 pub mod documents;
 pub mod due;
+pub mod events;
 pub mod grants;
 mod keys;
 pub mod ladder;
@@ -19,6 +20,7 @@ pub mod outbox;
 pub mod relations;
 pub mod relay;
 pub mod revocations;
+pub mod spent;
 pub mod via;
 
 pub use keys::{MessageKey, PeerKey, mailbox_key, message_key};

@@ -7,8 +7,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    agent, allow, allowed, bench, completions, contacts, demo, deny, did, didcomm, doctor, grant,
-    inbox, invite, relay, requests, revoke, send, status, trace, trust, up,
+    agent, allow, allowed, bench, completions, contacts, demo, deny, did, didcomm, doctor, events,
+    grant, inbox, invite, relay, requests, revoke, send, status, trace, trust, up,
 };
 
 /// A network in which agents of different organisations deal with each other as peers.
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Trust(trust::Args),
     /// List and remove those who have messages kept at the node, a relay
     Relay(relay::Args),
+    /// Show what happened at the node that an operator should know
+    Events(events::Args),
     /// Show how far a message got, and who says so
     Trace(trace::Args),
     /// Show counts, queues and sizes of the running node

@@ -6,7 +6,9 @@
 use std::{error::Error, path::Path, time::Duration};
 
 use comity_core::{
-    api::{Delivery, Disposition, DispositionAnswer, Relation, SendAnswer, SendRequest, Trace},
+    api::{
+        Delivery, Disposition, DispositionAnswer, Events, Relation, SendAnswer, SendRequest, Trace,
+    },
     receipt::State,
 };
 use comity_sdk::{AddressError, CallError, LocalClient};
@@ -78,6 +80,12 @@ impl Client {
         kind: &str,
     ) -> Result<Vec<Relation>, CliError> {
         self.get(&format!("/admin/agents/{}/{kind}", encode(agent))).await
+    }
+
+    /// Reads what happened after a place, waiting for the first if there is nothing.
+    pub(crate) async fn events(&self, after: u64, wait: Duration) -> Result<Events, CliError> {
+        let path = format!("/admin/events?after={after}&wait_s={}", wait.as_secs());
+        self.get_after(&path, wait).await
     }
 
     /// Reads something that the node may let us wait for.

@@ -12,6 +12,7 @@ pub(crate) mod deny;
 pub(crate) mod did;
 pub(crate) mod didcomm;
 pub(crate) mod doctor;
+pub(crate) mod events;
 pub(crate) mod grant;
 pub(crate) mod inbox;
 pub(crate) mod invite;
@@ -58,6 +59,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Did(args) => did::run(args, context).await,
         Command::Didcomm(args) => didcomm::run(args, context),
         Command::Doctor(args) => doctor::run(args, context).await,
+        Command::Events(args) => events::run(args, context).await,
         Command::Grant(args) => grant::run(args, context).await,
         Command::Inbox(args) => inbox::run(args, context).await,
         Command::Invite(args) => invite::run(args, context).await,

@@ -11,6 +11,9 @@ pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// How long one long poll may last; the node allows no more.
 pub(crate) const POLL_MAX: Duration = Duration::from_secs(30);
 
+/// How often a person who waits for a message is shown how far its puzzle is; whole seconds, as the node counts.
+pub(crate) const WATCH_EVERY: Duration = Duration::from_secs(1);
+
 /// How long a node that the demo or the bench starts may take until it is ready.
 pub(crate) const START_MAX: Duration = Duration::from_secs(20);
 

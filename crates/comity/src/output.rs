@@ -44,13 +44,16 @@ pub(crate) struct Output {
     format: Format,
     stdout: Colours,
     stderr: Colours,
+    /// Whether a person sees a line on standard error change.
+    is_watched: bool,
 }
 
 impl Output {
     /// Looks at where standard output and standard error go.
     pub(crate) fn detect(format: Format) -> Self {
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let unwanted =
+            is_dumb || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colours = |is_terminal: bool| match (is_terminal, unwanted) {
             (true, false) => Colours::On,
             _ => Colours::Off,
@@ -59,6 +62,7 @@ impl Output {
             format,
             stdout: colours(io::stdout().is_terminal()),
             stderr: colours(io::stderr().is_terminal()),
+            is_watched: format == Format::Human && io::stderr().is_terminal() && !is_dumb,
         }
     }
 
@@ -84,6 +88,20 @@ impl Output {
         match self.format {
             Format::Human => self.line(text),
             Format::Json => Ok(()),
+        }
+    }
+
+    /// Tells whether a person sees a line change.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched
+    }
+
+    /// Shows how far something is, in the place of what was shown before; nothing takes it away. Only where a
+    /// person sees it change: elsewhere it would be noise.
+    pub(crate) fn progress(&self, text: &str) {
+        if self.is_watched {
+            // Nobody watches any more if this fails.
+            drop(write!(io::stderr(), "\r\u{1b}[K{}", escape(text)));
         }
     }
 

@@ -20,18 +20,21 @@ pub struct Arrival {
     pub media_type: String,
     /// How it came.
     pub way_in: WayIn,
+    /// What came with it as proof of work (HTTP: `Comity-Work`).
+    pub work: Option<String>,
 }
 
 impl Arrival {
-    /// Describes what was inside a forward to its own recipient.
-    pub(super) fn rewrapped(envelope: Vec<u8>, way_in: WayIn) -> Self {
-        Self { envelope, media_type: ENCRYPTED.to_owned(), way_in }
+    /// Describes an encrypted envelope that came without work.
+    #[must_use]
+    pub fn encrypted(envelope: Vec<u8>, way_in: WayIn) -> Self {
+        Self { envelope, media_type: ENCRYPTED.to_owned(), way_in, work: None }
     }
 
     /// Describes an envelope that an agent of the same home sends.
     #[must_use]
     pub fn same_home(envelope: Vec<u8>) -> Self {
-        Self { envelope, media_type: ENCRYPTED.to_owned(), way_in: WayIn::SameHome }
+        Self::encrypted(envelope, WayIn::SameHome)
     }
 }
 
@@ -40,11 +43,12 @@ pub struct Accepted {
     pub(super) envelope: Vec<u8>,
     pub(super) opening: Opening,
     pub(super) way_in: WayIn,
+    pub(super) work: Option<String>,
     pub(super) now: UnixTime,
 }
 
 pub(super) fn accept(arrival: Arrival, now: UnixTime) -> Result<Accepted, Refusal> {
-    let Arrival { envelope, media_type, way_in } = arrival;
+    let Arrival { envelope, media_type, way_in, work } = arrival;
     if ENVELOPE_BYTES_MAX < envelope.len() {
         return Err(Refusal::TooLarge);
     }
@@ -58,5 +62,5 @@ pub(super) fn accept(arrival: Arrival, now: UnixTime) -> Result<Accepted, Refusa
     if !matches!(opening.outline().layer, Some(Layer::Anoncrypt | Layer::Authcrypt)) {
         return Err(Refusal::Unencrypted);
     }
-    Ok(Accepted { envelope, opening, way_in, now })
+    Ok(Accepted { envelope, opening, way_in, work, now })
 }

@@ -28,6 +28,7 @@ pub struct Authenticated {
     pub(super) way_in: WayIn,
     /// What the sender has shown, once it was looked at.
     pub(super) shown: Option<Shown>,
+    pub(super) work: Option<String>,
 }
 
 impl Authenticated {
@@ -107,6 +108,7 @@ pub(super) fn poll(accepted: &mut Accepted, home: &Did) -> Result<Poll, Refusal>
         envelope: std::mem::take(&mut accepted.envelope),
         way_in: accepted.way_in,
         shown: None,
+        work: accepted.work.take(),
         opened,
         sender,
         document,

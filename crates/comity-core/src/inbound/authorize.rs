@@ -2,11 +2,13 @@
 
 use comity_didcomm::UnixTime;
 
-use super::Authenticated;
+use super::charge::{self, Charged};
+use super::{Authenticated, Spent};
+use crate::Context;
 use crate::protocol::attached_tokens::AttachedTokens;
 use crate::refusal::{Plane, Refusal};
 use crate::trust::{
-    self, Admission, Contact, Decision, Facts, Level, Meter, Ruling, Scrutiny, Showing,
+    self, Admission, Contact, Decision, Facts, Level, Meter, Ruling, Scrutiny, Showing, WorkShown,
 };
 
 /// A message that the recipient's policy lets in, and on what ground.
@@ -16,6 +18,7 @@ pub struct Authorized {
     pub(super) grant: Grant,
     pub(super) meters: Vec<Meter>,
     pub(super) contact: Option<Contact>,
+    pub(super) spent: Option<Spent>,
     pub(super) why: String,
 }
 
@@ -63,37 +66,49 @@ impl Refused {
 
 /// What comes of the facts.
 pub(super) enum Judged {
+    /// The sender is told what the message costs.
+    Charge(Charged),
     /// The sender has to be looked at more closely before anything else is decided.
     LookCloser(Box<Authenticated>, Box<Showing>),
     Verdict(Box<Verdict>),
 }
 
-pub(super) fn authorize(authenticated: Authenticated, facts: &Facts, now: UnixTime) -> Judged {
+pub(super) fn authorize(authenticated: Authenticated, facts: Facts, context: &Context) -> Judged {
     let question = authenticated.question();
-    let ruling = trust::decide(&question, facts, now);
+    let parties = (&question.sender, &question.recipient);
+    let work = context.secret.check(authenticated.work.as_deref(), parties, context.now);
+    let facts = Facts { work, ..facts };
+    let ruling = trust::decide(&question, &facts, context.now);
     if question.scrutiny == Scrutiny::Quick && ruling.may_change() {
         // A message with more than it may carry shows nothing.
         let tokens = AttachedTokens::read(&authenticated.opened.message).unwrap_or_default();
-        let showing = Showing::new(&tokens, &question, facts, now);
+        let showing = Showing::new(&tokens, &question, &facts, context.now);
         return Judged::LookCloser(Box::new(authenticated), Box::new(showing));
     }
-    Judged::Verdict(Box::new(verdict(authenticated, ruling, facts, now)))
+    if let Decision::Charge(bits) = ruling.decision {
+        return Judged::Charge(charge::charge(&authenticated, bits, context));
+    }
+    Judged::Verdict(Box::new(verdict(authenticated, ruling, &facts, context.now)))
 }
 
 fn verdict(authenticated: Authenticated, ruling: Ruling, facts: &Facts, now: UnixTime) -> Verdict {
     let question = authenticated.question();
     let contact = Contact::after(&question, facts, &ruling.decision, now);
-    let grant = match ruling.decision {
-        Decision::Allow(admission) => {
-            Grant::Admitted(admission, Reach { level: ruling.level, needed: ruling.needed })
+    let (grant, spent) = match (ruling.decision, facts.work) {
+        (Decision::Allow(admission), _) => {
+            let reach = Reach { level: ruling.level, needed: ruling.needed };
+            (Grant::Admitted(admission, reach), None)
         }
-        Decision::Hold => Grant::AsRequest,
-        Decision::Refuse(refusal) => {
+        (Decision::Hold, WorkShown::Paid { id, expires }) => {
+            (Grant::AsRequest, Some(Spent { id, expires, price_bits: facts.price_bits }))
+        }
+        (Decision::Charge(_) | Decision::Hold, _) => (Grant::AsRequest, None),
+        (Decision::Refuse(refusal), _) => {
             let reasons = [&[ruling.why][..], &ruling.changes[..], &ruling.grounds[..]].concat();
             let why = reasons.join("; ");
             return Verdict::Refused(authenticated, Refused { refusal, contact, why });
         }
     };
     let (meters, why) = (ruling.meters, ruling.why);
-    Verdict::Authorized(Authorized { authenticated, grant, meters, contact, why })
+    Verdict::Authorized(Authorized { authenticated, grant, meters, contact, spent, why })
 }

@@ -14,7 +14,7 @@ use crate::protocol::{EMPTY, RECEIPT, RECEIPT_TO, REPORT_PROBLEM, is_for_home};
 use crate::receipt::{Rung, State};
 use crate::record::{Act, LogRecord, Notice, Received, digest_text, key_hash};
 use crate::refusal::Refusal;
-use crate::trust::{Admission, Contact, Level, Meter, MeterId};
+use crate::trust::{Admission, ChallengeId, Contact, Level, Meter, MeterId};
 
 /// Everything about one message that has to become durable together. Only an authorized or a duly
 /// refused message becomes one.
@@ -31,7 +31,19 @@ pub struct Commit {
     meters: Vec<Meter>,
     contact: Option<Contact>,
     prior: Option<Did>,
+    spent: Option<Spent>,
     why: String,
+}
+
+/// Work that a message was paid with: worth something once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// The challenge that was solved.
+    pub id: ChallengeId,
+    /// Until when it is remembered.
+    pub expires: UnixTime,
+    /// What the message costs if the work was spent before.
+    pub(super) price_bits: u8,
 }
 
 /// Where a message goes.
@@ -62,6 +74,8 @@ pub enum Written {
         /// As in [`Received::digest`].
         digest: String,
     },
+    /// The work that it was paid with had been spent before.
+    Spent,
     /// It could not be written now.
     Temporary(Refusal),
 }
@@ -140,6 +154,12 @@ impl Commit {
         self.prior.as_ref()
     }
 
+    /// Returns the work that it was paid with, if it cost any.
+    #[must_use]
+    pub const fn spent(&self) -> Option<&Spent> {
+        self.spent.as_ref()
+    }
+
     /// Returns the policy's reason.
     #[must_use]
     pub fn why(&self) -> &str {
@@ -148,11 +168,11 @@ impl Commit {
 }
 
 pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
-    let mut meters = Vec::new();
+    let (mut meters, mut spent) = (Vec::new(), None);
     let (authenticated, placement, admitted, contact, why) = match verdict {
         Verdict::Authorized(authorized) => {
             let Authorized { authenticated, grant, contact, why, .. } = authorized;
-            meters = authorized.meters;
+            (meters, spent) = (authorized.meters, authorized.spent);
             match grant {
                 Grant::Admitted(admission, reach) => {
                     let placement = placement(&authenticated, admission);
@@ -196,6 +216,7 @@ pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
         meters,
         contact,
         prior,
+        spent,
         why,
     }
 }

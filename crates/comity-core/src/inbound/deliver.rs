@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use comity_didcomm::Did;
 
+use super::charge;
 use super::commit::{Commit, Placement, Written};
+use crate::Context;
 use crate::refusal::Refusal;
+use crate::trust::Challenge;
 
 /// A message that waits, durably, in a mailbox or before the operator.
 #[derive(Clone, Debug)]
@@ -35,11 +38,13 @@ impl Delivered {
 }
 
 /// How a message's way in ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
     /// It is in the mailbox.
     Accepted,
+    /// It is taken when its sender has solved this. Nothing was recorded.
+    Charged(Challenge),
     /// It is with the operator.
     Held,
     /// It told the home itself something.
@@ -59,8 +64,9 @@ pub enum Outcome {
 impl Outcome {
     /// Returns the HTTP status that tells the truth about it.
     #[must_use]
-    pub const fn status(self) -> u16 {
+    pub const fn status(&self) -> u16 {
         match self {
+            Self::Charged(_) => Refusal::WorkRequired.status(),
             Self::TurnedAway(refusal) => refusal.status(),
             _ => 202,
         }
@@ -73,16 +79,23 @@ pub(super) fn hold(written: &Written) -> Outcome {
         Written::New { .. } => Outcome::Queued,
         Written::Repeat { .. } => Outcome::Repeated,
         Written::Temporary(refusal) => Outcome::TurnedAway(*refusal),
+        // A forward is not paid for.
+        Written::Spent => Outcome::TurnedAway(Refusal::Busy),
     }
 }
 
-pub(super) fn deliver(commit: &Arc<Commit>, written: Written) -> (Option<Delivered>, Outcome) {
+pub(super) fn deliver(
+    commit: &Arc<Commit>,
+    written: Written,
+    context: &Context,
+) -> (Option<Delivered>, Outcome) {
     let seq = match written {
         Written::New { seq } => seq,
         Written::Repeat { digest } if digest == commit.received().digest => {
             return (None, Outcome::Repeated);
         }
         Written::Repeat { .. } => return (None, Outcome::TurnedAway(Refusal::IdReuse)),
+        Written::Spent => return (None, charge::again(commit, context)),
         Written::Temporary(refusal) => return (None, Outcome::TurnedAway(refusal)),
     };
     match commit.placement() {

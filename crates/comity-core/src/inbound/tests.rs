@@ -9,8 +9,8 @@ use crate::limits::{ENVELOPE_BYTES_MAX, EXPIRES_S_MAX};
 use crate::protocol::{ADMISSION_TOKEN, EMPTY_EMPTY, RECEIPT_TO};
 use crate::receipt::State;
 use crate::record::Notice;
-use crate::testing::{Driven, How, NOW, Party, drive_in, turned_away};
-use crate::trust::{Admission, Entry, EntryKind, WayIn};
+use crate::testing::{Driven, How, NOW, Party, drive_arrival, drive_in, secret, turned_away};
+use crate::trust::{Admission, Challenge, Entry, EntryKind, RequestState, Solving, WayIn};
 
 const OFFER: &str = "https://example.org/proposal/1.0/offer";
 const NEW: Written = Written::New { seq: 5 };
@@ -164,8 +164,8 @@ fn a_repeat_gets_the_first_answer_and_a_reused_id_a_refusal() {
         drive_in(envelope, &aria, &bruno, &entry(EntryKind::Allow), &written)
     };
     let repeat = drive(&digest);
-    assert_eq!((repeat.outcome, repeat.delivered), (Outcome::Repeated, false));
     assert_eq!(repeat.outcome.status(), 202);
+    assert_eq!((repeat.outcome, repeat.delivered), (Outcome::Repeated, false));
     let reuse = drive("another");
     assert_eq!((reuse.outcome, reuse.delivered), (turned_away(Refusal::IdReuse), false));
 }
@@ -251,10 +251,10 @@ fn a_token_for_elsewhere_never_waits_for_the_operator_nor_reaches_the_agent() {
 #[test]
 fn size_and_media_type_are_looked_at_first() {
     let arrive = |envelope: Vec<u8>, media_type: &str| {
-        let arrival =
-            Arrival { envelope, media_type: media_type.to_owned(), way_in: WayIn::Direct };
+        let media_type = media_type.to_owned();
+        let arrival = Arrival { envelope, media_type, way_in: WayIn::Direct, work: None };
         let home = "did:web:home.example".parse().unwrap();
-        Inbound::new(arrival, Context { home, now: NOW, salt: [0; 16] }).err()
+        Inbound::new(arrival, Context { home, now: NOW, salt: [0; 16], secret: secret() }).err()
     };
     let encrypted = "application/didcomm-encrypted+json";
     assert_eq!(arrive(vec![b'{'; ENVELOPE_BYTES_MAX + 1], encrypted), Some(Refusal::TooLarge));
@@ -262,4 +262,114 @@ fn size_and_media_type_are_looked_at_first() {
     assert_eq!(arrive(b"{".to_vec(), encrypted), Some(Refusal::Malformed));
     let plain = br#"{"id":"1","type":"https://example.org/a/1.0/b","body":{}}"#;
     assert_eq!(arrive(plain.to_vec(), encrypted), Some(Refusal::Unencrypted));
+}
+
+/// A first message of Aria's that Bruno's home wants work for, and what is known of it.
+struct Knock {
+    aria: Party,
+    bruno: Party,
+    envelope: Vec<u8>,
+    facts: Facts,
+}
+
+impl Knock {
+    fn new() -> Self {
+        let (aria, bruno) = (aria(), bruno());
+        let envelope = aria.seal(&aria.message("m-1", OFFER, &bruno), &bruno, How::Signed);
+        Self { aria, bruno, envelope, facts: Facts { price_bits: 6, ..stranger() } }
+    }
+
+    fn post(&self, work: Option<&str>, written: &Written, known: Option<&str>) -> Driven {
+        let arrival = Arrival::encrypted(self.envelope.clone(), WayIn::Direct);
+        let arrival = Arrival { work: work.map(str::to_owned), ..arrival };
+        let parties = (&self.aria, &self.bruno);
+        drive_arrival(arrival, parties, &self.facts, written, known)
+    }
+
+    fn challenge(&self, work: Option<&str>) -> Challenge {
+        let driven = self.post(work, &NEW, None);
+        assert_eq!(driven.outcome.status(), 402);
+        assert!(driven.commit.is_none(), "nothing is recorded");
+        match driven.outcome {
+            Outcome::Charged(challenge) => challenge,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn solve(challenge: &Challenge) -> String {
+    let mut solving = Solving::new(&challenge.challenge, challenge.bits);
+    std::iter::repeat_with(|| solving.step(1_000)).flatten().next().unwrap()
+}
+
+#[test]
+fn a_stranger_is_asked_for_work_and_held_when_it_is_done() {
+    let knock = Knock::new();
+    let challenge = knock.challenge(None);
+    assert_eq!(challenge.bits, 6);
+    let driven = knock.post(Some(&solve(&challenge)), &NEW, None);
+    assert_eq!(driven.outcome, Outcome::Held);
+    let spent = *driven.commit.unwrap().spent().unwrap();
+    assert_eq!(spent.expires, challenge.expires, "so long it is known as spent");
+}
+
+#[test]
+fn work_that_is_wrong_or_was_done_for_others_gets_another_challenge() {
+    let (knock, other) = (Knock::new(), Knock::new());
+    let passed_on = Party::new("did:web:m.example:agents:mallory", None);
+    let mut of_mallory = Knock { aria: passed_on, ..other };
+    let message = of_mallory.aria.message("m-1", OFFER, &of_mallory.bruno);
+    of_mallory.envelope = of_mallory.aria.seal(&message, &of_mallory.bruno, How::Signed);
+    let shown = solve(&of_mallory.challenge(None));
+    for work in [shown.as_str(), "", "a.b", &"x".repeat(10_000)] {
+        assert_eq!(knock.challenge(Some(work)).bits, 6);
+    }
+}
+
+#[test]
+fn work_that_was_spent_before_gets_another_challenge_and_no_acceptance() {
+    let knock = Knock::new();
+    let shown = solve(&knock.challenge(None));
+    let driven = knock.post(Some(&shown), &Written::Spent, None);
+    assert!(matches!(driven.outcome, Outcome::Charged(Challenge { bits: 6, .. })));
+    assert!(!driven.delivered);
+}
+
+#[test]
+fn a_message_on_record_gets_its_first_answer_and_no_price() {
+    let knock = Knock::new();
+    let digest =
+        crate::record::digest_text(&knock.aria.message("m-1", OFFER, &knock.bruno).to_json());
+    assert_eq!(knock.post(None, &NEW, Some(&digest)).outcome, Outcome::Repeated);
+    assert_eq!(knock.post(None, &NEW, Some("another")).outcome, turned_away(Refusal::IdReuse));
+}
+
+#[test]
+fn only_what_would_be_held_costs_anything() {
+    let price = |facts: Facts| Facts { price_bits: 32, ..facts };
+    let pending = Facts { request: Some(RequestState::Pending), ..stranger() };
+    let wrote_in_thread = Some(crate::trust::Level::Message);
+    let in_thread = Facts { wrote_in_thread, ..stranger() };
+    for (facts, outcome) in [
+        (entry(EntryKind::Allow), Outcome::Accepted),
+        (entry(EntryKind::Deny), Outcome::Refused(Refusal::Denied)),
+        (in_thread, Outcome::Accepted),
+        (pending, Outcome::Refused(Refusal::Pending)),
+    ] {
+        let knock = Knock { facts: price(facts), ..Knock::new() };
+        let driven = knock.post(None, &NEW, None);
+        assert_eq!(driven.outcome, outcome);
+        assert_eq!(driven.commit.unwrap().spent(), None);
+    }
+}
+
+#[test]
+fn who_cannot_be_answered_is_not_asked_for_work() {
+    let knock = Knock::new();
+    for way_in in [WayIn::Relay(None), WayIn::SameHome] {
+        let arrival = Arrival::encrypted(knock.envelope.clone(), way_in);
+        let parties = (&knock.aria, &knock.bruno);
+        let driven = drive_arrival(arrival, parties, &knock.facts, &NEW, None);
+        assert_eq!(driven.outcome, Outcome::Held, "{way_in:?}");
+    }
 }

@@ -113,6 +113,7 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
         also,
         expires,
         kind: submission.kind,
+        work_bits_max: submission.work_bits_max,
     };
     let sent = Sent {
         id,

@@ -10,7 +10,7 @@ use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_MAX};
 use crate::protocol::RECEIPT_RECEIPT;
 use crate::receipt::{QueryItem, Rung, State, compose_ack, compose_query, compose_receipts};
 use crate::refusal::Refusal;
-use crate::testing::{NOW, Party, drive_in};
+use crate::testing::{NOW, Party, drive_in, secret};
 use crate::trust::{Facts, Recipient};
 
 fn aria() -> Party {
@@ -33,6 +33,7 @@ fn submission(from: &Party, to: &Party) -> Submission {
         pthid: None,
         ack: Vec::new(),
         expires_in_s: None,
+        work_bits_max: None,
         accountability: Accountability::Accountable,
         kind: OutgoingKind::Message,
     }
@@ -45,7 +46,8 @@ fn drive(
     stored: &Stored,
 ) -> Result<Arc<Queued>, Unsendable> {
     let home = "did:web:home.example".parse().unwrap();
-    let mut outbound = Outbound::new(submission, Context { home, now: NOW, salt: [3; 16] });
+    let mut outbound =
+        Outbound::new(submission, Context { home, now: NOW, salt: [3; 16], secret: secret() });
     loop {
         let input = match outbound.poll_output() {
             Output::Resolve(did) => {

@@ -14,7 +14,7 @@ use crate::protocol::ADMISSION;
 use crate::protocol::coordinate_mediation::{Action, Update, UpdateResult};
 use crate::protocol::mediation_proof;
 use crate::refusal::Refusal;
-use crate::testing::{How, NOW, Party};
+use crate::testing::{How, NOW, Party, secret};
 
 mod admission;
 
@@ -61,7 +61,7 @@ impl Net {
 
     /// Drives an envelope into the node of `home`.
     fn drive(&self, envelope: Vec<u8>, home: &Party, facts: &RouteFacts) -> Arrived {
-        let context = Context { home: home.did.clone(), now: NOW, salt: [7; 16] };
+        let context = Context { home: home.did.clone(), now: NOW, salt: [7; 16], secret: secret() };
         let mut arrived = Arrived { outcome: Outcome::Noted, held: None, served: None };
         let mut inbound = match Inbound::new(Arrival::same_home(envelope), context) {
             Ok(inbound) => inbound,
@@ -189,7 +189,8 @@ fn what_would_not_fit_into_a_delivery_is_not_held() {
     let net = net();
     let payload = json!({ "ciphertext": "x".repeat(HELD_BYTES_MAX) }).to_string().into_bytes();
     let route = Route::new(Forward::new(Next::Did(net.bruno.did.clone()), payload)).unwrap();
-    let context = Context { home: net.relay.did.clone(), now: NOW, salt: [0; 16] };
+    let context =
+        Context { home: net.relay.did.clone(), now: NOW, salt: [0; 16], secret: secret() };
     let refusal = admit(&route, &net.facts(), &context).unwrap_err();
     assert_eq!(refusal, Refusal::TooLarge);
 }
@@ -203,7 +204,8 @@ fn a_payload_that_spoils_its_delivery_is_not_held() {
     let held = |extra: &str| {
         let payload = format!("{},\"extra\":{extra}}}", letter.strip_suffix('}').unwrap());
         let forward = Forward::new(Next::Did(net.bruno.did.clone()), payload.into_bytes());
-        let context = Context { home: net.relay.did.clone(), now: NOW, salt: [0; 16] };
+        let context =
+            Context { home: net.relay.did.clone(), now: NOW, salt: [0; 16], secret: secret() };
         admit(&Route::new(forward).unwrap(), &net.facts(), &context).map(drop)
     };
     let text = format!("\"{}\"", "x".repeat(450 * 1024));
@@ -225,7 +227,7 @@ fn a_recipient_takes_off_what_its_mediator_put_around() {
     let home = Party::new("did:web:home.example", None);
     let drive = |envelope| {
         // The agent's key is asked for in the name of a home that is somebody else.
-        let context = Context { home: home.did.clone(), now: NOW, salt: [0; 16] };
+        let context = Context { home: home.did.clone(), now: NOW, salt: [0; 16], secret: secret() };
         let mut inbound = Inbound::new(Arrival::same_home(envelope), context).unwrap();
         loop {
             let input = match inbound.poll_output() {
@@ -271,7 +273,8 @@ fn what_is_asked_of_the_node_needs_a_proven_sender() {
     let envelope = net.aria.seal(&to_bruno, &net.bruno, How::Signed);
     let mut home = Party::new("did:web:b.example", None);
     home.did = net.bruno.did.clone();
-    let context = Context { home: net.relay.did.clone(), now: NOW, salt: [0; 16] };
+    let context =
+        Context { home: net.relay.did.clone(), now: NOW, salt: [0; 16], secret: secret() };
     let mut inbound = Inbound::new(Arrival::same_home(envelope), context).unwrap();
     let Output::Keys(kids) = inbound.poll_output() else { panic!("keys come first") };
     let key = net.bruno.keys().agreement.1;

@@ -135,10 +135,17 @@ pub(super) fn others_of_prior<'a>(
     (!contact.has(&prior.keys)).then(|| (contact, [&contact.keys[..], &prior.keys].concat()))
 }
 
-/// Whether those who are let in so are remembered: no more than the operator, or the agent itself,
-/// has had to do with.
+/// Whether those who are let in so are remembered: no more than the operator, the agent itself, or
+/// somebody whom they believe has had to do with.
 const fn makes_contact(admission: Admission) -> bool {
-    matches!(admission, Admission::AllowList | Admission::KnownForLong | Admission::Thread)
+    matches!(
+        admission,
+        Admission::AllowList
+            | Admission::Grant
+            | Admission::KnownForLong
+            | Admission::Thread
+            | Admission::Vouches
+    )
 }
 
 /// Returns the keys by which somebody is known again; none where nothing but the DID is needed.

@@ -7,12 +7,11 @@ use super::contact::{others_of_prior, others_of_sender};
 use super::score::{Score, score};
 use super::{
     Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Level, Meter, Question,
-    Recipient, RequestState, Ruling, Scrutiny, Template, Used, Vouch, WayIn,
+    Recipient, RequestState, Ruling, Scrutiny, Template, Used, Vouch, WayIn, WorkShown,
 };
-use crate::limits::{
-    ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX, REQUESTS_PENDING_MAX,
-};
-use crate::protocol::{ADMISSION, EMPTY, RECEIPT, REPORT_PROBLEM};
+use crate::admission::Class;
+use crate::limits::{ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX};
+use crate::protocol::{ADMISSION, EMPTY, OPERATOR, RECEIPT, REPORT_PROBLEM};
 use crate::refusal::Refusal;
 
 /// Decides whether a message may go on, and says why.
@@ -86,6 +85,10 @@ impl Case<'_> {
             // Whether the content concerns anything this home sent is checked where it is applied;
             // nothing else comes of it.
             let why = "Homes speak this protocol with each other";
+            return self.allow(Admission::HomeProtocol, self.needed, why);
+        }
+        if self.facts.sender_is_operator && self.question.protocol.as_str() == OPERATOR {
+            let why = "The operator decides by this protocol";
             return self.allow(Admission::HomeProtocol, self.needed, why);
         }
         let why = "The home itself speaks only its own protocols";
@@ -235,6 +238,11 @@ impl Case<'_> {
             let why = format!("The sender's grant goes up to {level}, not to {}", self.needed);
             return short(Refusal::LevelTooLow, why, "comity grant give WHO --level LEVEL");
         }
+        if Level::Task <= level && others_of_sender(self.question, self.facts).is_some() {
+            let why =
+                "The sender has other keys than it had, and nothing proves that they are its own";
+            return short(Refusal::KeyChanged, why.to_owned(), "comity contacts approve WHO");
+        }
         let meters = granted.meters();
         let used_up = meters.iter().find_map(|meter| {
             meter.limits.broken_by(self.facts.used_of(meter.id), self.counts_as())
@@ -320,9 +328,33 @@ impl Case<'_> {
             let why = "A stranger's first message is too large to keep".to_owned();
             return self.refuse(Refusal::RequestTooLarge, why, &["comity allow WHO"]);
         }
-        if REQUESTS_PENDING_MAX <= self.facts.requests_pending {
+        if self.facts.pool.is_full(self.question.size_bytes) {
             let why = "Too many requests are undecided".to_owned();
             return self.refuse(Refusal::RequestsFull, why, &[decide]);
+        }
+        let level = vouched.as_ref().map_or(Level::Blocked, |score| score.level);
+        // Whoever is vouched for has paid in another coin; so has an agent of this home, which its
+        // operator made.
+        let is_waived = Level::Introduced <= level || self.question.way_in == WayIn::SameHome;
+        let price_bits = if is_waived { 0 } else { self.facts.price_bits };
+        let is_paid = matches!(self.facts.work, WorkShown::Paid { .. });
+        match self.question.way_in {
+            WayIn::Direct if 0 < price_bits && !is_paid => {
+                let why = "A sender that was never heard of, and has shown no work".to_owned();
+                let change = "Work, which the sender's home does by itself";
+                return self.rule(Decision::Charge(price_bits), level, why, &[change]);
+            }
+            // There is no answer by which work could be demanded: what has paid nothing at the relay
+            // gets a part of the pool, and leaves the rest to those who have.
+            WayIn::Relay(class)
+                if 0 < price_bits
+                    && class != Some(Class::Paid)
+                    && self.facts.pool.is_full_for_unpaid() =>
+            {
+                let why = "Too many requests that cost no work are undecided".to_owned();
+                return self.refuse(Refusal::RequestsFull, why, &[decide]);
+            }
+            WayIn::Direct | WayIn::Relay(_) | WayIn::SameHome => {}
         }
         let why = match self.question.way_in {
             WayIn::SameHome => {
@@ -330,7 +362,6 @@ impl Case<'_> {
             }
             _ => "A sender that was never heard of; kept for the operator",
         };
-        let level = vouched.as_ref().map_or(Level::Blocked, |score| score.level);
         let grounds = vouched.map_or(Vec::new(), |score| score.lines());
         Ruling { grounds, ..self.rule(Decision::Hold, level, why.to_owned(), &[decide]) }
     }

@@ -6,7 +6,7 @@ use comity_didcomm::UnixTime;
 /// What would be decided about a message, as text for the recipient's operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// `allow`, `hold` or `refuse`.
+    /// `allow`, `charge` (work is demanded, and then it is held), `hold` or `refuse`.
     pub decision: &'static str,
     /// The ground of an admission, or the code of a refusal.
     pub ground: Option<&'static str>,
@@ -30,6 +30,7 @@ pub fn explain(question: &Question, facts: &Facts, now: UnixTime) -> Explanation
     let Ruling { decision, level, needed, why, changes, grounds, .. } = ruling;
     let (decision, ground) = match decision {
         Decision::Allow(admission) => ("allow", Some(admission.as_str())),
+        Decision::Charge(_) => ("charge", None),
         Decision::Hold => ("hold", None),
         Decision::Refuse(refusal) => ("refuse", Some(refusal.code())),
     };

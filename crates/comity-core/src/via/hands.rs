@@ -20,9 +20,11 @@ impl Fate {
     /// Decides by the outcome of its way in. What a home turns away for good is nobody's loss: its
     /// sender is not proven, so nobody can be told.
     #[must_use]
-    pub const fn of(outcome: Outcome) -> Self {
+    pub const fn of(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::TurnedAway(refusal) if refusal.is_temporary() => Self::Later(refusal),
+            Outcome::TurnedAway(refusal) if refusal.is_temporary() => Self::Later(*refusal),
+            // The sender is proven, and cannot be asked this way: what it sent is not lost for that.
+            Outcome::Charged(_) => Self::Later(Refusal::WorkRequired),
             _ => Self::Done,
         }
     }

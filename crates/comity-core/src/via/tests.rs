@@ -14,6 +14,7 @@ use crate::limits::{
 use crate::protocol::coordinate_mediation::{Action, UpdateResult, Updated};
 use crate::protocol::pickup::{self, Pickup, Status};
 use crate::testing::{How, NOW, Party};
+use crate::trust::Challenge;
 
 mod rules;
 
@@ -498,9 +499,12 @@ fn an_outcome_is_told_when_it_is_durable_or_will_not_change() {
         Outcome::Refused(Refusal::Denied),
         Outcome::TurnedAway(Refusal::Crypto),
     ] {
-        assert_eq!(Fate::of(outcome), Fate::Done, "{outcome:?}");
+        assert_eq!(Fate::of(&outcome), Fate::Done, "{outcome:?}");
     }
     for refusal in Refusal::ALL.iter().copied().filter(|refusal| refusal.is_temporary()) {
-        assert_eq!(Fate::of(Outcome::TurnedAway(refusal)), Fate::Later(refusal));
+        assert_eq!(Fate::of(&Outcome::TurnedAway(refusal)), Fate::Later(refusal));
     }
+    let challenge = Challenge { challenge: String::new(), bits: 1, expires: NOW };
+    let charged = Fate::of(&Outcome::Charged(challenge));
+    assert_eq!(charged, Fate::Later(Refusal::WorkRequired), "its sender is known, and not lost");
 }

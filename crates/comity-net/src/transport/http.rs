@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Deserialize;
@@ -22,8 +22,9 @@ use crate::{
     connect::ConnectError,
     gate::{HostGate, Pass},
     limits::{
-        DELIVER_ANSWER_BYTES_MAX, DELIVER_ANSWER_DEADLINE, DELIVER_DEADLINE, DELIVER_IDLE,
-        DELIVERIES_MAX, DELIVERIES_PER_HOST_MAX, PROBLEM_CODE_BYTES_MAX, RETRY_AFTER_MAX,
+        CHALLENGE_BYTES_MAX, DELIVER_ANSWER_BYTES_MAX, DELIVER_ANSWER_DEADLINE, DELIVER_DEADLINE,
+        DELIVER_IDLE, DELIVERIES_MAX, DELIVERIES_PER_HOST_MAX, PROBLEM_CODE_BYTES_MAX,
+        RETRY_AFTER_MAX,
     },
     tls::PeerConnector,
     transport::MediaType,
@@ -47,10 +48,26 @@ pub struct Answer {
     pub envelope: Bytes,
 }
 
+/// The work that a peer demands before it takes an envelope
+/// (`docs/protocols/introduction.md`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// The text whose puzzle is to be solved: unreserved URI characters, a few hundred at most.
+    pub challenge: String,
+    /// The price of the puzzle.
+    pub bits: u8,
+}
+
+/// Header by which work is shown.
+const WORK: HeaderName = HeaderName::from_static("comity-work");
+
 /// Why an envelope was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeliverError {
+    /// The peer takes it when work is shown.
+    #[error("the peer demands work of {} bits", .0.bits)]
+    Charged(Demand),
     /// The peer does not want it; the same envelope will be refused again.
     #[error("the peer refused the envelope with status {status}")]
     Refused {
@@ -139,7 +156,8 @@ impl Deliverer {
         }
     }
 
-    /// Posts an envelope to the endpoint and reports what became of it.
+    /// Posts an envelope to the endpoint, with the work that was done for it if the peer demanded
+    /// any, and reports what became of it.
     ///
     /// # Errors
     /// [`DeliverError`] says who has to act next.
@@ -148,12 +166,13 @@ impl Deliverer {
         uri: &str,
         envelope: Bytes,
         media_type: MediaType,
+        work: Option<&str>,
     ) -> Result<Delivered, DeliverError> {
         let url = PeerUrl::parse(uri, self.policy).map_err(|error| match error {
             UrlError::Malformed => Unreachable::Url,
             UrlError::Scheme => Unreachable::Scheme,
         })?;
-        let sent = timeout(DELIVER_DEADLINE, self.send(url, envelope, media_type));
+        let sent = timeout(DELIVER_DEADLINE, self.send(url, envelope, media_type, work));
         let (_pass, response) = sent.await.unwrap_or(Err(Unreachable::TimedOut))?;
         judge(response).await
     }
@@ -163,6 +182,7 @@ impl Deliverer {
         url: PeerUrl,
         envelope: Bytes,
         media_type: MediaType,
+        work: Option<&str>,
     ) -> Result<(Pass<'_>, Response<Incoming>), Unreachable> {
         let pass = self.gate.enter(url.authority()).await.ok_or(Unreachable::Busy)?;
         let mut request = Request::new(Full::new(envelope));
@@ -171,6 +191,9 @@ impl Deliverer {
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.as_str()));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(work) = work.and_then(|work| HeaderValue::from_str(work).ok()) {
+            headers.insert(WORK, work);
+        }
 
         let response = self.client.request(request).await.map_err(|error| {
             client::connect_error(&error).map_or(Unreachable::Broken, Unreachable::Connect)
@@ -194,8 +217,13 @@ async fn judge(response: Response<Incoming>) -> Result<Delivered, DeliverError> 
             Err(DeliverError::RetryLater { status: status.as_u16(), after })
         }
         _ if status.is_client_error() || status.is_server_error() => {
-            let code = problem_code(response).await;
-            Err(DeliverError::Refused { status: status.as_u16(), code })
+            let problem = problem(response).await;
+            match problem.work.and_then(Demand::read) {
+                Some(demand) if status == StatusCode::PAYMENT_REQUIRED => {
+                    Err(DeliverError::Charged(demand))
+                }
+                _ => Err(DeliverError::Refused { status: status.as_u16(), code: problem.code }),
+            }
         }
         _ if status.is_redirection() => Err(Unreachable::Redirected.into()),
         _ => Err(Unreachable::Unexpected(status.as_u16()).into()),
@@ -217,7 +245,7 @@ fn may_pass(status: StatusCode) -> bool {
 }
 
 /// Reads `Retry-After` in its form of seconds; the form of a date would need the peer's clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let all_digits = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
     if !all_digits {
@@ -237,22 +265,41 @@ async fn answer(response: Response<Incoming>) -> Option<Answer> {
     Some(Answer { media_type, envelope })
 }
 
-/// Takes the problem code out of a refusal: a short word of the code alphabet, or nothing, so that
-/// whatever a peer writes can be logged and shown.
-async fn problem_code(response: Response<Incoming>) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Problem {
-        code: String,
-    }
+/// What is read of a refusal's body.
+#[derive(Default, Deserialize)]
+struct Problem {
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    work: Option<serde_json::Value>,
+}
 
+/// The member of a problem that says what work is demanded.
+#[derive(Deserialize)]
+struct Work {
+    challenge: String,
+    bits: u8,
+}
+
+impl Demand {
+    fn read(work: serde_json::Value) -> Option<Self> {
+        let Work { challenge, bits } = serde_json::from_value(work).ok()?;
+        let is_unreserved =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        let is_sound = (1..=CHALLENGE_BYTES_MAX).contains(&challenge.len())
+            && challenge.bytes().all(is_unreserved);
+        is_sound.then_some(Self { challenge, bits })
+    }
+}
+
+/// Takes out of a refusal what can be used: a problem code, if it is a short word of the code
+/// alphabet, so that it can be logged and shown; and the work that is demanded.
+async fn problem(response: Response<Incoming>) -> Problem {
     let is_json = client::media_type(response.headers())
         .is_some_and(|essence| essence == "application/json" || essence.ends_with("+json"));
-    let body = read(response).await?;
-    if !is_json {
-        return None;
-    }
-    let Problem { code } = serde_json::from_slice(&body).ok()?;
-    is_problem_code(&code).then_some(code)
+    let body = read(response).await.filter(|_| is_json).unwrap_or_default();
+    let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+    Problem { code: problem.code.filter(|code| is_problem_code(code)), ..problem }
 }
 
 /// Tells whether a peer's words have the form of a problem code, so that they can be logged.

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use comity_core::limits::WORK_BITS_MAX;
 use comity_core::relay::{Recipients, Register};
 use comity_core::trust::PolicySettings;
 use comity_didcomm::Did;
@@ -13,7 +14,9 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::relay::RelayLayer;
-use super::{AgentSettings, Config, NodeDid, Passphrase};
+use super::{
+    AgentSettings, Config, NodeDid, Passphrase, WebhookSecret, WebhookUrl, WebhookUrlError,
+};
 
 /// Why the settings cannot be used.
 #[derive(Debug, Error)]
@@ -107,6 +110,10 @@ pub struct Overrides {
     pub policy: Option<PolicySettings>,
     /// As [`Config::agents`].
     pub agents: Option<BTreeMap<String, AgentSettings>>,
+    /// As [`Config::operator`].
+    pub operator: Option<Did>,
+    /// URL of the webhook, see [`Config::webhook_url`].
+    pub webhook_url: Option<String>,
     /// Whether the node is a relay.
     pub relay: Option<bool>,
     /// As [`Quotas::age_s_max`](comity_core::relay::Quotas::age_s_max).
@@ -128,10 +135,12 @@ pub struct Overrides {
     pub relay_strangers_percent: Option<u8>,
     /// As [`Quotas::total_bytes_max`](comity_core::relay::Quotas::total_bytes_max).
     pub relay_total_bytes_max: Option<u64>,
+    /// As [`Config::work_bits_max`].
+    pub work_bits_max: Option<u8>,
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 21] = [
+const FILE_KEYS: [&str; 24] = [
     "agents",
     "agreement_cache",
     "dev",
@@ -140,6 +149,7 @@ const FILE_KEYS: [&str; 21] = [
     "local",
     "mailbox_messages_max",
     "node_did",
+    "operator",
     "policy",
     "public_url",
     "relay",
@@ -153,10 +163,12 @@ const FILE_KEYS: [&str; 21] = [
     "relay_strangers_percent",
     "relay_total_bytes_max",
     "via",
+    "webhook_url",
+    "work_bits_max",
 ];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 27] = [
     "COMITY_AGREEMENT_CACHE",
     "COMITY_DATA",
     "COMITY_DEV",
@@ -165,6 +177,7 @@ const VARIABLES: [&str; 22] = [
     "COMITY_LOCAL",
     "COMITY_MAILBOX_MESSAGES_MAX",
     "COMITY_NODE_DID",
+    "COMITY_OPERATOR",
     "COMITY_PASSPHRASE",
     "COMITY_POLICY",
     "COMITY_PUBLIC_URL",
@@ -179,6 +192,10 @@ const VARIABLES: [&str; 22] = [
     "COMITY_RELAY_STRANGERS_PERCENT",
     "COMITY_RELAY_TOTAL_BYTES_MAX",
     "COMITY_VIA",
+    "COMITY_WEBHOOK_SECRET",
+    "COMITY_WEBHOOK_URL",
+    "COMITY_WORK_BITS",
+    "COMITY_WORK_BITS_MAX",
 ];
 
 /// Variables that mean something to other parts of Comity.
@@ -190,7 +207,7 @@ pub(super) fn load(
     environment: impl Iterator<Item = (String, String)>,
     flags: Overrides,
 ) -> Result<Config, ConfigError> {
-    let (from_environment, passphrase) = read_environment(environment)?;
+    let (from_environment, secrets) = read_environment(environment)?;
     let data = flags.data.clone().or_else(|| from_environment.data.clone());
     let data = data.ok_or(ConfigError::NoData)?;
     let default_file = data.join("comity.toml");
@@ -199,10 +216,13 @@ pub(super) fn load(
         None if default_file.exists() => read_file(&default_file)?,
         None => Overrides::default(),
     };
-    let mut config = Config { passphrase, ..Config::in_directory(data) };
+    let Secret { passphrase, webhook_secret } = secrets;
+    let mut config = Config { passphrase, webhook_secret, ..Config::in_directory(data) };
     let mut relay = RelayLayer::default();
-    for layer in [from_file, from_environment, flags] {
+    let mut webhook_url = None;
+    for mut layer in [from_file, from_environment, flags] {
         relay = relay.under(&layer);
+        webhook_url = layer.webhook_url.take().or(webhook_url);
         layer.apply(&mut config);
     }
     config.relay = relay.into_policy(config.dev);
@@ -215,6 +235,17 @@ pub(super) fn load(
     }
     if let Some(url) = &mut config.public_url {
         *url = check_url(url, config.dev)?;
+    }
+    if let Some(url) = webhook_url {
+        config.webhook_url = Some(webhook(&url, config.dev)?);
+    }
+    let of_agents = config.agents.values().map(|agent| agent.policy.work_bits);
+    let prices = [config.policy.work_bits].into_iter().chain(of_agents);
+    let prices = prices.flatten().map(|bits| ("policy.work_bits", bits));
+    let mut bits = prices.chain([("work_bits_max", config.work_bits_max)]);
+    if let Some((setting, value)) = bits.find(|(_, bits)| WORK_BITS_MAX < *bits) {
+        let (setting, value) = (setting.to_owned(), value.to_string());
+        return Err(ConfigError::BadValue { setting, value, expected: BITS });
     }
     // Whoever is reached through a relay has no listener by which to be one, or to be reached.
     if let Some(via) = &config.via
@@ -241,6 +272,8 @@ impl Overrides {
         }
         config.agents.extend(self.agents.unwrap_or_default());
         config.public_url = self.public_url.or_else(|| config.public_url.take());
+        config.operator = self.operator.or_else(|| config.operator.take());
+        config.work_bits_max = self.work_bits_max.unwrap_or(config.work_bits_max);
         config.via = self.via.or_else(|| config.via.take());
         config.key_file = self.key_file.or_else(|| config.key_file.take());
     }
@@ -264,11 +297,18 @@ fn read_file(path: &Path) -> Result<Overrides, ConfigError> {
     table.try_into().map_err(invalid)
 }
 
+/// What the environment alone can say, so that it stands in no file.
+#[derive(Default)]
+struct Secret {
+    passphrase: Option<Passphrase>,
+    webhook_secret: Option<WebhookSecret>,
+}
+
 fn read_environment(
     variables: impl Iterator<Item = (String, String)>,
-) -> Result<(Overrides, Option<Passphrase>), ConfigError> {
+) -> Result<(Overrides, Secret), ConfigError> {
     let mut settings = Overrides::default();
-    let mut passphrase = None;
+    let mut secret = Secret::default();
     for (name, value) in variables {
         match name.as_str() {
             "COMITY_AGREEMENT_CACHE" => {
@@ -285,10 +325,13 @@ fn read_environment(
             "COMITY_NODE_DID" => {
                 settings.node_did = Some(parse(&name, &value, "web or webvh")?);
             }
-            "COMITY_PASSPHRASE" => passphrase = Some(Passphrase(zeroize::Zeroizing::new(value))),
+            "COMITY_OPERATOR" => settings.operator = Some(parse(&name, &value, "a DID")?),
             "COMITY_POLICY" => {
-                let template = Some(parse(&name, &value, "open, guarded, closed or ants")?);
-                settings.policy = Some(PolicySettings { template, ..PolicySettings::default() });
+                let policy = settings.policy.get_or_insert_default();
+                policy.template = Some(parse(&name, &value, "open, guarded, closed or ants")?);
+            }
+            "COMITY_PASSPHRASE" => {
+                secret.passphrase = Some(Passphrase(zeroize::Zeroizing::new(value)));
             }
             "COMITY_PUBLIC_URL" => settings.public_url = Some(value),
             "COMITY_RELAY" => settings.relay = Some(parse(&name, &value, "true or false")?),
@@ -323,6 +366,17 @@ fn read_environment(
                 settings.relay_total_bytes_max = Some(parse(&name, &value, "a number of bytes")?);
             }
             "COMITY_VIA" => settings.via = Some(value),
+            "COMITY_WEBHOOK_SECRET" => {
+                let expected = "whsec_ and 24 to 64 bytes in base64";
+                let given = WebhookSecret::parse(value);
+                secret.webhook_secret = Some(given.ok_or_else(|| hidden(&name, expected))?);
+            }
+            "COMITY_WEBHOOK_URL" => settings.webhook_url = Some(value),
+            "COMITY_WORK_BITS" => {
+                let policy = settings.policy.get_or_insert_default();
+                policy.work_bits = Some(parse(&name, &value, BITS)?);
+            }
+            "COMITY_WORK_BITS_MAX" => settings.work_bits_max = Some(parse(&name, &value, BITS)?),
             other if !other.starts_with("COMITY_") || OTHER_VARIABLES.contains(&other) => {}
             unknown => {
                 return Err(ConfigError::UnknownKey {
@@ -333,10 +387,12 @@ fn read_environment(
             }
         }
     }
-    Ok((settings, passphrase))
+    Ok((settings, secret))
 }
 
 const PERCENT: &str = "a number from 0 to 100";
+const BITS: &str = "a number of bits, 0 to 32";
+
 const ADDRESS: &str = "an address and a port, such as 127.0.0.1:7700";
 
 fn parse<T: std::str::FromStr>(
@@ -368,6 +424,23 @@ fn check_url(url: &str, dev: bool) -> Result<String, ConfigError> {
         Some("http") if plain => Err(bad("an https URL, or add --dev for a trial on one machine")),
         _ => Err(bad(expected)),
     }
+}
+
+/// Reads the URL of the webhook.
+fn webhook(url: &str, dev: bool) -> Result<WebhookUrl, ConfigError> {
+    WebhookUrl::parse(url, dev).map_err(|error| {
+        let expected = match error {
+            WebhookUrlError::PlainHttp => "an https URL, or add --dev for a trial on one machine",
+            _ => "an https URL, such as https://hooks.example.org/comity",
+        };
+        hidden("webhook_url", expected)
+    })
+}
+
+/// Says that a value has no meaning which may be a secret.
+fn hidden(setting: &str, expected: &'static str) -> ConfigError {
+    let (setting, value) = (setting.to_owned(), "what it is set to".to_owned());
+    ConfigError::BadValue { setting, value, expected }
 }
 
 fn nearest(key: &str, known: &[&str]) -> String {
@@ -475,11 +548,66 @@ mod tests {
     }
 
     #[test]
+    fn prices_are_in_bits_and_can_be_nothing() {
+        let (_folder, flags) = in_folder("work_bits_max = 32\n[policy]\nwork_bits = 0");
+        let config = load(None, environment(&[]), flags.clone()).unwrap();
+        assert_eq!((config.policy.work_bits, config.work_bits_max), (Some(0), 32));
+        let variables = [("COMITY_WORK_BITS", "7"), ("COMITY_WORK_BITS_MAX", "9")];
+        let config = load(None, environment(&variables), flags.clone()).unwrap();
+        assert_eq!((config.policy.work_bits, config.work_bits_max), (Some(7), 9));
+        for variable in ["COMITY_WORK_BITS", "COMITY_WORK_BITS_MAX"] {
+            for value in ["33", "many"] {
+                let variables = [(variable, value)];
+                let error = load(None, environment(&variables), flags.clone()).unwrap_err();
+                assert_eq!(error.hint(), "Give a number of bits, 0 to 32");
+            }
+        }
+    }
+
+    #[test]
     fn the_agreement_cache_can_be_switched_off() {
         let (_folder, flags) = in_folder("agreement_cache = false");
         assert!(!load(None, environment(&[]), flags.clone()).unwrap().agreement_cache);
         let variables = [("COMITY_AGREEMENT_CACHE", "true")];
         assert!(load(None, environment(&variables), flags).unwrap().agreement_cache);
+    }
+
+    #[test]
+    fn a_webhook_is_posted_to_by_https_and_its_secret_shows_itself_nowhere() {
+        let load_with = |toml: &str, variables: &[(&str, &str)]| {
+            let (_folder, flags) = in_folder(toml);
+            load(None, environment(variables), flags)
+        };
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let variables = [("COMITY_WEBHOOK_SECRET", secret)];
+        let hook = "webhook_url = 'https://a.example/hook?token=t'";
+        let config = load_with(hook, &variables).unwrap();
+        let url = config.webhook_url.as_ref().map(WebhookUrl::as_str);
+        assert_eq!(url, Some("https://a.example/hook?token=t"));
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("whsec_") && !shown.contains("token"), "{shown}");
+        let variables = [("COMITY_WEBHOOK_SECRET", "whsec_c2hvcnQ=")];
+        let error = load_with(hook, &variables).unwrap_err();
+        assert!(!format!("{error} {}", error.hint()).contains("c2hvcnQ"), "{error}");
+        assert!(load_with("webhook_url = 'http://a.example/'\ndev = true", &[]).is_ok());
+        for bad in [
+            "http://a.example/s3cret",
+            "https://u:s3cret@a.example/",
+            "s3cret",
+            "https://a.example/#s3cret",
+        ] {
+            let error = load_with(&format!("webhook_url = '{bad}'"), &[]).unwrap_err();
+            assert!(!format!("{error} {}", error.hint()).contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_operators_agent_is_a_did() {
+        let (_folder, flags) = in_folder("operator = 'did:web:o.example'");
+        let config = load(None, environment(&[]), flags.clone()).unwrap();
+        assert_eq!(config.operator, Some("did:web:o.example".parse().unwrap()));
+        let error = load(None, environment(&[("COMITY_OPERATOR", "olga")]), flags).unwrap_err();
+        assert_eq!(error.hint(), "Give a DID");
     }
 
     #[test]

@@ -9,17 +9,12 @@ use comity_core::api::{
     AddAgent, AgentInfo, CheckResult, Decide, NodeInfo, Problem, Relation, Resolved, Rotate,
     Status, Trace, parse_rfc3339, rfc3339,
 };
-use comity_core::inbound::problem_report;
+use comity_core::event::Decider;
 use comity_core::limits::{ANCHOR_S_MAX, NOTE_CHARS_MAX};
-use comity_core::log::leaf_hash;
-use comity_core::receipt::Rung;
-use comity_core::refusal::Refusal;
 use comity_core::trust::{Direction, Entry, EntryKind, Level, Limits, Policy, Whom};
 use comity_didcomm::did::webvh::Metadata;
 use comity_didcomm::{DidUrl, ProtocolId, UnixTime};
-use comity_store::records::notices::Debts;
-use comity_store::records::{mailbox, mailbox_key, relations};
-use comity_store::{Batch, Conflict, Wake as _};
+use comity_store::records::{mailbox, relations};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,9 +22,9 @@ use super::Local;
 use super::agents::{info, traces};
 use super::auth::no_such_agent;
 use super::extract::{JsonBody, Params};
-use crate::admission;
+use crate::decide::{self, Settled};
 use crate::doctor;
-use crate::home::{Committed, Home};
+use crate::home::Home;
 use crate::identities::Identity;
 use crate::limits::ENTRIES_MAX;
 use crate::node::{self, Whose};
@@ -109,7 +104,7 @@ pub(crate) async fn allow(
     Path(name): Path<String>,
     JsonBody(decision): JsonBody<Decide>,
 ) -> Result<Json<Relation>, ApiError> {
-    decide(&local, &name, decision, EntryKind::Allow).await
+    decided(&local, &name, decision, EntryKind::Allow).await
 }
 
 /// Denies somebody; a message that waits as a request is refused.
@@ -120,7 +115,7 @@ pub(crate) async fn deny(
     Path(name): Path<String>,
     JsonBody(decision): JsonBody<Decide>,
 ) -> Result<Json<Relation>, ApiError> {
-    decide(&local, &name, decision, EntryKind::Deny).await
+    decided(&local, &name, decision, EntryKind::Deny).await
 }
 
 /// Takes a permission back.
@@ -131,7 +126,7 @@ pub(crate) async fn revoke(
     Path(name): Path<String>,
     JsonBody(decision): JsonBody<Decide>,
 ) -> Result<Json<Relation>, ApiError> {
-    decide(&local, &name, decision, EntryKind::Revoke).await
+    decided(&local, &name, decision, EntryKind::Revoke).await
 }
 
 /// Replaces an agent's keys by new ones.
@@ -247,7 +242,7 @@ pub(super) fn find(home: &Home, name: &str) -> Result<Arc<Identity>, ApiError> {
     home.identities.by_name(name).ok_or_else(no_such_agent)
 }
 
-async fn decide(
+async fn decided(
     local: &Local,
     name: &str,
     decision: Decide,
@@ -260,9 +255,13 @@ async fn decide(
         Err(_) => Whom::Did(outbound::resolve_who(home, &decision.who).await?),
     };
     let entry = entry(&home.policies.of(&agent.name), whom, kind, decision, home.now())?;
-    settle_request(home, &agent, &entry).await?;
-    tracing::info!(agent = %agent.did, whom = %entry.whom, ?kind, "the operator decided");
-    Ok(Json(describe(home, &entry)))
+    match decide::settle(home, &agent.did, &entry, Decider::Admin).await? {
+        Settled::MailboxFull => {
+            let hint = "Let the agent take its messages first, then decide again";
+            Err(ApiError::of(ApiCode::MailboxFull, hint))
+        }
+        Settled::Changed | Settled::Done => Ok(Json(describe(home, &entry))),
+    }
 }
 
 /// Reads a decision; what it leaves out is chosen so that it does what its words say.
@@ -322,75 +321,6 @@ fn entry(
     let (anchor, note) = (decision.anchor, decision.note);
     let entry = Entry { salt: rand::random(), ..Entry::new(whom, kind, now) };
     Ok(Entry { direction, protocols, level, anchor, from, until, limits, note, ..entry })
-}
-
-/// Stores a decision, together with what becomes of the message that waits for it.
-async fn settle_request(home: &Arc<Home>, agent: &Identity, entry: &Entry) -> Result<(), ApiError> {
-    loop {
-        let (mut batch, mut debts) = (Batch::new(), Debts::new());
-        // What was allowed to many, or on the way out, is taken back by forgetting it.
-        let is_forgotten = entry.kind == EntryKind::Revoke
-            && (entry.whom.did().is_none() || entry.direction == Direction::Out);
-        match is_forgotten {
-            true => relations::remove(&mut batch, &agent.did, entry.direction, &entry.whom),
-            false => relations::put(&mut batch, &agent.did, entry),
-        }
-        let leaf = entry.to_log_record(&agent.did).to_leaf();
-        batch.append_leaf(leaf_hash(&leaf), leaf);
-        let waiting = match (entry.direction, entry.whom.did()) {
-            (Direction::In, Some(did)) => {
-                mailbox::request(home.store.as_ref(), &agent.did, did).await?
-            }
-            // What is decided about many is about what comes next.
-            _ => None,
-        };
-        let refusal = match entry.kind {
-            EntryKind::Allow => None,
-            EntryKind::Deny => Some(Refusal::Denied),
-            EntryKind::Revoke => Some(Refusal::Revoked),
-        };
-        let mut report = None;
-        let turned = match (refusal, entry.direction, entry.whom.did()) {
-            (Some(_), Direction::In, Some(did)) => {
-                admission::turned_away(home, &mut batch, &agent.did, did).await?
-            }
-            _ => None,
-        };
-        match (&waiting, refusal) {
-            (Some(waiting), None) => {
-                mailbox::hand_over(&mut batch, waiting, entry.level, home.capacity());
-            }
-            (Some(waiting), Some(refusal)) => {
-                let (code, meaning) = (refusal.code(), refusal.meaning());
-                let rung = Rung::refused(home.now(), home.did.clone(), code, Some(meaning));
-                mailbox::drop_request(&mut batch, &mut debts, waiting, &rung);
-                let received = &waiting.held.received;
-                let (id, thid) = (&received.id, &received.thid);
-                let (to, problem) = (&received.sender, refusal.to_report());
-                let message = problem_report(&agent.did, to, id, thid, problem, home.now());
-                report = outbound::prepare_notice(home, message).await.ok();
-            }
-            (None, _) => {}
-        }
-        match home.commit_and_report(batch, debts, report).await? {
-            Committed::Durable => {}
-            // The request changed in this moment: look again.
-            Committed::Conflict(Conflict::Assertion { .. }) => continue,
-            Committed::Conflict(Conflict::Bound { .. }) => {
-                let hint = "Let the agent take its messages first, then decide again";
-                return Err(ApiError::of(ApiCode::MailboxFull, hint));
-            }
-        }
-        if let Some(generation) = turned {
-            admission::turn(home, &agent.did, generation);
-        }
-        if let (Some(waiting), None) = (waiting, refusal) {
-            admission::approved(home, &waiting);
-            home.mailboxes.offer(mailbox_key(&agent.did), waiting.seq);
-            home.wake.wake(&mailbox_key(&agent.did));
-        }
-        return Ok(());
-    }
 }
 
 fn describe(home: &Home, entry: &Entry) -> Relation {

@@ -168,11 +168,14 @@ pub(crate) async fn receipts(
 pub(super) async fn traces(home: &Home, agent: &Did, id: &str) -> Result<Vec<Trace>, StoreFault> {
     let store = home.store.as_ref();
     let mut found = Vec::new();
-    found.extend(ladder::sent(store, MessageKey::sent(agent, id)).await?);
-    for message in mailbox::find_by_id(store, agent, id).await? {
-        found.extend(ladder::received(store, message).await?);
+    let sent = MessageKey::sent(agent, id);
+    if let Some(ladder) = ladder::sent(store, sent).await? {
+        found.push(Trace { working: home.transmitter.working(sent), ..describe(ladder) });
     }
-    Ok(found.into_iter().map(describe).collect())
+    for message in mailbox::find_by_id(store, agent, id).await? {
+        found.extend(ladder::received(store, message).await?.map(describe));
+    }
+    Ok(found)
 }
 
 fn describe(ladder: Ladder) -> Trace {
@@ -183,6 +186,7 @@ fn describe(ladder: Ladder) -> Trace {
         thid: ladder.thid,
         via: ladder.via.map(|via| via.to_string()),
         states: ladder.rungs.into_iter().map(trace_state).collect(),
+        working: None,
     }
 }
 

@@ -4,7 +4,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{admin, agents, grants, invite, relay, socket, trust};
+use super::{admin, agents, events, grants, invite, relay, socket, trust};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -27,6 +27,7 @@ use super::{admin, agents, grants, invite, relay, socket, trust};
         admin::allowed,
         admin::checks,
         admin::deny,
+        events::events,
         grants::add_grant,
         grants::give_grant,
         grants::hand_on_grant,

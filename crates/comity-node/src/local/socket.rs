@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::Local;
 use super::agents::trace_state;
 use super::auth::Caller;
-use crate::deliver::{self, Holder};
+use crate::deliver::{self, Event, Holder, StateEvent};
 use crate::home::Home;
 use crate::identities::Identity;
 use crate::limits::{
@@ -214,7 +214,12 @@ async fn push(
             };
             match event {
                 Ok(event) => {
-                    let frame = ServerFrame::State { id: event.id, state: trace_state(event.rung) };
+                    let frame = match event {
+                        Event::State(StateEvent { id, rung, .. }) => {
+                            ServerFrame::State { id, state: trace_state(rung) }
+                        }
+                        Event::Working { id, working } => ServerFrame::Working { id, working },
+                    };
                     if frames.send(frame).await.is_err() {
                         return;
                     }

@@ -2,12 +2,14 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use comity_core::webhook::Secrets;
 
 use super::{Ready, StartError};
+use crate::config::WebhookSecret;
 use crate::keystore::write_private;
 
 /// Takes the data directory for this process alone.
@@ -33,6 +35,21 @@ pub(super) fn admin_token(data: &Path) -> Result<String, StartError> {
     }
     let text = fs::read_to_string(&path).map_err(cannot)?;
     Ok(text.trim().to_owned())
+}
+
+/// Reads the webhook's secret, or makes it when there is none.
+pub(super) fn webhook_secret(data: &Path) -> Result<(WebhookSecret, PathBuf), StartError> {
+    let path = data.join("webhook.secret");
+    let cannot = |error| StartError::Data { path: path.clone(), error };
+    if !path.exists() {
+        let secret = Secrets::compose(&rand::random());
+        write_private(&path, secret.as_bytes()).map_err(cannot)?;
+    }
+    let text = fs::read_to_string(&path).map_err(cannot)?;
+    match WebhookSecret::parse(text) {
+        Some(secret) => Ok((secret, path)),
+        None => Err(StartError::WebhookSecret(path)),
+    }
 }
 
 /// Writes where the node is found, whole or not at all.

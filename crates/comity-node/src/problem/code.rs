@@ -68,7 +68,8 @@ mod tests {
             "# Errors\n\nGenerated from the error types: `cargo xtask generate`. Codes are stable; texts are not.\n\n\
             ## What peers are told\n\n\
             A message that is turned away before its sender is proven gets the HTTP status and a small JSON body \
-            (`application/problem+json` with `status`, `code`, `title`, `hint`); nothing is recorded. A message that is refused \
+            (`application/problem+json` with `status`, `code`, `title`, `hint`); nothing is recorded. So does a stranger's \
+            message that is taken only with proof of work, and its answer has the puzzle in `work`. A message that is refused \
             to a proven sender is answered 202 once the refusal is on record, and the sender gets one problem report \
             (Report Problem 2.0) with the code. Nobody else gets any, and no report is reported on.\n\n\
             | code | answer | what it means | what the sender should do | what the operator should do |\n|---|---|---|---|---|\n",
@@ -83,7 +84,9 @@ mod tests {
             writeln!(text, "| `{code}` | {answer} | {meaning} | {sender} | {operator} |").unwrap();
         }
         text.push_str(
-            "\nPeers may send other codes. `e.p.xfer.refused` is what a sender's trace shows for a peer that refused without a code.\n\n\
+            "\nPeers may send other codes. `e.p.xfer.refused` is what a sender's trace shows for a peer that refused without a code, \
+            `e.p.req.work-too-dear` what it shows when the recipient demands more work than the message may cost: \
+            `comity send --work-max`, or the setting `work_bits_max`.\n\n\
             ## Why a message cannot be sent\n\nAnswers to an agent's `POST /v1/messages`, or to a `send` frame.\n\n\
             | code | status | what it means | what to do |\n|---|---|---|---|\n",
         );

@@ -8,7 +8,6 @@ use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
 use comity_core::inbound::{Arrival, Outcome};
 use comity_core::refusal::Refusal;
 use comity_core::trust::WayIn;
-use comity_didcomm::ENCRYPTED_TYPE;
 use futures_util::stream::SplitStream;
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -85,8 +84,7 @@ async fn read(
         let places = places(envelope.len());
         let place = Arc::clone(under_way).acquire_many_owned(places).await;
         let Ok(place) = place else { return None };
-        let media_type = ENCRYPTED_TYPE.to_owned();
-        let arrival = Arrival { envelope, media_type, way_in: WayIn::Direct };
+        let arrival = Arrival::encrypted(envelope, WayIn::Direct);
         let (home, back) = (Arc::clone(home), Back::Socket(Arc::clone(session)));
         // A task of its own, so that a peer that hangs up does not stop what was begun.
         let received = tokio::spawn(async move {
@@ -99,7 +97,13 @@ async fn read(
         if let (Some(answer), Some(room)) = (answer, session.take_room()) {
             frames.send(Parcel::new(answer, room)).await.ok()?;
         }
-        if let Outcome::TurnedAway(refusal) = outcome {
+        // On a socket there is no way to show work: what costs some has to be posted.
+        let refusal = match outcome {
+            Outcome::Charged(_) => Some(Refusal::WorkRequired),
+            Outcome::TurnedAway(refusal) => Some(refusal),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
             tracing::debug!(code = refusal.code(), "an envelope was turned away on a socket");
             let code = if refusal.is_temporary() { TRY_AGAIN_LATER } else { POLICY_VIOLATION };
             return Some(CloseFrame { code, reason: refusal.code().into() });

@@ -205,7 +205,7 @@ async fn ask(
     let pthid = named.invitation.as_deref();
     let message = request(id, &named.relay, &registrant.did, pthid, now);
     let envelope = seal_for(&message, registrant, &document).map_err(|_| ViaError::Unsound)?;
-    let delivered = deliverer.post(&uri, Bytes::from(envelope), MediaType::Encrypted).await?;
+    let delivered = deliverer.post(&uri, Bytes::from(envelope), MediaType::Encrypted, None).await?;
     let answer = delivered.answer.ok_or(ViaError::Unsound)?;
     let opened = open_from(&answer.envelope, registrant, &document, now);
     let granted = granted(&opened.map_err(|_| ViaError::Unsound)?, &named.relay);

@@ -12,7 +12,6 @@ use comity_core::protocol::pickup::Waiting;
 use comity_core::refusal::Refusal;
 use comity_core::trust::WayIn;
 use comity_core::via::Fate;
-use comity_net::MediaType;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -60,7 +59,7 @@ impl Takes {
             tokio::select! {
                 biased;
                 Some(ended) = self.under_way.join_next_with_id() => match ended {
-                    Ok((task, outcome)) => return (self.end(task), Fate::of(outcome)),
+                    Ok((task, outcome)) => return (self.end(task), Fate::of(&outcome)),
                     Err(error) => {
                         // A fault of ours: it stays with the relay, and is tried again.
                         tracing::error!(%error, "an envelope was not taken in");
@@ -79,8 +78,7 @@ impl Takes {
         while self.turn.is_none() && self.under_way.len() < TAKES_MAX {
             let Some(Waiting { id, envelope, class }) = self.waiting.pop_front() else { return };
             let home = Arc::clone(&self.home);
-            let media_type = MediaType::Encrypted.as_str().to_owned();
-            let arrival = Arrival { envelope, media_type, way_in: WayIn::Relay(class) };
+            let arrival = Arrival::encrypted(envelope, WayIn::Relay(class));
             let until = Instant::now() + patience(class);
             // A task of its own: opening takes a processor for a while.
             let task = self.under_way.spawn(async move { inbound::receive(&home, arrival).await });

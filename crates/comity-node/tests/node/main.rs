@@ -9,11 +9,13 @@
 
 mod admission;
 mod conservation;
+mod events;
 mod faults;
 mod foreign;
 mod grants;
 mod mediator;
 mod node_did;
+mod operator;
 mod receipts;
 mod relay;
 mod relay_client;
@@ -21,3 +23,5 @@ mod relay_socket;
 mod rotation;
 mod support;
 mod via;
+mod webhook;
+mod work;

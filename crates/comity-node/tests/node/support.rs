@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use comity_core::api::{AgentInfo, Delivery, Problem, SendAnswer, Status, Trace};
+use comity_core::api::{
+    AgentInfo, CheckResult, Delivery, EventInfo, Events, Problem, SendAnswer, Status, Trace,
+};
+use comity_core::trust::PolicySettings;
 use comity_didcomm::{
     AgreementKey, ContentEncryption, Did, DidDocument, DidUrl, Endpoint, Message, MessageId,
     OpenPolicy, Protection, SigningKey, UnixTime, did, open, resolve_self_contained, seal,
@@ -63,8 +66,14 @@ impl Stand {
     pub(crate) async fn with(store: Arc<dyn Store>, set: impl FnOnce(&mut Config)) -> Self {
         let data = tempfile::tempdir().unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
-        let mut config =
-            Config { listen: any, local: any, dev: true, ..Config::in_directory(data.path()) };
+        // A stranger's price is the subject of `work.rs` alone.
+        let mut config = Config {
+            listen: any,
+            local: any,
+            dev: true,
+            policy: PolicySettings { work_bits: Some(0), ..PolicySettings::default() },
+            ..Config::in_directory(data.path())
+        };
         set(&mut config);
         Stopped { config, store, _data: data }.start().await
     }
@@ -115,6 +124,11 @@ impl Stand {
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (status, media_type.unwrap_or_default(), body.to_vec())
+    }
+
+    /// Returns the data directory.
+    pub(crate) fn data(&self) -> &std::path::Path {
+        &self.stopped.config.data
     }
 
     pub(crate) fn admin_token(&self) -> &str {
@@ -207,6 +221,28 @@ impl Stand {
         self.admin(Method::GET, "/admin/status", Value::Null).await
     }
 
+    /// Lists what happened after a place, waiting for the first if there is nothing.
+    pub(crate) async fn events(&self, after: u64) -> Events {
+        let path = format!("/admin/events?after={after}&wait_s=20");
+        self.admin(Method::GET, &path, Value::Null).await
+    }
+
+    /// Lists so many events from the beginning, waiting until they have happened.
+    pub(crate) async fn first_events(&self, count: usize) -> Vec<EventInfo> {
+        let mut events: Vec<EventInfo> = Vec::new();
+        while events.len() < count {
+            let after = events.last().map_or(0, |last| last.seq);
+            events.extend(self.events(after).await.events);
+        }
+        events
+    }
+
+    /// Finds one of the checks of `comity doctor`.
+    pub(crate) async fn check(&self, name: &str) -> CheckResult {
+        let checks: Vec<CheckResult> = self.admin(Method::GET, "/admin/checks", Value::Null).await;
+        checks.into_iter().find(|check| check.name == name).expect("it is checked")
+    }
+
     pub(crate) async fn allow(&self, agent: &AgentInfo, who: &str) {
         let path = format!("/admin/agents/{}/allow", agent.name);
         let _relation: Value = self.admin(Method::POST, &path, json!({ "who": who })).await;
@@ -220,10 +256,22 @@ impl Stand {
 
     /// Posts an envelope to the public listener; returns the status and the body.
     pub(crate) async fn exchange(&self, envelope: &[u8]) -> (StatusCode, Bytes) {
+        self.exchange_for(envelope, None).await
+    }
+
+    /// Posts an envelope with what there is to show of work; returns the status and the body.
+    pub(crate) async fn exchange_for(
+        &self,
+        envelope: &[u8],
+        work: Option<&str>,
+    ) -> (StatusCode, Bytes) {
         let request = Request::post(format!("{}/didcomm", self.node.ready().url))
-            .header(header::CONTENT_TYPE, "application/didcomm-encrypted+json")
-            .body(Full::new(Bytes::copy_from_slice(envelope)))
-            .unwrap();
+            .header(header::CONTENT_TYPE, "application/didcomm-encrypted+json");
+        let request = match work {
+            Some(work) => request.header("Comity-Work", work),
+            None => request,
+        };
+        let request = request.body(Full::new(Bytes::copy_from_slice(envelope))).unwrap();
         let answer = self.client.request(request).await.unwrap();
         let status = answer.status();
         (status, answer.into_body().collect().await.unwrap().to_bytes())
@@ -297,6 +345,25 @@ impl Foreigner {
 
     /// Signs and seals a message for an agent of a node.
     pub(crate) async fn seal(&self, stand: &Stand, message: &Message) -> Vec<u8> {
+        let kid = self.document.signing_keys().next().unwrap().0.clone();
+        let enc = ContentEncryption::A256Gcm;
+        let protection = Protection::Accountable { kid: &kid, key: &self.signing, enc };
+        self.seal_with(stand, message, protection).await
+    }
+
+    /// Seals a message so that nobody can be shown who wrote it.
+    pub(crate) async fn seal_deniable(&self, stand: &Stand, message: &Message) -> Vec<u8> {
+        let kid = self.document.agreement_keys().next().unwrap().0.clone();
+        let protection = Protection::Deniable { kid: &kid, key: &self.agreement };
+        self.seal_with(stand, message, protection).await
+    }
+
+    async fn seal_with(
+        &self,
+        stand: &Stand,
+        message: &Message,
+        protection: Protection<'_>,
+    ) -> Vec<u8> {
         let to = message.to.first().unwrap();
         let path = format!("/admin/resolve?who={}", to.as_str().replace('%', "%25"));
         let resolved: Value = stand.admin(Method::GET, &path, Value::Null).await;
@@ -304,9 +371,6 @@ impl Foreigner {
         let document = DidDocument::parse(document.as_bytes(), to).unwrap();
         let recipients: Vec<_> =
             document.agreement_keys().map(|(kid, key)| (kid.clone(), *key)).collect();
-        let kid = self.document.signing_keys().next().unwrap().0.clone();
-        let enc = ContentEncryption::A256Gcm;
-        let protection = Protection::Accountable { kid: &kid, key: &self.signing, enc };
         let sealed = seal(message, protection, &recipients, &mut rng()).unwrap();
         sealed.envelope.into_bytes()
     }

@@ -98,6 +98,7 @@ impl Session<'_> {
         match frame {
             ServerFrame::Message(delivery) => self.hub.take(*delivery),
             ServerFrame::State { id, state } => self.hub.take_state(id, state),
+            ServerFrame::Working { id, working } => self.hub.take_working(id, working),
             ServerFrame::Sent { r#ref, answer } => {
                 let command = self.in_flight().sends.remove(&r#ref);
                 if let Some(SendCommand { answer: waiting, permit, .. }) = command {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use comity_core::api::SendRequest;
+use comity_core::api::{SendRequest, ServerFrame, Working};
 use serde_json::json;
 
 use crate::home::Home;
@@ -35,7 +35,8 @@ async fn attachments_threads_and_deadlines_reach_the_home() {
         .attach(minutes.clone())
         .attach(map.clone())
         .expires_in(Duration::from_millis(1500))
-        .deniable();
+        .deniable()
+        .work_max(22);
     let (sent, message) = tokio::join!(draft.send(), socket.take_send());
     let expected = SendRequest {
         to: BRUNO.to_owned(),
@@ -47,7 +48,20 @@ async fn attachments_threads_and_deadlines_reach_the_home() {
         expires_in_s: Some(2),
         attachments: vec![minutes, map],
         deniable: true,
+        work_bits_max: Some(22),
     };
     assert_eq!(message, expected);
     assert_eq!(sent.unwrap().thid, "t-1");
+}
+
+#[tokio::test]
+async fn what_the_home_works_for_a_message_is_told() {
+    let mut home = Home::start().await;
+    let (agent, mut socket) = home.agent().await;
+    let mut progress = agent.progress();
+    let working = Working { bits: 20, percent: 37 };
+    socket.send(&ServerFrame::Working { id: "m-1".to_owned(), working }).await;
+    assert_eq!(progress.next().await, Some(("m-1".to_owned(), working)));
+    agent.shutdown().await;
+    assert_eq!(progress.next().await, None);
 }

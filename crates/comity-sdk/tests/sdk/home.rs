@@ -83,6 +83,7 @@ impl Home {
             thid: id.to_owned(),
             via: None,
             states,
+            working: None,
         };
         self.script.lock().unwrap().traces.insert(id.to_owned(), trace);
     }

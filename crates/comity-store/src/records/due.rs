@@ -1,11 +1,13 @@
 //! What is due when: expiry, checks, forgetting. A due row is a hint; whoever acts on one reads the
 //! truth first.
 
+use comity_core::trust::ChallengeId;
 use comity_didcomm::{Did, UnixTime};
 
 use super::admission::TokenRow;
 use super::keys::{self, MessageKey};
 use super::relay::{HeldId, Relayed};
+use super::spent::Knock;
 use crate::batch::{Batch, Keyspace, Seq};
 use crate::store::{KeyRange, Store, StoreFault};
 use crate::wake::MailboxKey;
@@ -36,6 +38,8 @@ pub enum Due {
     ExpireHeld(HeldId),
     /// A row of the keyspace meta that nothing else is planned for need not be kept any more.
     ForgetMeta(Vec<u8>),
+    /// A request of a sender makes its next one no dearer any more.
+    ForgetKnock(Knock),
     /// A row of the relay need not be kept any more.
     ForgetRelayed(Relayed),
     /// A received message need not be remembered any more.
@@ -44,8 +48,17 @@ pub enum Due {
     ForgetSent(MessageKey),
     /// A token of admission has run out, if it has not been replaced.
     ForgetToken(TokenRow),
+    /// Spent work has expired, and need not be remembered any more.
+    ForgetSpent(ChallengeId),
     /// A peer has said that a sent message expired, and its sender is to be told.
     ReportExpired(MessageKey),
+    /// An hour is over, and how many requests had no event of their own is to be told.
+    TellUntold {
+        /// Whose requests.
+        agent: Did,
+        /// When the hour began.
+        hour: UnixTime,
+    },
 }
 
 const CHECK_SENT: u8 = b'c';
@@ -55,9 +68,12 @@ const EXPIRE_REQUEST: u8 = b'q';
 const FORGET_META: u8 = b'd';
 const FORGET_RECEIVED: u8 = b'f';
 const FORGET_SENT: u8 = b'g';
+const FORGET_KNOCK: u8 = b'k';
+const FORGET_SPENT: u8 = b's';
 const FORGET_RELAYED: u8 = b'v';
 const FORGET_TOKEN: u8 = b'a';
 const REPORT_EXPIRED: u8 = b'r';
+const TELL_UNTOLD: u8 = b'u';
 
 impl Due {
     /// Adds it to a batch.
@@ -100,12 +116,15 @@ impl Due {
             Self::ExpireHeld(held) => {
                 keys::due(at, EXPIRE_HELD, &[&held.queue.0[..], &held.seq.to_bytes()[..]].concat())
             }
-            Self::ForgetMeta(counter) => keys::due(at, FORGET_META, counter),
+            Self::ForgetKnock(knock) => keys::due(at, FORGET_KNOCK, &knock.to_bytes()),
+            Self::ForgetMeta(key) => keys::due(at, FORGET_META, key),
             Self::ForgetRelayed(row) => keys::due(at, FORGET_RELAYED, &row.to_bytes()),
             Self::ForgetReceived(message) => keys::due(at, FORGET_RECEIVED, &message.0),
             Self::ForgetSent(message) => keys::due(at, FORGET_SENT, &message.0),
+            Self::ForgetSpent(challenge) => keys::due(at, FORGET_SPENT, &challenge.0),
             Self::ForgetToken(row) => keys::due(at, FORGET_TOKEN, &row.to_bytes()),
             Self::ReportExpired(message) => keys::due(at, REPORT_EXPIRED, &message.0),
+            Self::TellUntold { agent, .. } => keys::due(at, TELL_UNTOLD, &keys::did_hash(agent)),
         }
     }
 
@@ -113,6 +132,7 @@ impl Due {
         match self {
             Self::ExpireMessage { message, .. } => message.0.to_vec(),
             Self::ExpireRequest { recipient, sender } => super::encode(&(recipient, sender)),
+            Self::TellUntold { agent, hour } => super::encode(&(agent, hour)),
             _ => Vec::new(),
         }
     }
@@ -138,15 +158,24 @@ impl Due {
                 Ok(Self::ExpireHeld(HeldId { queue, seq }))
             }
             FORGET_META => Ok(Self::ForgetMeta(rest.to_vec())),
+            FORGET_KNOCK => Knock::from_bytes(rest).map(Self::ForgetKnock).ok_or_else(unreadable),
             FORGET_RELAYED => {
                 Relayed::from_bytes(rest).map(Self::ForgetRelayed).ok_or_else(unreadable)
             }
             FORGET_RECEIVED => Ok(Self::ForgetReceived(message()?)),
             FORGET_SENT => Ok(Self::ForgetSent(message()?)),
+            FORGET_SPENT => {
+                let id = rest.try_into().map_err(|_| unreadable())?;
+                Ok(Self::ForgetSpent(ChallengeId(id)))
+            }
             FORGET_TOKEN => {
                 TokenRow::from_bytes(rest).map(Self::ForgetToken).ok_or_else(unreadable)
             }
             REPORT_EXPIRED => Ok(Self::ReportExpired(message()?)),
+            TELL_UNTOLD => {
+                let (agent, hour) = super::decode(value)?;
+                Ok(Self::TellUntold { agent, hour })
+            }
             _ => Err(unreadable()),
         }
     }

@@ -7,6 +7,7 @@
 //! | body | `R` seq | envelope that the relay holds |
 //! | body | `v` seq | signed receipt message, kept as evidence |
 //! | index | `d` message | what is known of a received message, stamped: also tells a repeat |
+//! | index | `E` seq | what an operator should know, see `events.rs` |
 //! | index | `h` message rank | rung of a received message, stamped |
 //! | index | `i` agent id message | finds received messages by id |
 //! | index | `m` mailbox seq | row of a mailbox |
@@ -15,6 +16,7 @@
 //! | index | `q` mailbox subject | a stranger's request, stamped |
 //! | index | `r` peer seq | receipts that are to be sent, stamped |
 //! | index | `R` ... | rows of the relay, see `relay.rs` |
+//! | index | `S` challenge | work that was spent: empty |
 //! | index | `s` message | what is known of a sent message, stamped: also tells a repeat |
 //! | index | `t` message rank | rung of a sent message, stamped |
 //! | index | `w` agent thread-and-peer level | that the agent wrote there: time |
@@ -24,8 +26,9 @@
 //! | meta | `c` ... | counters |
 //! | meta | `C` agent subject | what is remembered of a contact |
 //! | meta | `D` digest | a DID document as it was used |
+//! | meta | `E` ... | up to where events were told and forgotten, see `events.rs` |
 //! | meta | `e` agent subject | an operator's decision about one party, on the way in |
-//! | meta | `E` agent whom | the same about many |
+//! | meta | `h` agent whom | the same about many |
 //! | meta | `f` agent subject | an operator's decision about one party, on the way out |
 //! | meta | `F` agent whom | the same about many |
 //! | meta | `g` agent subject | that the agent's operator believes the vouches of somebody: its DID |
@@ -42,7 +45,7 @@
 
 use comity_core::receipt::State;
 use comity_core::record::{Received, key_hash};
-use comity_core::trust::{Direction, Level, MeterId, TokenId, Whom, subject};
+use comity_core::trust::{ChallengeId, Direction, Level, MeterId, TokenId, Whom, subject};
 use comity_didcomm::{Did, UnixTime};
 
 use crate::batch::Seq;
@@ -139,6 +142,10 @@ pub(super) fn sent(message: MessageKey) -> Vec<u8> {
     join(b's', &[&message.0])
 }
 
+pub(super) fn spent(challenge: ChallengeId) -> Vec<u8> {
+    join(b'S', &[&challenge.0])
+}
+
 pub(super) fn rung_out(message: MessageKey, state: State) -> Vec<u8> {
     join(b't', &[&message.0, &[state.rank()]])
 }
@@ -205,7 +212,7 @@ pub(super) fn count_processed(agent: &Did, sender: &Did) -> Vec<u8> {
 pub(super) const fn entries_tag(direction: Direction, is_about_one: bool) -> u8 {
     match (direction, is_about_one) {
         (Direction::In, true) => b'e',
-        (Direction::In, false) => b'E',
+        (Direction::In, false) => b'h',
         (Direction::Out, true) => b'f',
         (Direction::Out, false) => b'F',
     }
@@ -241,9 +248,24 @@ pub(super) fn count_requests(recipient: &Did) -> Vec<u8> {
     join(b'c', &[b"q", &did_hash(recipient)])
 }
 
+/// Counter of the bytes of these requests.
+pub(super) fn count_request_bytes(recipient: &Did) -> Vec<u8> {
+    join(b'c', &[b"b", &did_hash(recipient)])
+}
+
+/// Counter of the requests to all agents.
+pub(super) fn count_requests_of_node() -> Vec<u8> {
+    join(b'c', &[b"Q"])
+}
+
 /// Counter of the refused messages that are remembered for an identity.
 pub(super) fn count_refused(recipient: &Did) -> Vec<u8> {
     join(b'c', &[b"r", &did_hash(recipient)])
+}
+
+/// Counter of the requests that an agent had of one sender lately.
+pub(super) fn count_knocks(recipient: &[u8; 16], sender: &[u8; 16]) -> Vec<u8> {
+    join(b'c', &[b"k", recipient, sender])
 }
 
 /// Counter of an identity's messages in the outbox.

@@ -4,19 +4,22 @@
 //! policy.
 
 use comity_core::inbound::{Commit, Placement, Written};
-use comity_core::limits::{HISTORY_S, REFUSED_HISTORY_S, REFUSED_MAX, REQUESTS_PENDING_MAX};
+use comity_core::limits::{
+    HISTORY_S, REFUSED_HISTORY_S, REFUSED_MAX, REQUESTS_BYTES_MAX, REQUESTS_OF_NODE_MAX,
+    REQUESTS_PENDING_MAX,
+};
 use comity_core::log::leaf_hash;
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Admission, Level, Request, RequestState, Used};
+use comity_core::trust::{Admission, Level, Pool, Request, RequestState, Used, requests_max};
 use comity_didcomm::Did;
 use serde::{Deserialize, Serialize};
 
 use super::due::Due;
 use super::keys::{self, MessageKey};
 use super::notices::Debts;
-use super::{contacts, decode, decode_stamped, documents, encode, ladder, meters};
+use super::{contacts, decode, decode_stamped, documents, encode, ladder, meters, spent};
 use crate::batch::{Batch, Keyspace, Seq, Stamp};
 use crate::store::{CommitError, Conflict, KeyRange, Store, StoreFault};
 use crate::wake::MailboxKey;
@@ -36,6 +39,7 @@ pub struct Known {
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
     first: Option<usize>,
+    spent: Option<usize>,
     message: MessageKey,
     full: Refusal,
 }
@@ -69,11 +73,13 @@ pub fn keep(
     if matches!(commit.placement(), Placement::Home) {
         // What homes tell each other changes nothing when it is told twice, so nothing is kept by
         // which a repeat is known.
-        return Kept { first: None, message, full: Refusal::Busy };
+        return Kept { first: None, spent: None, message, full: Refusal::Busy };
     }
     let known =
         Known { received: received.clone(), rung: commit.rung().clone(), salt: *commit.salt() };
     let first = batch.assert_absent(Keyspace::Index, &keys::known(message));
+    // After the first: a repeat of a message that was paid for is a repeat.
+    let spent = commit.spent().map(|spent| spent::spend(batch, spent));
     batch.put_stamped_value(Keyspace::Index, &keys::known(message), encode(&known));
     batch.put(Keyspace::Index, &by_id_row(received, message), Vec::new());
     if let Some(leaf) = commit.leaf() {
@@ -89,7 +95,7 @@ pub fn keep(
         }
         Placement::Request => {
             put_body(batch, commit, snapshot);
-            put_request(batch, commit);
+            put_request(batch, commit, capacity);
         }
         Placement::Home | Placement::Refused(..) => {
             batch.add_bounded(&keys::count_refused(&received.recipient), 1, REFUSED_MAX);
@@ -98,10 +104,11 @@ pub fn keep(
         }
     }
     let full = match commit.placement() {
-        Placement::Refused(..) => Refusal::Busy,
+        // The policy looked whether there is room for a request; somebody else's came in between.
+        Placement::Refused(..) | Placement::Request => Refusal::Busy,
         _ => Refusal::MailboxFull,
     };
-    Kept { first: Some(first), message, full }
+    Kept { first: Some(first), spent, message, full }
 }
 
 /// Tells what became of a batch that [`keep`] was part of.
@@ -120,6 +127,9 @@ pub async fn written(
             let known = known(store, kept.message).await?;
             let gone = || StoreFault::Corrupt("a message that was there is not".to_owned());
             Ok(Written::Repeat { digest: known.ok_or_else(gone)?.0.received.digest })
+        }
+        Err(CommitError::Conflict(Conflict::Assertion { index })) if Some(index) == kept.spent => {
+            Ok(Written::Spent)
         }
         // Somebody else's message came in between, for instance the same stranger's other one.
         Err(CommitError::Conflict(Conflict::Assertion { .. })) => {
@@ -239,6 +249,9 @@ pub struct HeldRequest {
     pub request: Request,
     /// The message.
     pub received: Received,
+    /// Whether its bytes and its place at the node are counted; those of before were not.
+    #[serde(default)]
+    pub pooled: bool,
 }
 
 /// A request as it was read: what it is, and the evidence by which it is taken exactly once.
@@ -291,6 +304,24 @@ pub async fn requests(store: &dyn Store, recipient: &Did) -> Result<Vec<Waiting>
 /// Fails if the store cannot be read.
 pub async fn requests_pending(store: &dyn Store, recipient: &Did) -> Result<i64, StoreFault> {
     store.counter(&keys::count_requests(recipient)).await
+}
+
+/// Reads what requests take up, as an agent with a mailbox of that size sees it.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn pool(
+    store: &dyn Store,
+    recipient: &Did,
+    capacity: Capacity,
+) -> Result<Pool, StoreFault> {
+    Ok(Pool {
+        pending: requests_pending(store, recipient).await?,
+        pending_max: requests_max(capacity.messages_max),
+        bytes: store.counter(&keys::count_request_bytes(recipient)).await?,
+        of_node: store.counter(&keys::count_requests_of_node()).await?,
+    })
 }
 
 /// Reads how many messages an agent's mailbox holds.
@@ -394,7 +425,7 @@ fn count(batch: &mut Batch, received: &Received, capacity: Capacity) {
     batch.add_bounded(&sender, 1, (max / 2).max(1));
 }
 
-fn put_request(batch: &mut Batch, commit: &Commit) {
+fn put_request(batch: &mut Batch, commit: &Commit, capacity: Capacity) {
     let received = commit.received();
     let request = Request {
         did: received.sender.clone(),
@@ -404,12 +435,17 @@ fn put_request(batch: &mut Batch, commit: &Commit) {
         until: received.expires,
     };
     let key = keys::request(&received.recipient, &received.sender);
-    let held = HeldRequest { request, received: received.clone() };
+    let held = HeldRequest { request, received: received.clone(), pooled: true };
     batch.assert_absent(Keyspace::Index, &key);
     batch.put_stamped_value(Keyspace::Index, &key, encode(&held));
-    batch.add_bounded(&keys::count_requests(&received.recipient), 1, REQUESTS_PENDING_MAX);
+    let max = requests_max(capacity.messages_max);
+    batch.add_bounded(&keys::count_requests(&received.recipient), 1, max);
+    let bytes = keys::count_request_bytes(&received.recipient);
+    batch.add_bounded(&bytes, size(received), REQUESTS_BYTES_MAX);
+    batch.add_bounded(&keys::count_requests_of_node(), 1, REQUESTS_OF_NODE_MAX);
     let (recipient, sender) = (received.recipient.clone(), received.sender.clone());
     Due::ExpireRequest { recipient, sender }.put(batch, received.expires);
+    spent::count_knock(batch, received);
     let message = keys::message_key(received);
     forget_later(batch, received, message);
 }
@@ -421,6 +457,14 @@ fn take(batch: &mut Batch, waiting: &Waiting) {
     batch.assert_value(Keyspace::Index, &key, &waiting.row);
     batch.delete(Keyspace::Index, &key);
     batch.add(&keys::count_requests(&received.recipient), -1);
+    if waiting.held.pooled {
+        batch.add(&keys::count_request_bytes(&received.recipient), -size(received));
+        batch.add(&keys::count_requests_of_node(), -1);
+    }
+}
+
+fn size(received: &Received) -> i64 {
+    i64::try_from(received.size_bytes).unwrap_or(i64::MAX)
 }
 
 fn by_id_row(received: &Received, message: MessageKey) -> Vec<u8> {
@@ -434,3 +478,6 @@ fn row_seq(key: &[u8]) -> Result<Seq, StoreFault> {
         .ok_or_else(|| StoreFault::Corrupt("a mailbox key is too short".to_owned()))?;
     Ok(seq)
 }
+
+#[cfg(test)]
+mod tests;

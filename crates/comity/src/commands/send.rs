@@ -17,12 +17,12 @@ use comity_core::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Context, inbox};
+use super::{Context, inbox, trace};
 use crate::{
     cli::parse_duration,
     client::{AgentClient, Look},
     error::{CliError, Kind},
-    limits::{POLL_MAX, STDIN_BYTES_MAX},
+    limits::{POLL_MAX, STDIN_BYTES_MAX, WATCH_EVERY},
     output::{Output, Style, escape},
 };
 
@@ -57,6 +57,10 @@ pub(crate) struct Args {
     /// Prove the sender to the recipient only, without a signature that could be shown to others
     #[arg(long)]
     deniable: bool,
+    /// The dearest puzzle that the node solves when the recipient demands work of strangers, in bits, 0 to 32; the
+    /// node's setting work_bits_max when absent
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(0..=32))]
+    work_max: Option<u8>,
     /// Message id; the same id with the same content is sent once
     #[arg(long, value_name = "ID")]
     id: Option<String>,
@@ -91,6 +95,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         thid: args.thread,
         expires_in_s: args.expires.map(seconds_up),
         deniable: args.deniable,
+        work_bits_max: args.work_max,
         ..SendRequest::default()
     };
     let client = context.client()?;
@@ -107,7 +112,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Wait::Processed => State::Processed,
         Wait::Reply => return wait_for_reply(&agent, &sent, until, output).await,
     };
-    let trace = wait_for_state(&agent, &sent, state, until).await?;
+    let trace = wait_for_state(&agent, &sent, state, until, output).await?;
     let mut found = facts(&sent, &trace);
     if trace.states.last().is_some_and(|last| last.pending) {
         found.insert("pending".to_owned(), json!(true));
@@ -121,14 +126,22 @@ async fn wait_for_state(
     sent: &SendAnswer,
     state: State,
     until: Instant,
+    output: &Output,
 ) -> Result<Trace, CliError> {
+    let poll_max = if output.is_watched() { WATCH_EVERY } else { POLL_MAX };
+    let mut shown = None;
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        let trace = agent.trace(&sent.id, Some((state, left.min(POLL_MAX)))).await?;
+        let trace = agent.trace(&sent.id, Some((state, left.min(poll_max)))).await?;
+        if shown != trace.working {
+            shown = trace.working;
+            output.progress(&shown.map(trace::describe_work).unwrap_or_default());
+        }
         match judge(sent, trace, state) {
             Some(Outcome::Reached(trace)) => return Ok(trace),
             Some(Outcome::Refused(error)) => return Err(error),
             None if left.is_zero() => {
+                output.progress("");
                 let trace = agent.trace(&sent.id, None).await?;
                 return Err(late(sent, &trace, state.as_str()));
             }
@@ -147,9 +160,11 @@ async fn wait_for_reply(
 ) -> Result<(), CliError> {
     let to = agent.trace(&sent.id, None).await?.to;
     let reply = tokio::select! {
-        reply = find_reply(agent, sent, &to, until) => reply?,
-        error = watch_for_failure(agent, sent, until) => return Err(error),
+        reply = find_reply(agent, sent, &to, until) => reply,
+        error = watch_for_failure(agent, sent, until, output) => Err(error),
     };
+    output.progress("");
+    let reply = reply?;
     let trace = agent.trace(&sent.id, None).await?;
     let mut found = facts(sent, &trace);
     found.insert("reply".to_owned(), json!(reply));
@@ -190,8 +205,13 @@ async fn find_reply(
 }
 
 /// Returns only when no reply can come any more.
-async fn watch_for_failure(agent: &AgentClient, sent: &SendAnswer, until: Instant) -> CliError {
-    match wait_for_state(agent, sent, State::Processed, until).await {
+async fn watch_for_failure(
+    agent: &AgentClient,
+    sent: &SendAnswer,
+    until: Instant,
+    output: &Output,
+) -> CliError {
+    match wait_for_state(agent, sent, State::Processed, until, output).await {
         Err(error) if error.kind == Kind::Refused => error,
         // The time is kept by the search for the reply; what is processed may be answered yet.
         _ => std::future::pending().await,
@@ -222,6 +242,8 @@ fn late(sent: &SendAnswer, trace: &Trace, wanted: &str) -> CliError {
     let pending = trace.states.last().is_some_and(|last| last.pending);
     let hint = if pending {
         "The recipient's operator has to decide first; see how it goes on with comity trace"
+    } else if trace.working.is_some() {
+        "The recipient demands work of strangers, which the node does: see comity trace, or wait longer with --timeout"
     } else {
         "The message is kept and still on its way: see comity trace, or wait longer with --timeout"
     };

@@ -1,9 +1,12 @@
 //! `comity status`: counts of the running node.
 
-use comity_core::api::Status;
+use comity_core::api::{Status, WebhookStatus};
 
 use super::Context;
-use crate::{error::CliError, output::columns};
+use crate::{
+    error::CliError,
+    output::{columns, escape},
+};
 
 /// Arguments of `comity status`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +33,9 @@ fn describe(status: &Status) -> String {
         ("memory", mebibytes(status.rss_bytes)),
         ("cpu", format!("{} ms", status.cpu_us / 1000)),
     ];
+    if let Some(webhook) = &status.webhook {
+        rows.push(("webhook", describe_webhook(webhook)));
+    }
     if let Some(relay) = &status.relay {
         let held = format!("{} messages, {}", relay.messages, mebibytes(relay.bytes));
         let registered = format!(
@@ -40,6 +46,21 @@ fn describe(status: &Status) -> String {
     }
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     columns(&rows)
+}
+
+fn describe_webhook(webhook: &WebhookStatus) -> String {
+    let WebhookStatus { origin, state, trouble, since, waiting, given_up } = webhook;
+    let mut text = format!("{}, {}, {waiting} wait", escape(origin), escape(state));
+    if !trouble.is_empty() {
+        text = format!("{text}: {}", escape(trouble));
+    }
+    if let Some(since) = since {
+        text = format!("{text}, since {}", escape(since));
+    }
+    if 0 < *given_up {
+        text = format!("{text}; {given_up} left out");
+    }
+    text
 }
 
 fn mebibytes(bytes: u64) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use comity_core::{
-    api::{Trace, TraceState},
+    api::{Trace, TraceState, Working},
     receipt::State,
 };
 
@@ -51,7 +51,15 @@ fn describe(output: &Output, trace: &Trace) -> String {
     for rung in &trace.states {
         let _ = writeln!(text, "  {}", describe_rung(output, rung));
     }
+    if let Some(working) = trace.working {
+        let _ = writeln!(text, "  {}", describe_work(working));
+    }
     text.trim_end().to_owned()
+}
+
+/// Says which puzzle the sender's node is solving, in one line.
+pub(super) fn describe_work(working: Working) -> String {
+    format!("solving a puzzle of {} bits, {} %", working.bits, working.percent)
 }
 
 /// Says what a mediator in between means, as long as the recipient's home has said nothing.

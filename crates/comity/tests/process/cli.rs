@@ -57,6 +57,28 @@ fn identities_resolve_by_did_and_by_handle() {
 }
 
 #[test]
+fn what_happens_is_listed_the_newest_or_all_after_a_place() {
+    let node = TestNode::start();
+    let (aria, bruno) = (node.add("aria"), node.add("bruno"));
+    assert!(node.run(&["events"]).lines().is_empty());
+    let send =
+        ["send", "--as", "aria", did(&bruno), r#"{"content":"may I?"}"#, "--wait", "accepted"];
+    node.run(&send).ok();
+    node.run(&["allow", "--as", "bruno", did(&aria)]).ok();
+    let all = node.run(&["events"]).lines();
+    let types: Vec<_> = all.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["request-arrived", "entry-changed", "request-decided"]);
+    for event in &all {
+        assert_keys(event, &["seq", "id", "at", "type", "agent"]);
+        assert_eq!(event["agent"], bruno["did"]);
+    }
+    assert_eq!(node.run(&["events", "--limit", "1"]).lines(), all[2..]);
+    let after = all[0]["seq"].to_string();
+    assert_eq!(node.run(&["events", "--after", &after]).lines(), all[1..]);
+    node.run(&["events", "--after", "1", "--limit", "1"]).error(1);
+}
+
+#[test]
 fn a_stranger_asks_is_allowed_writes_and_is_revoked() {
     let node = TestNode::start();
     let (aria, bruno) = (node.add("aria"), node.add("bruno"));

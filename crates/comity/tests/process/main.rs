@@ -24,3 +24,4 @@ mod quickstart;
 mod relay;
 mod rotation;
 mod support;
+mod work;

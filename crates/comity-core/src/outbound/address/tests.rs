@@ -10,7 +10,7 @@ use super::*;
 use crate::Context;
 use crate::outbound::{Accountability, Input, Outbound, Output, Queued, Stored};
 use crate::record::OutgoingKind;
-use crate::testing::{NOW, Party};
+use crate::testing::{NOW, Party, secret};
 
 const RELAY: &str = "did:web:relay.example";
 
@@ -74,11 +74,13 @@ fn submit(
         pthid: None,
         ack: Vec::new(),
         expires_in_s: Some(600),
+        work_bits_max: None,
         accountability,
         kind: OutgoingKind::Message,
     };
     let home = "did:web:home.example".parse().unwrap();
-    let mut outbound = Outbound::new(submission, Context { home, now: NOW, salt: [3; 16] });
+    let mut outbound =
+        Outbound::new(submission, Context { home, now: NOW, salt: [3; 16], secret: secret() });
     let mut asked = Vec::new();
     loop {
         let input = match outbound.poll_output() {

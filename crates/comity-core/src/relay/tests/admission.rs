@@ -66,8 +66,14 @@ fn what_a_home_sends_to_somebody_behind_a_relay_is_a_friends() {
             expires_in_s: None,
             accountability,
             kind: crate::record::OutgoingKind::Message,
+            work_bits_max: None,
         };
-        let context = Context { home: net.aria.did.clone(), now: NOW, salt: [0; 16] };
+        let context = Context {
+            home: net.aria.did.clone(),
+            now: NOW,
+            salt: [0; 16],
+            secret: crate::testing::secret(),
+        };
         let mut machine = outbound::Outbound::new(submission, context);
         let queued = loop {
             let input = match machine.poll_output() {

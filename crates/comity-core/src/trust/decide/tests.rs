@@ -5,7 +5,9 @@ use std::sync::Arc;
 use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
-use crate::trust::{Changed, Contact, Direction, Limits, Policy, Prior, Shown, Whom};
+use crate::trust::{
+    ChallengeId, Changed, Contact, Direction, Limits, Policy, Pool, Prior, Shown, Whom,
+};
 
 const NOW: UnixTime = UnixTime(1_000_000);
 const ARIA: &str = "did:web:a.example:agents:aria";
@@ -73,6 +75,7 @@ fn pinned(key: &str) -> Option<Contact> {
 fn outcome(decision: Decision) -> String {
     match decision {
         Decision::Allow(admission) => admission.as_str().to_owned(),
+        Decision::Charge(_) => "charge".to_owned(),
         Decision::Hold => "hold".to_owned(),
         Decision::Refuse(refusal) => refusal.code().trim_start_matches("e.m.trust.").to_owned(),
     }
@@ -254,6 +257,66 @@ fn the_home_itself_speaks_its_own_protocols_and_nothing_else() {
 }
 
 #[test]
+fn the_home_hears_decisions_from_its_operator_and_from_nobody_else() {
+    let stranger = Facts::nothing_known(Recipient::Home);
+    let operator = Facts { sender_is_operator: true, ..stranger.clone() };
+    for way_in in WayIn::ALL {
+        let ruling = |piuri, facts| decide(&question(piuri, way_in), facts, NOW).decision;
+        let heard = Decision::Allow(Admission::HomeProtocol);
+        let unheard = Decision::Refuse(Refusal::HomeProtocol);
+        assert_eq!(ruling(OPERATOR, &operator), heard);
+        assert_eq!(ruling(OPERATOR, &stranger), unheard, "{way_in:?}");
+        // To be the operator opens nothing else, neither at the home nor at an agent.
+        assert_eq!(ruling(PROTOCOLS[1].1, &operator), unheard);
+        let at_agent = Facts { recipient: Recipient::Agent, ..operator.clone() };
+        assert_eq!(ruling(OPERATOR, &at_agent), Decision::Hold);
+    }
+}
+
+#[test]
+fn a_strangers_message_costs_work_only_where_it_would_be_held_and_can_be_answered() {
+    let paid = WorkShown::Paid { id: ChallengeId([0; 16]), expires: NOW };
+    let cases = [
+        (WayIn::Direct, 20, WorkShown::None, Decision::Charge(20)),
+        (WayIn::Direct, 20, WorkShown::Invalid, Decision::Charge(20)),
+        (WayIn::Direct, 20, paid, Decision::Hold),
+        (WayIn::Direct, 0, WorkShown::None, Decision::Hold),
+        (WayIn::Relay(None), 20, WorkShown::None, Decision::Hold),
+        (WayIn::Relay(Some(Class::Stranger)), 20, WorkShown::None, Decision::Hold),
+        (WayIn::SameHome, 20, WorkShown::None, Decision::Hold),
+    ];
+    for (way_in, price_bits, work, expected) in cases {
+        let facts = Facts { price_bits, work, ..stranger() };
+        let ruling = decide(&question(PROTOCOLS[1].1, way_in), &facts, NOW);
+        assert_eq!(ruling.decision, expected, "{way_in:?}, {price_bits}, {work:?}");
+    }
+    for (name, facts, _) in relations() {
+        for (level, piuri) in PROTOCOLS {
+            let question = question(piuri, WayIn::Direct);
+            let free = decide(&question, &facts, NOW).decision;
+            let priced =
+                decide(&question, &Facts { price_bits: 20, ..facts.clone() }, NOW).decision;
+            let expected = if free == Decision::Hold { Decision::Charge(20) } else { free };
+            assert_eq!(priced, expected, "{name}, {level}");
+        }
+    }
+}
+
+#[test]
+fn what_has_cost_no_work_at_the_relay_leaves_room_for_what_has() {
+    let pool = Pool { pending: 5, pending_max: 10, ..Pool::EMPTY };
+    let facts = Facts { pool, price_bits: 20, ..stranger() };
+    let decided = |class, facts: &Facts| {
+        outcome(decide(&question(PROTOCOLS[1].1, WayIn::Relay(class)), facts, NOW).decision)
+    };
+    assert_eq!(decided(Some(Class::Stranger), &facts), "requests-full");
+    assert_eq!(decided(None, &facts), "requests-full");
+    assert_eq!(decided(Some(Class::Paid), &facts), "hold");
+    let free = Facts { price_bits: 0, ..facts };
+    assert_eq!(decided(Some(Class::Stranger), &free), "hold", "where nothing costs, all are alike");
+}
+
+#[test]
 fn strangers_are_held_one_request_at_a_time_and_within_bounds() {
     let ask = |facts: &Facts, size_bytes| {
         let question = Question { size_bytes, ..question(PROTOCOLS[1].1, WayIn::Direct) };
@@ -261,7 +324,7 @@ fn strangers_are_held_one_request_at_a_time_and_within_bounds() {
     };
     let pending = Facts { request: Some(RequestState::Pending), ..stranger() };
     assert_eq!(ask(&pending, 1), "pending");
-    let crowd = Facts { requests_pending: REQUESTS_PENDING_MAX, ..stranger() };
+    let crowd = Facts { pool: Pool { pending_max: 0, ..Pool::EMPTY }, ..stranger() };
     assert_eq!(ask(&crowd, 1), "requests-full");
     assert_eq!(ask(&stranger(), REQUEST_BYTES_MAX), "hold");
     assert_eq!(ask(&stranger(), REQUEST_BYTES_MAX + 1), "request-too-large");

@@ -28,7 +28,7 @@ async fn deliver(
 }
 
 async fn post(deliverer: &Deliverer, uri: &str) -> Result<Delivered, DeliverError> {
-    deliverer.post(uri, Bytes::from_static(ENVELOPE.as_bytes()), MediaType::Encrypted).await
+    deliverer.post(uri, Bytes::from_static(ENVELOPE.as_bytes()), MediaType::Encrypted, None).await
 }
 
 fn with_retry_after(code: u16, value: &'static str) -> Response<Body> {
@@ -127,6 +127,49 @@ async fn a_problem_code_is_taken_only_if_it_is_one() {
     }
     let page = || answer(403, "text/html", r#"{"code":"e.m.msg"}"#);
     assert_eq!(code_of(deliver(page).await), None);
+}
+
+#[tokio::test]
+async fn a_demand_for_work_is_taken_only_if_it_is_one() {
+    let of = |status, body: String| async move {
+        deliver(move || answer(status, "application/problem+json", body.clone())).await
+    };
+    let demand = r#"{"code":"e.p.req.work","work":{"challenge":"aZ0-._~","bits":20,"expires":9}}"#;
+    let challenge = "aZ0-._~".to_owned();
+    let expected = Err(DeliverError::Charged(Demand { challenge, bits: 20 }));
+    assert_eq!(of(402, demand.to_owned()).await, expected);
+    assert_eq!(code_of(of(403, demand.to_owned()).await).as_deref(), Some("e.p.req.work"));
+
+    let long = "a".repeat(CHALLENGE_BYTES_MAX + 1);
+    for work in [
+        r#"{"challenge":"","bits":20}"#,
+        r#"{"challenge":"a b","bits":20}"#,
+        r#"{"challenge":"a\r\nx: y","bits":20}"#,
+        r#"{"challenge":"a"}"#,
+        r#"{"challenge":"a","bits":256}"#,
+        r#"{"challenge":"a","bits":-1}"#,
+        r#"["a"]"#,
+        "7",
+        &format!(r#"{{"challenge":"{long}","bits":1}}"#),
+    ] {
+        let body = format!(r#"{{"code":"e.p.req.work","work":{work}}}"#);
+        let code = code_of(of(402, body).await);
+        assert_eq!(code.as_deref(), Some("e.p.req.work"), "{work}");
+    }
+}
+
+#[tokio::test]
+async fn work_is_shown_in_its_header() {
+    let net = FakeNet::new(|request: Request<Incoming>| {
+        let shown = request.headers().get("comity-work").cloned();
+        let right = shown.is_some_and(|shown| shown == "challenge.solution");
+        std::future::ready(status(if right { 202 } else { 400 }))
+    });
+    let deliverer = Deliverer::new(net.connector(AddressPolicy::Development));
+    let envelope = Bytes::from_static(ENVELOPE.as_bytes());
+    let work = Some("challenge.solution");
+    let delivered = deliverer.post(URI, envelope, MediaType::Encrypted, work).await;
+    assert_eq!(delivered, Ok(Delivered { status: 202, answer: None }));
 }
 
 #[tokio::test]

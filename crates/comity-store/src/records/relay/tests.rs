@@ -12,6 +12,7 @@ use comity_core::relay::{
     Figures, Held, HeldRow, RecipientFacts, Recipients, Registrant, RelayPolicy, Route, RouteFacts,
     Verdict, admit, change,
 };
+use comity_core::trust::WorkSecret;
 use comity_didcomm::routing::Forward;
 use comity_didcomm::{
     AgreementKey, ContentEncryption, DidDocument, MessageId, Protection, UnixTime,
@@ -90,7 +91,12 @@ impl Stand {
         forward.expires_time = Some(NOW.saturating_add(expires_s));
         let facts =
             RouteFacts { relay: Some(self.quotas), recipient: Some(self.recipient.clone()) };
-        let context = Context { home: did("did:web:relay.example"), now: NOW, salt: [0; 16] };
+        let context = Context {
+            home: did("did:web:relay.example"),
+            now: NOW,
+            salt: [0; 16],
+            secret: WorkSecret::new(&[0; 32]),
+        };
         admit(&Route::new(forward).unwrap(), &facts, &context).unwrap()
     }
 

@@ -111,6 +111,8 @@ pub(crate) struct TestNode {
     folder: TempDir,
     flags: Vec<String>,
     file_kibibytes_max: Option<u32>,
+    /// What a stranger's message costs: nothing, in tests about something else.
+    work_bits: u8,
     child: Child,
     /// Its end tells the node to stop.
     stdin: Option<ChildStdin>,
@@ -123,12 +125,19 @@ impl TestNode {
         Self::start_with(&["--dev"])
     }
 
+    /// Starts a node that demands work of strangers.
+    pub(crate) fn start_demanding(work_bits: u8) -> Self {
+        let any = "127.0.0.1:0".to_owned();
+        let flags = vec!["--dev".to_owned()];
+        Self::spawn(tempfile::tempdir().unwrap(), flags, [any.clone(), any], None, work_bits)
+    }
+
     /// Starts a node with these flags of `comity up`.
     pub(crate) fn start_with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let any = "127.0.0.1:0".to_owned();
-        Self::spawn(folder, flags, [any.clone(), any], None)
+        Self::spawn(folder, flags, [any.clone(), any], None, 0)
     }
 
     /// Kills it with SIGKILL.
@@ -147,7 +156,7 @@ impl TestNode {
         // Dropping it must not remove the data.
         let folder = std::mem::replace(&mut this.folder, tempfile::tempdir().unwrap());
         let flags = std::mem::take(&mut this.flags);
-        Self::spawn(folder, flags, addresses, this.file_kibibytes_max)
+        Self::spawn(folder, flags, addresses, this.file_kibibytes_max, this.work_bits)
     }
 
     /// Starts it again with files that can grow to so many KiB only, as on a full disk. It has to have been
@@ -227,6 +236,7 @@ impl TestNode {
         flags: Vec<String>,
         [listen, local]: [String; 2],
         file_kibibytes_max: Option<u32>,
+        work_bits: u8,
     ) -> Self {
         let data = folder.path().join("data");
         let mut command = file_kibibytes_max.map_or_else(bare, bare_on_full_disk);
@@ -235,6 +245,7 @@ impl TestNode {
             .arg("--data")
             .arg(&data)
             .args(&flags)
+            .env("COMITY_WORK_BITS", work_bits.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log(folder.path()))
@@ -247,7 +258,7 @@ impl TestNode {
             let said = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
             panic!("the node is not ready: {line}{said}");
         });
-        Self { folder, flags, file_kibibytes_max, child, stdin, ready }
+        Self { folder, flags, file_kibibytes_max, work_bits, child, stdin, ready }
     }
 }
 

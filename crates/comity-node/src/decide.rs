@@ -1,0 +1,139 @@
+//! What the operator decides about somebody, stored together with what becomes of the message that waits
+//! for it. The one way for the admin API and for the operator's own agent.
+
+use std::sync::Arc;
+
+use comity_core::event::{Decider, Event};
+use comity_core::inbound::problem_report;
+use comity_core::log::leaf_hash;
+use comity_core::outbound::Queued;
+use comity_core::protocol::is_notice;
+use comity_core::receipt::Rung;
+use comity_core::record::Received;
+use comity_core::refusal::Refusal;
+use comity_core::trust::{Direction, Entry, EntryKind};
+use comity_didcomm::Did;
+use comity_store::records::mailbox::Waiting;
+use comity_store::records::notices::Debts;
+use comity_store::records::{events, mailbox, mailbox_key, relations};
+use comity_store::{Batch, Conflict, StoreFault, Wake as _};
+
+use crate::admission;
+use crate::home::{Committed, Home};
+use crate::outbound;
+
+/// What became of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Settled {
+    /// The request is another one, or none, by now: nothing was stored.
+    Changed,
+    /// It is stored, and done.
+    Done,
+    /// The agent's mailbox has no room for the message that it lets in: nothing was stored.
+    MailboxFull,
+}
+
+/// Stores a decision, whatever waits for it at this moment.
+pub(crate) async fn settle(
+    home: &Arc<Home>,
+    agent: &Did,
+    entry: &Entry,
+    by: Decider,
+) -> Result<Settled, StoreFault> {
+    loop {
+        let waiting = match (entry.direction, entry.whom.did()) {
+            (Direction::In, Some(did)) => mailbox::request(home.store.as_ref(), agent, did).await?,
+            // What is decided about many is about what comes next.
+            _ => None,
+        };
+        let settled = settle_with(home, agent, entry, by, waiting.as_ref(), Debts::new()).await?;
+        if settled != Settled::Changed {
+            return Ok(settled);
+        }
+    }
+}
+
+/// Stores a decision with what becomes of this request, if there is one, and with what is owed besides.
+pub(crate) async fn settle_with(
+    home: &Arc<Home>,
+    agent: &Did,
+    entry: &Entry,
+    by: Decider,
+    waiting: Option<&Waiting>,
+    mut debts: Debts,
+) -> Result<Settled, StoreFault> {
+    let mut batch = Batch::new();
+    // What was allowed to many, or on the way out, is taken back by forgetting it.
+    let is_forgotten = entry.kind == EntryKind::Revoke
+        && (entry.whom.did().is_none() || entry.direction == Direction::Out);
+    match is_forgotten {
+        true => relations::remove(&mut batch, agent, entry.direction, &entry.whom),
+        false => relations::put(&mut batch, agent, entry),
+    }
+    let leaf = entry.to_log_record(agent).to_leaf();
+    batch.append_leaf(leaf_hash(&leaf), leaf);
+    let mut happened = vec![Event::entry_changed(agent, entry)];
+    let refusal = match entry.kind {
+        EntryKind::Allow => None,
+        EntryKind::Deny => Some(Refusal::Denied),
+        EntryKind::Revoke => Some(Refusal::Revoked),
+    };
+    let turned = match (refusal, entry.direction, entry.whom.did()) {
+        (Some(_), Direction::In, Some(did)) => {
+            admission::turned_away(home, &mut batch, agent, did).await?
+        }
+        _ => None,
+    };
+    let mut report = None;
+    if let Some(waiting) = waiting {
+        let received = &waiting.held.received;
+        match refusal {
+            None => mailbox::hand_over(&mut batch, waiting, entry.level, home.capacity()),
+            Some(refusal) => {
+                let (code, meaning) = (refusal.code(), refusal.meaning());
+                let rung = Rung::refused(home.now(), home.did.clone(), code, Some(meaning));
+                mailbox::drop_request(&mut batch, &mut debts, waiting, &rung);
+                report = self::report(home, received, refusal).await;
+            }
+        }
+        happened.push(Event::request_decided(received, entry.kind, by));
+    }
+    events::put(&mut batch, home.now(), happened);
+    let committed = home.commit_and_report(batch, debts, report).await;
+    // Also when it failed: it may be durable all the same.
+    home.news.wake();
+    match committed? {
+        Committed::Durable => {}
+        Committed::Conflict(Conflict::Assertion { .. }) => return Ok(Settled::Changed),
+        Committed::Conflict(Conflict::Bound { .. }) => return Ok(Settled::MailboxFull),
+    }
+    if let Some(generation) = turned {
+        admission::turn(home, agent, generation);
+    }
+    if let (Some(waiting), None) = (waiting, refusal) {
+        admission::approved(home, waiting);
+        home.mailboxes.offer(mailbox_key(agent), waiting.seq);
+        home.wake.wake(&mailbox_key(agent));
+    }
+    tracing::info!(%agent, whom = %entry.whom, kind = ?entry.kind, ?by, "the operator decided");
+    Ok(Settled::Done)
+}
+
+/// Packs the recipient's own report on a request that came to nothing. A sender that cannot be written
+/// to gets none, and there is none about a report.
+pub(crate) async fn report(
+    home: &Arc<Home>,
+    received: &Received,
+    refusal: Refusal,
+) -> Option<Arc<Queued>> {
+    if is_notice(&received.type_) {
+        return None;
+    }
+    // By the form of its DID that has its document in it.
+    let agent = home.identities.by_did(&received.recipient)?;
+    let (from, to) = (&agent.did, &received.sender);
+    let (id, thid, problem) = (&received.id, &received.thid, refusal.to_report());
+    let message = problem_report(from, to, id, thid, problem, home.now());
+    outbound::prepare_notice(home, message).await.ok()
+}
