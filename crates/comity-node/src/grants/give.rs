@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use comity_core::api::{GiveGrant, parse_rfc3339};
+use comity_core::event::Event;
 use comity_core::limits::{GRANT_S_DEFAULT, GRANTS_GIVEN_MAX, REASON_CHARS_MAX};
 use comity_core::outbound::Unsendable;
 use comity_core::protocol::grant::GrantMessage;
@@ -14,7 +15,7 @@ use comity_didcomm::{Did, MessageId, ProtocolId, UnixTime};
 use comity_store::Batch;
 use comity_store::records::grants::{Given, Held, Standing};
 use comity_store::records::notices::Debts;
-use comity_store::records::{grants, revocations};
+use comity_store::records::{events, grants, revocations};
 
 use super::wallet::{Room, WALLET_MAX, room_for};
 use super::{Failure, append_leaf, verify};
@@ -114,9 +115,12 @@ pub(crate) async fn revoke(
         given.revoked_at = Some(home.now());
         grants::put_given(&mut batch, &agent.did, &given);
         append_leaf(home, &mut batch, Act::Revoked, (&agent.did, &given.terms.grantee), id);
+        let event = Event::grant_revoked(&given.audience, &id.to_string());
+        events::put(&mut batch, home.now(), vec![event]);
     }
     // First of all, and whoever can be told.
     let _committed: Committed = home.commit(batch, Debts::new(), None).await?;
+    home.news.wake();
     tracing::info!(agent = %agent.did, grant = %id, "the operator took a grant back");
     let mut outcome = Outcome { given, told: Vec::new(), not_told: Vec::new() };
     let Given { chain, audience, terms, .. } = &outcome.given;
@@ -216,6 +220,9 @@ async fn hand_out(
     let mut batch = Batch::new();
     grants::put_given(&mut batch, &agent.did, &given);
     append_leaf(home, &mut batch, Act::Granted, (&agent.did, grantee), given.id);
+    let (id, until) = (given.id.to_string(), given.terms.until);
+    let event = Event::grant_issued(&agent.did, &id, grantee, until);
+    events::put(&mut batch, home.now(), vec![event]);
     let mut outcome = Outcome { given, told: Vec::new(), not_told: Vec::new() };
     if wish.unsent {
         let _committed: Committed = home.commit(batch, Debts::new(), None).await?;
@@ -226,6 +233,7 @@ async fn hand_out(
         write(home, agent, grantee, message, batch).await?;
         outcome.told.push(grantee.clone());
     }
+    home.news.wake();
     tracing::info!(agent = %agent.did, %grantee, grant = %outcome.given.id, "the operator gave a grant");
     Ok(outcome)
 }

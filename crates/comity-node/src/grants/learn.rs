@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use comity_core::event::Event;
 use comity_core::inbound::Commit;
 use comity_core::limits::GRANTS_GIVEN_MAX;
 use comity_core::protocol::grant::GrantMessage;
@@ -26,6 +27,8 @@ pub(crate) struct Heard {
     pub(crate) put_off: Option<Refusal>,
     /// What the agent had handed on and has ended.
     ended: Vec<Given>,
+    /// What the operator should know.
+    pub(crate) happened: Vec<Event>,
 }
 
 impl Heard {
@@ -65,7 +68,8 @@ pub(crate) async fn from_message(
         Ok(GrantMessage::Grant { chain, .. }) => keep(home, batch, between, chain).await,
         Ok(GrantMessage::Revoke { id, until, chain, .. }) => {
             heard.ended = drop_ended(home, batch, between, &[id]).await?;
-            take_back(home, batch, between, (id, until), &chain).await
+            let taken = take_back(home, batch, between, (id, until), &chain).await;
+            taken.map(|event| heard.happened.extend(event))
         }
         Ok(GrantMessage::Revoked { ids, .. }) => {
             heard.ended = drop_ended(home, batch, between, &ids).await?;
@@ -137,26 +141,27 @@ async fn take_back(
     (agent, sender): (&Did, &Did),
     (id, until): (TokenId, UnixTime),
     chain: &[String],
-) -> Result<(), Failure> {
+) -> Result<Option<Event>, Failure> {
     let Some(latest) = may_hand_on_until(home, (agent, sender), chain).await? else {
-        return Ok(());
+        return Ok(None);
     };
     let until = until.min(latest);
     if until <= home.now() {
-        return Ok(());
+        return Ok(None);
     }
     let store = home.store.as_ref();
     match grants::take_back(store, batch, (agent, sender), (id, until)).await? {
         TakenBack::Full => {
             tracing::warn!(%agent, %sender, "too many revocations: one is not remembered");
+            Ok(None)
         }
-        TakenBack::Known => {}
+        TakenBack::Known => Ok(None),
         TakenBack::New => {
             append_leaf(home, batch, Act::Revoked, (agent, sender), id);
             tracing::info!(%agent, %sender, grant = %id, "a grant that was handed on was revoked");
+            Ok(Some(Event::grant_revoked(agent, &id.to_string())))
         }
     }
-    Ok(())
 }
 
 /// Finds out until when somebody may hand on the right to reach an agent: by what the agent gave it,

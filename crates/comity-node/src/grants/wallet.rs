@@ -39,7 +39,8 @@ fn best(held: Vec<Held>, passage: &Passage, now: UnixTime) -> Option<Held> {
 }
 
 /// Drops the grant that an agent has shown in vain, when its audience says that it was taken back:
-/// without it the agent can at least ask, as a stranger does.
+/// without it the agent can at least ask, as a stranger does. What a stranger handed on is dropped
+/// whenever it is in the way: it may have been made for that.
 pub(crate) async fn drop_refused(
     home: &Home,
     batch: &mut Batch,
@@ -47,14 +48,21 @@ pub(crate) async fn drop_refused(
     rung: &Rung,
 ) -> Result<(), StoreFault> {
     let Ok(type_) = sent.type_.parse::<MessageType>() else { return Ok(()) };
-    if rung.code.as_deref() != Some(Refusal::GrantRevoked.code()) {
+    let says = |refusals: &[Refusal]| {
+        refusals.iter().any(|refusal| rung.code.as_deref() == Some(refusal.code()))
+    };
+    let is_over = says(&[Refusal::GrantRevoked]);
+    let is_in_the_way = says(&[Refusal::GrantInvalid, Refusal::LevelTooLow, Refusal::LimitReached]);
+    if !is_over && !is_in_the_way {
         return Ok(());
     }
     let (from, to) = (sent.sender.clone(), sent.recipient.clone());
     let passage = Passage { from, to, protocol: type_.protocol().clone(), threads: Vec::new() };
     let (store, agent) = (home.store.as_ref(), &sent.sender);
     let held = grants::held_for(store, agent, &sent.recipient, WALLET_MAX).await?;
-    if let Some(shown) = best(held, &passage, home.now()) {
+    let is_made_up = |held: &Held| held.standing == Standing::Unasked && 1 < held.chain.len();
+    let shown = best(held, &passage, home.now());
+    if let Some(shown) = shown.filter(|shown| is_over || is_made_up(shown)) {
         tracing::info!(%agent, grant = %shown.id, "a grant was refused, and is dropped");
         grants::remove_held(batch, agent, &shown);
     }

@@ -172,9 +172,20 @@ async fn what_is_revoked_is_refused_with_the_next_message_also_by_who_handed_it_
     // And by Bruno, where it holds at once, and after a restart.
     assert_eq!(fate(&aria_home, &aria, &bruno, ASK).await, "accepted");
     revoke(&bruno_home, &bruno, &given.id).await;
-    let _bruno_home = bruno_home.restart().await;
+    let bruno_home = bruno_home.restart().await;
     until_refused((&aria_home, &aria), &bruno, &given).await;
     assert_eq!(fate(&aria_home, &aria, &bruno, ASK).await, "pending", "she may ask");
+    let events = bruno_home.first_events(5).await;
+    let told = events.iter().map(|event| serde_json::to_value(event).unwrap());
+    let told: Vec<_> = told.map(|event| (event["type"].clone(), event["grant"].clone())).collect();
+    let expected = [
+        ("grant-issued", &given.id),
+        ("grant-revoked", &rest.id),
+        ("grant-revoked", &part.id),
+        ("grant-revoked", &given.id),
+    ];
+    assert_eq!(told[..4], expected.map(|(type_, id)| (json!(type_), json!(id))));
+    assert_eq!(told[4].0, "request-arrived");
 }
 
 /// Adds a grant by hand, whatever its holder was told, until it is refused: within five seconds.
@@ -264,8 +275,10 @@ async fn show(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn widened_stolen_and_expired_chains_give_nothing() {
-    let stand = Stand::new().await;
+async fn widened_and_stolen_chains_give_nothing() {
+    // Whoever shows a grant pays no price for being heard.
+    let store = std::sync::Arc::new(comity_store::MemoryStore::new());
+    let stand = Stand::with(store, |config| config.policy.work_bits = Some(8)).await;
     let bruno = stand.add_agent("bruno").await;
     let (mut mallory, mut thief) = (Foreigner::new().await, Foreigner::new().await);
     let wish = json!({ "who": mallory.did, "protocols": [QUESTION], "depth": 1, "unsent": true });
