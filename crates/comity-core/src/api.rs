@@ -513,6 +513,118 @@ pub struct Relation {
     pub note: String,
 }
 
+/// A grant that is to be given, or handed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct GiveGrant {
+    /// To whom: DID, handle or invitation.
+    pub who: String,
+    /// Protocol identifiers that it is for; empty: all, or all of the one that is handed on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protocols: Vec<String>,
+    /// How far they may go: `introduced`, `message`, `task` or `execute`; absent: as far as the
+    /// named protocols need, and `message` at least; or as far as the one that is handed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// Until when, RFC 3339; absent: 30 days, or until the one that is handed on ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Messages in one day of UTC, of all to whom it is handed on together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages_per_day: Option<u64>,
+    /// Bytes in one day of UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_day: Option<u64>,
+    /// Tasks that may be open at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks_open: Option<u64>,
+    /// How often it may be handed on, 0 to 3.
+    #[serde(default)]
+    pub depth: u8,
+    /// What the grantee is told besides, at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Whether it is only made: the tokens in the answer have to get to the grantee by other means.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsent: bool,
+}
+
+/// A grant that is held and is to be handed on in part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct HandOnGrant {
+    /// The grant that is held: its id, or how that begins.
+    pub id: String,
+    /// What of it is handed on, and to whom.
+    pub give: GiveGrant,
+}
+
+/// A grant that is taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RevokeGrant {
+    /// The grant that was given or handed on: its id, or how that begins.
+    pub id: String,
+}
+
+/// A grant that came by other means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AddGrant {
+    /// Its tokens, the first one first, with white space between them.
+    pub chain: String,
+}
+
+/// A grant that an agent has given, or holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct GrantInfo {
+    /// Name of its last token.
+    pub id: String,
+    /// `given`, `handed-on` or `held`.
+    pub kind: String,
+    /// `valid`, `planned`, `expired` or `revoked`.
+    pub state: String,
+    /// DID of the agent that it gives access to.
+    pub audience: String,
+    /// DID of whom it is from.
+    pub grantor: String,
+    /// DID of whom it is given to.
+    pub grantee: String,
+    /// Protocols that it is for; empty: all.
+    pub protocols: Vec<String>,
+    /// How far it goes.
+    pub level: String,
+    /// From when it holds.
+    pub from: String,
+    /// Until when it holds.
+    pub until: String,
+    /// How often it may be handed on.
+    pub depth: u8,
+    /// Messages a day that it allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages_per_day: Option<u64>,
+    /// Bytes a day that it allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_day: Option<u64>,
+    /// Open tasks that it allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks_open: Option<u64>,
+    /// Its tokens, the first one first, when it was just given or handed on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
+    /// DIDs of those to whom the news are on their way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<String>,
+    /// DIDs of those who could not be written to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_told: Vec<String>,
+}
+
 /// Somebody whose messages an agent lets in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -364,6 +364,25 @@ pub const GRANT_DEPTH_MAX: u8 = 3;
 /// Tokens of one chain of grants at most: the first, and as many as it can be handed on.
 pub const GRANT_CHAIN_MAX: usize = 4;
 
+/// How long a grant holds when its grantor says nothing, in seconds (30 days).
+pub const GRANT_S_DEFAULT: u64 = 30 * 24 * 3600;
+
+/// Grants that one agent has given or handed on, and that have not run out, at most.
+pub const GRANTS_GIVEN_MAX: usize = 1_000;
+
+/// Grants that one agent holds by its operator's hand at most, and as many that came from those whom
+/// it knows.
+pub const GRANTS_HELD_MAX: usize = 256;
+
+/// Grants that one agent holds from strangers at most; beyond, the oldest goes.
+pub const GRANTS_UNASKED_MAX: usize = 64;
+
+/// Grants from one grantor that one agent holds at most, but for what its operator adds.
+pub const GRANTS_OF_ONE_MAX: usize = 16;
+
+/// Revocations that one agent remembers for each of those to whom it gave the right to hand on.
+pub const PEER_REVOCATIONS_MAX: usize = 256;
+
 /// How long a vouch holds at most, in seconds (90 days).
 pub const VOUCH_LIFE_S_MAX: u64 = 90 * 24 * 3600;
 

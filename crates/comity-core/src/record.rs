@@ -166,8 +166,13 @@ pub struct LogRecord {
 pub enum Act {
     /// The operator decided about a peer; the digest is of the decision.
     Decided,
+    /// An agent gave a grant to the peer, or handed one on; the digest is the token's name.
+    Granted,
     /// A message was accepted from a peer.
     Received,
+    /// An agent took a grant back from the peer, or the peer took back what it had handed on; the
+    /// digest is the token's name.
+    Revoked,
     /// A message was queued for a peer.
     Sent,
 }

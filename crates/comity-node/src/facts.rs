@@ -10,6 +10,7 @@ use comity_net::Handle;
 use comity_store::StoreFault;
 use comity_store::records::{MessageKey, contacts, mailbox, meters, outbox, relations, spent};
 
+use crate::grants;
 use crate::home::Home;
 use crate::limits::ENTRIES_MAX;
 
@@ -76,6 +77,7 @@ pub(crate) async fn of_departure(home: &Home, passage: &Passage) -> Result<Fence
     fence.used = used(home, from, &fence.entries).await?;
     let sent = outbox::sent(store, MessageKey::sent(from, &passage.id)).await?;
     fence.is_repeat = sent.is_some_and(|sent| sent.recipient.same_subject(to));
+    fence.carries.grants = grants::carried(home, passage).await?;
     for thread in &passage.threads {
         fence.is_answer |= mailbox::began_thread(store, from, to, thread).await?;
     }

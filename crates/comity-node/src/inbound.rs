@@ -165,7 +165,10 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
     if let Some(prior) = commit.prior() {
         succeed(home, &mut batch, commit, prior).await?;
     }
-    let learned = learn::from_message(home, &mut batch, &mut debts, commit).await?;
+    let mut learned = learn::from_message(home, &mut batch, &mut debts, commit).await?;
+    if let Some(refusal) = learned.grants.put_off {
+        return Ok(Written::Temporary(refusal));
+    }
     let mut report = None;
     if let Placement::Refused(refusal, Some(message)) = commit.placement() {
         tracing::info!(
@@ -187,6 +190,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         happened.extend(of_arrival(home, &mut batch, commit).await?);
     }
     happened.extend(of_keys(commit));
+    happened.append(&mut learned.grants.happened);
     let is_news = !happened.is_empty();
     events::put(&mut batch, home.now(), happened);
     let peers = debts.put(&mut batch);
@@ -203,6 +207,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         }
         learned.tell(home);
         admission::heard(home, commit, &learned).await;
+        learned.grants.tell(home, commit);
         if let Some(report) = report {
             home.transmitter.wake(home, report.outgoing());
         }

@@ -16,6 +16,7 @@ use comity_store::records::{MessageKey, ladder, mailbox, outbox};
 use comity_store::{Batch, StoreFault};
 
 use crate::deliver::StateEvent;
+use crate::grants;
 use crate::home::Home;
 
 /// What was learned, to be told once it is durable.
@@ -24,6 +25,8 @@ pub(crate) struct Learned {
     events: Vec<StateEvent>,
     /// Whether somebody asked about messages that it may ask about.
     answered: bool,
+    /// What was said about grants.
+    pub(crate) grants: grants::Heard,
 }
 
 impl Learned {
@@ -52,6 +55,7 @@ impl Learned {
             return Ok(false);
         }
         ladder::put_sent(batch, message, &rung);
+        grants::drop_refused(home, batch, sent, &rung).await?;
         self.events.push(StateEvent { agent: sent.sender.clone(), id: sent.id.clone(), rung });
         Ok(true)
     }
@@ -88,6 +92,9 @@ pub(crate) async fn from_message(
             }
         }
         _ => from_headers(home, batch, &mut learned, commit).await?,
+    }
+    if matches!(commit.placement(), Placement::Home) {
+        learned.grants = grants::from_message(home, batch, commit).await?;
     }
     Ok(learned)
 }

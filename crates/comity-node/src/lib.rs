@@ -44,6 +44,7 @@ mod doctor;
 mod due;
 mod events;
 mod facts;
+mod grants;
 mod home;
 mod identities;
 mod inbound;

@@ -10,6 +10,7 @@ mod agents;
 mod auth;
 mod events;
 mod extract;
+mod grants;
 mod invite;
 mod long_poll;
 pub mod openapi;
@@ -60,6 +61,10 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/agents/{name}/contacts/approve", post(trust::approve_keys))
         .route("/admin/agents/{name}/deny", post(admin::deny))
         .route("/admin/agents/{name}/explain", get(trust::explanation))
+        .route("/admin/agents/{name}/grants", get(grants::list_grants).post(grants::give_grant))
+        .route("/admin/agents/{name}/grants/add", post(grants::add_grant))
+        .route("/admin/agents/{name}/grants/hand-on", post(grants::hand_on_grant))
+        .route("/admin/agents/{name}/grants/revoke", post(grants::revoke_grant))
         .route("/admin/agents/{name}/requests", get(admin::requests))
         .route("/admin/agents/{name}/revoke", post(admin::revoke))
         .route("/admin/agents/{name}/rotate", post(admin::rotate))

@@ -10,6 +10,7 @@ pub mod contacts;
 pub mod documents;
 pub mod due;
 pub mod events;
+pub mod grants;
 mod keys;
 pub mod ladder;
 pub mod mailbox;

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     agent, allow, allowed, bench, completions, contacts, demo, deny, did, didcomm, doctor, events,
-    inbox, invite, relay, requests, revoke, send, status, trace, trust, up,
+    grant, inbox, invite, relay, requests, revoke, send, status, trace, trust, up,
 };
 
 /// A network in which agents of different organisations deal with each other as peers.
@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Revoke(revoke::Args),
     /// List what was decided about whom
     Allowed(allowed::Args),
+    /// Give access by signed tokens that can be handed on, take it back, and see what was given
+    Grant(grant::Args),
     /// List whose messages come in, and approve keys that have changed
     Contacts(contacts::Args),
     /// Explain what becomes of somebody's messages, and why

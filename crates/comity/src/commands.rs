@@ -13,6 +13,7 @@ pub(crate) mod did;
 pub(crate) mod didcomm;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod grant;
 pub(crate) mod inbox;
 pub(crate) mod invite;
 pub(crate) mod relay;
@@ -59,6 +60,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Didcomm(args) => didcomm::run(args, context),
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Events(args) => events::run(args, context).await,
+        Command::Grant(args) => grant::run(args, context).await,
         Command::Inbox(args) => inbox::run(args, context).await,
         Command::Invite(args) => invite::run(args, context).await,
         Command::Relay(args) => relay::run(args, context).await,

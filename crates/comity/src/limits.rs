@@ -41,3 +41,6 @@ pub(crate) const WORKBENCH_DIDS_MAX: usize = 1024;
 
 /// Private keys that one request of the workbench may bring.
 pub(crate) const WORKBENCH_SECRETS_MAX: usize = 4096;
+
+/// Bytes of a file with a grant that are read: as many tokens as a chain has, and white space.
+pub(crate) const GRANT_FILE_BYTES_MAX: u64 = 64 * 1024;

@@ -9,8 +9,8 @@ use super::{Addressed, Submission, Unsendable};
 use crate::Context;
 use crate::admission::Pass;
 use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
-use crate::protocol::attached_tokens::AttachedTokens;
-use crate::protocol::{ADMISSION, RECEIPT};
+use crate::protocol::attached_tokens::{AttachedTokens, TokenKind};
+use crate::protocol::{ADMISSION, GRANT, RECEIPT};
 use crate::record::OutgoingKind;
 use crate::trust::{Fence, Level, Meter, Passage, may_write};
 use comity_didcomm::UnixTime;
@@ -78,8 +78,11 @@ pub(super) fn permit(
     }
     let expires = context.now.saturating_add(expires_in_s);
     // An agent's receipts would be believed, since it may speak for itself: only its home knows
-    // what happened, and whom it knows at a relay.
-    let reserved = [ADMISSION, RECEIPT].contains(&submission.type_.protocol().as_str());
+    // what happened, and whom it knows at a relay. What is granted and revoked in its name is its
+    // operator's to say.
+    let protocol = submission.type_.protocol();
+    let is = |known: &str| known.parse().is_ok_and(|known| protocol.matches(&known));
+    let reserved = is(ADMISSION) || is(GRANT) || is(RECEIPT);
     if submission.kind == OutgoingKind::Message && reserved {
         return Err(Unsendable::ReservedType);
     }
@@ -93,7 +96,11 @@ pub(super) fn permit(
         return Err(Unsendable::BodyTooLarge);
     }
     let (meters, level) = may_write(&passage(submission), size_bytes, fence, context.now)?;
-    let carries = fence.carries.clone();
+    // All grants of a message are one chain: what is shown already stands alone.
+    let mut carries = fence.carries.clone();
+    if submission.attachments.iter().any(|one| TokenKind::of(one) == Some(TokenKind::Grant)) {
+        carries.grants.clear();
+    }
     Ok(Permit { expires, meters, level, size_bytes, carries })
 }
 

@@ -161,10 +161,12 @@ fn what_an_agent_may_not_say_is_refused() {
         refused(&|submission| submission.expires_in_s = Some(EXPIRES_S_MAX + 1)),
         Unsendable::Deadline
     );
-    assert_eq!(
-        refused(&|submission| submission.type_ = RECEIPT_RECEIPT.parse().unwrap()),
-        Unsendable::ReservedType
-    );
+    for type_ in [RECEIPT_RECEIPT, "https://comity.dev/protocols/grant/1.3/revoke"] {
+        assert_eq!(
+            refused(&|submission| submission.type_ = type_.parse().unwrap()),
+            Unsendable::ReservedType
+        );
+    }
 }
 
 #[test]

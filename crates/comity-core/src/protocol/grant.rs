@@ -32,6 +32,9 @@ pub enum GrantMessage {
         id: TokenId,
         /// When it would have run out: until then it has to be remembered.
         until: UnixTime,
+        /// The chain that the sender holds and the token hands on, the first one first; empty for a
+        /// first token, and to the grantee.
+        chain: Vec<String>,
         /// Why, untrusted text.
         comment: Option<String>,
     },
@@ -55,10 +58,7 @@ impl GrantMessage {
         let comment = comment(body)?;
         match name {
             "grant" => {
-                let chain = AttachedTokens::read(message)?.grants;
-                if GRANT_CHAIN_MAX < chain.len() {
-                    return Err(ProtocolError::TooMany);
-                }
+                let chain = chain(message)?;
                 if chain.is_empty() {
                     return Err(ProtocolError::Malformed);
                 }
@@ -66,7 +66,8 @@ impl GrantMessage {
             }
             "revoke" => {
                 let id = body.get("id").and_then(token_id).ok_or(ProtocolError::Malformed)?;
-                Ok(Self::Revoke { id, until: UnixTime(number(body, "exp")?), comment })
+                let (until, chain) = (UnixTime(number(body, "exp")?), chain(message)?);
+                Ok(Self::Revoke { id, until, chain, comment })
             }
             "revoked" => Ok(Self::Revoked { ids: token_ids(body)?, comment }),
             _ => Err(ProtocolError::Unknown),
@@ -83,7 +84,8 @@ impl GrantMessage {
                 tokens.grants = chain;
                 ("grant", object([("comment", text(comment))]))
             }
-            Self::Revoke { id, until, comment } => {
+            Self::Revoke { id, until, chain, comment } => {
+                tokens.grants = chain;
                 let id = Some(json!(id));
                 let body = [("id", id), ("exp", Some(json!(until))), ("comment", text(comment))];
                 ("revoke", object(body))
@@ -97,6 +99,11 @@ impl GrantMessage {
         message.attachments = tokens.attachments().collect();
         message
     }
+}
+
+fn chain(message: &Message) -> Result<Vec<String>, ProtocolError> {
+    let chain = AttachedTokens::read(message)?.grants;
+    if GRANT_CHAIN_MAX < chain.len() { Err(ProtocolError::TooMany) } else { Ok(chain) }
 }
 
 #[cfg(test)]
@@ -117,7 +124,12 @@ mod tests {
                 chain: vec!["a.b.c".to_owned(), "d.e.f".to_owned()],
                 comment: comment.clone(),
             },
-            GrantMessage::Revoke { id: name, until: UnixTime(1_800_000_000), comment: None },
+            GrantMessage::Revoke {
+                id: name,
+                until: UnixTime(1_800_000_000),
+                chain: vec!["a.b.c".to_owned()],
+                comment: None,
+            },
             GrantMessage::Revoked { ids: vec![name], comment },
         ]
     }

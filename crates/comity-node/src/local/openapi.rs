@@ -4,7 +4,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{admin, agents, events, invite, relay, socket, trust};
+use super::{admin, agents, events, grants, invite, relay, socket, trust};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,6 +28,11 @@ use super::{admin, agents, events, invite, relay, socket, trust};
         admin::checks,
         admin::deny,
         events::events,
+        grants::add_grant,
+        grants::give_grant,
+        grants::hand_on_grant,
+        grants::list_grants,
+        grants::revoke_grant,
         invite::invite,
         relay::registrations,
         relay::remove,

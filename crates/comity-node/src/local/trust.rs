@@ -17,7 +17,7 @@ use super::extract::{JsonBody, Params};
 use crate::home::Home;
 use crate::limits::ENTRIES_MAX;
 use crate::problem::{ApiCode, ApiError};
-use crate::{facts, outbound};
+use crate::{facts, grants, outbound};
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +42,7 @@ pub(crate) async fn explanation(
     let sender = subject(&outbound::resolve_who(home, &who).await?);
     let protocol = protocol_of(protocol.as_deref())?;
     let contact = contacts::contact(home.store.as_ref(), &agent.did, &sender).await?;
+    let granted = grants::given_right(home, &agent.did, &sender, &protocol).await?;
     let question = Question {
         recipient: subject(&agent.did),
         sender: sender.clone(),
@@ -51,7 +52,8 @@ pub(crate) async fn explanation(
         size_bytes: 0,
         keys: contact.and_then(|contact| contact.changed).map_or(Vec::new(), |other| other.keys),
         is_for_home: false,
-        shown: Shown::default(),
+        // Its home shows by itself what it was given.
+        shown: Shown { granted, ..Shown::default() },
         scrutiny: Scrutiny::Thorough,
         prior: None,
     };

@@ -33,6 +33,7 @@ codes! {
     NotFound = "http.not-found", 404, "There is nothing at this path";
     TooLarge = "http.too-large", 413, "The body is larger than 1 MiB";
     Unauthorized = "http.unauthorized", 401, "The bearer token is missing or not valid";
+    BadGrant = "node.bad-grant", 409, "The grant cannot be given, handed on or kept like this";
     BadName = "node.bad-name", 400, "The name cannot be an agent's";
     CannotRotate = "node.cannot-rotate", 409, "The keys cannot change: they are the DID";
     Fault = "node.fault", 500, "The node failed to finish the call; it may or may not have taken effect";
@@ -42,9 +43,11 @@ codes! {
     NoPublicUrl = "node.no-public-url", 409, "The node has no public URL, or none with a name, which the DID method needs";
     NoRelay = "node.no-relay", 409, "The node is not a relay";
     NoSuchAgent = "node.no-such-agent", 404, "No agent of the node has this name";
+    NoSuchGrant = "node.no-such-grant", 404, "The agent has no grant of this id that this could be done with";
     NoSuchMessage = "node.no-such-message", 404, "The agent has neither sent nor received a message with this id";
     Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
     TooManyAgents = "node.too-many-agents", 409, "The node has as many agents as it can";
+    TooManyGrants = "node.too-many-grants", 409, "The agent has given, or holds, as many grants as it can";
     TooManyKeys = "node.too-many-keys", 409, "The document or keystore has no room for more former keys";
     Unresolvable = "node.unresolvable", 422, "The DID or handle cannot be resolved";
 }

@@ -12,6 +12,7 @@ mod conservation;
 mod events;
 mod faults;
 mod foreign;
+mod grants;
 mod mediator;
 mod node_did;
 mod operator;

@@ -10,8 +10,8 @@ use comity_core::api::{
 };
 use comity_core::trust::PolicySettings;
 use comity_didcomm::{
-    AgreementKey, ContentEncryption, Did, DidDocument, Endpoint, Message, MessageId, OpenPolicy,
-    Protection, SigningKey, UnixTime, did, open, resolve_self_contained, seal,
+    AgreementKey, ContentEncryption, Did, DidDocument, DidUrl, Endpoint, Message, MessageId,
+    OpenPolicy, Protection, SigningKey, UnixTime, did, open, resolve_self_contained, seal,
 };
 use comity_node::{Config, Node};
 use comity_store::{MemoryStore, Store};
@@ -329,6 +329,11 @@ impl Foreigner {
             std::future::pending(),
         ));
         Self { did, document, signing, agreement, posts }
+    }
+
+    /// Returns the key with which it signs.
+    pub(crate) fn signing(&self) -> (&DidUrl, &SigningKey) {
+        (self.document.signing_keys().next().unwrap().0, &self.signing)
     }
 
     pub(crate) fn message(&self, id: &str, type_: &str, to: &AgentInfo) -> Message {

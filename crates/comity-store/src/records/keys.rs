@@ -32,12 +32,15 @@
 //! | meta | `f` agent subject | an operator's decision about one party, on the way out |
 //! | meta | `F` agent whom | the same about many |
 //! | meta | `g` agent subject | that the agent's operator believes the vouches of somebody: its DID |
+//! | meta | `G` agent subject token | a grant that the agent gave to somebody, or handed on |
+//! | meta | `H` agent audience token | a grant that the agent holds for access to somebody |
 //! | meta | `j` did | log of an agent's did:webvh |
 //! | meta | `k` did | sealed keys |
 //! | meta | `l` did | the last DID document that was had of somebody written to |
 //! | meta | `node` | the node's own identity |
 //! | meta | `R` ... | rows and counters of the relay, see `relay.rs` |
 //! | meta | `T` token issuer | that the issuer took the token back: until when it has to be known |
+//! | meta | `U` agent subject token | that somebody took back what it had handed on of the agent's grants |
 //! | meta | `via` | the relay that the home is behind |
 
 use comity_core::receipt::State;
@@ -174,6 +177,21 @@ pub(super) fn entry(agent: &Did, direction: Direction, whom: &Whom) -> Vec<u8> {
 /// Stands for a token that its issuer took back.
 pub(super) fn revocation(issuer: &Did, token: TokenId) -> Vec<u8> {
     join(b'T', &[token.as_bytes(), &did_hash(issuer)])
+}
+
+/// Begins the keys of the grants that an agent gave to somebody.
+pub(super) fn given(agent: &Did, grantee: &Did) -> Vec<u8> {
+    join(b'G', &[&did_hash(agent), &did_hash(grantee)])
+}
+
+/// Begins the keys of the grants that an agent holds for access to somebody.
+pub(super) fn held(agent: &Did, audience: &Did) -> Vec<u8> {
+    join(b'H', &[&did_hash(agent), &did_hash(audience)])
+}
+
+/// Begins the keys of what somebody took back of an agent's grants.
+pub(super) fn taken_back(agent: &Did, grantor: &Did) -> Vec<u8> {
+    join(b'U', &[&did_hash(agent), &did_hash(grantor)])
 }
 
 /// Stands for an anchor of an agent.

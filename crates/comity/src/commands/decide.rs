@@ -141,7 +141,8 @@ fn row(relation: &Relation) -> Vec<String> {
     ]
 }
 
-fn parse_date(text: &str) -> Result<String, String> {
+/// Reads a date or a time.
+pub(super) fn parse_date(text: &str) -> Result<String, String> {
     parse_rfc3339(text)
         .map(comity_core::api::rfc3339)
         .ok_or_else(|| "write a date as 2027-01-31, or a time as 2027-01-31T12:00:00Z".to_owned())

@@ -1,13 +1,14 @@
 //! [`GrantTerms`]: what one grant says, within the bounds of the protocol and within another one.
 
 use comity_didcomm::{Did, ProtocolId, UnixTime};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::limits::{GRANT_DEPTH_MAX, GRANT_LIFE_S_MAX, SCOPE_MAX, TOKEN_NAME_CHARS_MAX};
 use crate::trust::{Level, Limits};
 
 /// What is given, to whom, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantTerms {
     /// To whom (`sub`).
     pub grantee: Did,
