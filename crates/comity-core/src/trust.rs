@@ -6,9 +6,11 @@
 
 mod decide;
 mod entry;
+mod level;
 
 pub use decide::decide;
 pub use entry::{Entry, EntryKind, Request, RequestState, subject};
+pub use level::{Level, UnknownLevel};
 
 use comity_didcomm::{Did, ProtocolId};
 use serde::{Deserialize, Serialize};
