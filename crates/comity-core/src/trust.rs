@@ -7,6 +7,7 @@
 mod decide;
 mod entry;
 mod level;
+pub mod reputation;
 
 pub use decide::decide;
 pub use entry::{Entry, EntryKind, Request, RequestState, subject};
