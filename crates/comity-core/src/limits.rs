@@ -215,3 +215,19 @@ pub const VIA_ACKNOWLEDGED_MAX: usize = 64;
 /// Identities that are registered with one message. Each brings a proof of up to
 /// [`MEDIATION_PROOF_BYTES_MAX`].
 pub const VIA_UPDATES_MAX: usize = 16;
+
+/// Vouches in a path from an anchor at most.
+pub const PATH_VOUCHES_MAX: usize = 3;
+
+/// Vouches of one voucher that are looked at. One that gives more has given each of them less than
+/// a path needs to matter.
+pub const VOUCHES_PER_VOUCHER_MAX: usize = 256;
+
+/// Vouches that are read to score anybody at most; those that carry most come first.
+pub const VOUCHES_CHARTED_MAX: usize = 200_000;
+
+/// Beginnings of paths that are followed to score anybody at most, shared evenly among the anchors.
+pub const TRAILS_FOLLOWED_MAX: usize = 200_000;
+
+/// Paths that the explanation of a score lists at most.
+pub const PATHS_SHOWN_MAX: usize = 16;

@@ -8,6 +8,7 @@ mod decide;
 mod entry;
 mod level;
 pub mod reputation;
+pub mod score;
 
 pub use decide::decide;
 pub use entry::{Entry, EntryKind, Request, RequestState, subject};
