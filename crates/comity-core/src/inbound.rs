@@ -158,6 +158,13 @@ impl Inbound {
         }
     }
 
+    /// Whether what is asked for is about what the sender shows: without it the message goes on, and
+    /// that counts nothing.
+    #[must_use]
+    pub const fn is_looking_closer(&self) -> bool {
+        matches!(self.stage, Stage::LookCloser(..))
+    }
+
     /// Takes the answer to the last output. An answer to a question that was not asked changes
     /// nothing.
     pub fn handle_input(&mut self, input: Input) {

@@ -18,6 +18,7 @@ pub mod relations;
 pub mod relay;
 pub mod revocations;
 pub mod via;
+pub mod vouches;
 
 pub use keys::{MessageKey, PeerKey, mailbox_key, message_key};
 

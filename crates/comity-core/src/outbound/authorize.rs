@@ -4,8 +4,8 @@
 use super::{Addressed, Submission, Unsendable};
 use crate::Context;
 use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
-use crate::protocol::RECEIPT;
-use crate::protocol::attached_tokens::AttachedTokens;
+use crate::protocol::attached_tokens::{AttachedTokens, TokenKind};
+use crate::protocol::{RECEIPT, is_for_home};
 use crate::record::OutgoingKind;
 use crate::trust::{Fence, Level, Meter, may_write};
 use comity_didcomm::UnixTime;
@@ -55,7 +55,16 @@ pub(super) fn authorize(
         return Err(Unsendable::BodyTooLarge);
     }
     let size_bytes = body_bytes.saturating_add(attachment_bytes);
-    let (meters, level) = may_write(&addressed.passage(), size_bytes, fence, context.now)?;
-    let carries = fence.carries.clone();
+    // An agent that is fenced in does not keep its home from asking what it has to know.
+    let (meters, level) = match !is_agents && is_for_home(&submission.type_) {
+        true => (Vec::new(), fence.policy.required(submission.type_.protocol())),
+        false => may_write(&addressed.passage(), size_bytes, fence, context.now)?,
+    };
+    // What the home says shows nothing besides, and tokens that are there are what they are.
+    let has_tokens = submission.attachments.iter().any(|one| TokenKind::of(one).is_some());
+    let carries = match is_agents && !has_tokens {
+        true => fence.carries.clone(),
+        false => AttachedTokens::default(),
+    };
     Ok(Authorized { addressed, expires, meters, level, carries })
 }

@@ -20,6 +20,8 @@
 //! | index | `w` agent thread-and-peer level | that the agent wrote there: time |
 //! | index | `x` time kind rest | what is due then |
 //! | meta | `a` name | an agent |
+//! | meta | `A` agent token asker | who asked whether a vouch by the agent holds: its DID |
+//! | meta | `B` token | a vouch that was shown and verified |
 //! | meta | `c` ... | counters |
 //! | meta | `C` agent subject | what is remembered of a contact |
 //! | meta | `D` digest | a DID document as it was used |
@@ -35,6 +37,8 @@
 //! | meta | `R` ... | rows and counters of the relay, see `relay.rs` |
 //! | meta | `T` token issuer | that the issuer took the token back: until when it has to be known |
 //! | meta | `via` | the relay that the home is behind |
+//! | meta | `V` agent token | a vouch by the agent |
+//! | meta | `W` agent token | a vouch for the agent, with the way to its voucher |
 
 use comity_core::receipt::State;
 use comity_core::record::{Received, key_hash};
@@ -166,6 +170,30 @@ pub(super) fn entry(agent: &Did, direction: Direction, whom: &Whom) -> Vec<u8> {
 /// Stands for a token that its issuer took back.
 pub(super) fn revocation(issuer: &Did, token: TokenId) -> Vec<u8> {
     join(b'T', &[token.as_bytes(), &did_hash(issuer)])
+}
+
+/// Begins the keys of those who asked whether a vouch holds.
+pub(super) fn askers(agent: &Did, token: TokenId) -> Vec<u8> {
+    join(b'A', &[&did_hash(agent), token.as_bytes()])
+}
+
+pub(super) fn asker(agent: &Did, token: TokenId, asker: &Did) -> Vec<u8> {
+    join(b'A', &[&did_hash(agent), token.as_bytes(), &did_hash(asker)])
+}
+
+/// Stands for a vouch that was shown.
+pub(super) fn vouch_shown(token: TokenId) -> Vec<u8> {
+    join(b'B', &[token.as_bytes()])
+}
+
+/// Begins the keys of the vouches by an agent.
+pub(super) fn vouches_given(agent: &Did) -> Vec<u8> {
+    join(b'V', &[&did_hash(agent)])
+}
+
+/// Begins the keys of the vouches for an agent.
+pub(super) fn vouches_held(agent: &Did) -> Vec<u8> {
+    join(b'W', &[&did_hash(agent)])
 }
 
 /// Stands for an anchor of an agent.
