@@ -158,11 +158,14 @@ impl Inbound {
         }
     }
 
-    /// Whether what is asked for is about what the sender shows: without it the message goes on, and
-    /// that counts nothing.
+    /// Whether the message can go on without the document that is asked for: it is that of somebody
+    /// who vouches, and without it the vouch counts nothing.
     #[must_use]
-    pub const fn is_looking_closer(&self) -> bool {
-        matches!(self.stage, Stage::LookCloser(..))
+    pub const fn can_do_without(&self) -> bool {
+        match &self.stage {
+            Stage::LookCloser(_, showing) => showing.is_past_grants(),
+            _ => false,
+        }
     }
 
     /// Takes the answer to the last output. An answer to a question that was not asked changes

@@ -1,18 +1,23 @@
 //! Reads what the policy has to know about a message, on its way in and on its way out. What it means
 //! is decided in `comity_core::trust`.
 
+use std::sync::Arc;
+
+use comity_core::limits::TOKENS_PER_MESSAGE_MAX;
 use comity_core::trust::{
-    Direction, Entry, Facts, Fence, Meter, MeterId, Passage, Question, Recipient, Template, Used,
-    subject,
+    Direction, Entry, Facts, Fence, Meter, MeterId, Passage, Question, Recipient, Scrutiny,
+    Template, Used, subject,
 };
 use comity_didcomm::Did;
 use comity_store::StoreFault;
 use comity_store::records::{contacts, mailbox, meters, outbox, relations};
 
 use crate::home::Home;
+use crate::vouches;
 
-/// Reads what is known about a message that arrives.
-pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
+/// Reads what is known about a message that arrives. When its sender is looked at closely, vouchers
+/// are asked what is not known.
+pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<Facts, StoreFault> {
     let (recipient, sender) = (&question.recipient, &question.sender);
     let role = home.identities.role(recipient).unwrap_or(Recipient::Agent);
     let mut facts = Facts::nothing_known(role);
@@ -53,6 +58,9 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
     let request = mailbox::request(store, recipient, sender).await?;
     facts.request = request.map(|waiting| waiting.held.request.state);
     facts.requests_pending = mailbox::requests_pending(store, recipient).await?;
+    if question.scrutiny == Scrutiny::Thorough {
+        facts.book = vouches::look(home, question, &facts).await?;
+    }
     Ok(facts)
 }
 
@@ -69,6 +77,8 @@ pub(crate) async fn of_departure(home: &Home, passage: &Passage) -> Result<Fence
     for thread in &passage.threads {
         fence.is_answer |= mailbox::began_thread(store, from, to, thread).await?;
     }
+    let room = TOKENS_PER_MESSAGE_MAX.saturating_sub(fence.carries.grants.len());
+    fence.carries.credentials = vouches::to_show(home, from, room).await?;
     Ok(fence)
 }
 

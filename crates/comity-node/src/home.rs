@@ -26,6 +26,7 @@ use crate::policies::Policies;
 use crate::relay::Lives;
 use crate::transmit::Transmitter;
 use crate::via::Via;
+use crate::vouches::Vouches;
 
 /// A home: its identity, its memory, and its ways to others.
 pub(crate) struct Home {
@@ -48,6 +49,8 @@ pub(crate) struct Home {
     pub(crate) transmitter: Transmitter,
     pub(crate) notices: Notices,
     pub(crate) relay: Lives,
+    /// The vouches that were shown here.
+    pub(crate) vouches: Vouches,
     /// The rules of each agent, made once from the settings.
     pub(crate) policies: Policies,
     /// Digests of DID documents that are in the store.

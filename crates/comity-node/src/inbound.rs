@@ -81,7 +81,9 @@ async fn attempt(
                 }
                 Err(error) => {
                     tracing::debug!(%did, %error, "a sender's document was not had");
-                    if error.is_transient() {
+                    let is_needed = !inbound.can_do_without()
+                        || home.vouches.is_worth_waiting_for(&did, home.now());
+                    if error.is_transient() && is_needed {
                         return (Outcome::TurnedAway(Refusal::DidUnavailable), None, fetched);
                     }
                     Input::Unresolvable(did)

@@ -9,7 +9,7 @@ use comity_core::limits::RECEIPTS_PER_MESSAGE_MAX;
 use comity_core::protocol::{RECEIPT_QUERY, RECEIPT_RECEIPT};
 use comity_core::receipt::{self, QueryItem, Receipt, Rung, State};
 use comity_core::record::{Notice, Sent};
-use comity_didcomm::Did;
+use comity_didcomm::{Did, Message};
 use comity_store::records::due::Due;
 use comity_store::records::notices::Debts;
 use comity_store::records::{MessageKey, ladder, mailbox, outbox};
@@ -17,17 +17,21 @@ use comity_store::{Batch, StoreFault};
 
 use crate::deliver::StateEvent;
 use crate::home::Home;
+use crate::vouches;
 
 /// What was learned, to be told once it is durable.
 #[derive(Default)]
 pub(crate) struct Learned {
     events: Vec<StateEvent>,
+    /// What the home answers to it, in its agent's name.
+    answers: Vec<Message>,
 }
 
 impl Learned {
-    /// Tells the agents whose messages got further.
-    pub(crate) fn tell(&self, home: &Home) {
+    /// Tells the agents whose messages got further, and answers.
+    pub(crate) fn tell(self, home: &Arc<Home>) {
         self.events.iter().for_each(|event| home.mailboxes.tell(event));
+        self.answers.into_iter().for_each(|answer| vouches::post(home, answer));
     }
 
     /// Adds a rung to a sent message, unless the state is known already: the first word counts.
@@ -80,7 +84,10 @@ pub(crate) async fn from_message(
                 answer_query(home, debts, &received.sender, &items).await?;
             }
         }
-        _ => from_headers(home, batch, &mut learned, commit).await?,
+        _ => {
+            learned.answers.extend(vouches::from_message(home, batch, commit).await?);
+            from_headers(home, batch, &mut learned, commit).await?;
+        }
     }
     Ok(learned)
 }

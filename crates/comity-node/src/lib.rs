@@ -57,6 +57,7 @@ mod public;
 mod relay;
 mod transmit;
 mod via;
+mod vouches;
 
 pub use config::{Config, ConfigError};
 pub use keystore::KeystoreError;

@@ -107,6 +107,15 @@ pub const AGENTS_MAX: usize = 10_000;
 /// Registrations with the relay that one page of their list shows.
 pub const REGISTRATIONS_LISTED_MAX: usize = 1_000;
 
+/// Vouchers whose documents cannot be had and for whom messages wait; for more, none does.
+pub const AWAY_MAX: usize = 1_000;
+
+/// How long a voucher whose document could not be had is known as such, in seconds.
+pub const AWAY_S: u64 = 600;
+
+/// Vouches in the graph of an agent's surroundings.
+pub const GRAPH_EDGES_MAX: usize = 1_000;
+
 /// Entries of one agent's allow-list that a listing shows.
 pub const ENTRIES_MAX: usize = 10_000;
 

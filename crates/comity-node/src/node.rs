@@ -40,6 +40,7 @@ use crate::policies::Policies;
 use crate::relay::Lives;
 use crate::transmit::Transmitter;
 use crate::via::ViaError;
+use crate::vouches::Vouches;
 use crate::{due, notices, public, via};
 
 /// Why a node does not start.
@@ -293,6 +294,7 @@ async fn home(
     };
     let did = identity::load_node(keys, &identities, &wanted, SystemClock.now()).await?;
     identity::load_agents(store.as_ref(), &keystore, &identities).await?;
+    let vouches = Vouches::load(store.as_ref(), SystemClock.now()).await?;
     Ok(Arc::new(Home {
         public_url,
         did,
@@ -310,6 +312,7 @@ async fn home(
         transmitter: Transmitter::default(),
         notices: Notices::default(),
         relay: Lives::default(),
+        vouches,
         policies: Policies::new(&config),
         documents: Cache::new(DOCUMENTS_MAX),
         last_documents: Cache::new(DOCUMENTS_MAX),

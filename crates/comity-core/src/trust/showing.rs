@@ -126,6 +126,11 @@ impl Showing {
         }
     }
 
+    /// Whether what is needed is about credentials, and not about the grants before them.
+    pub(crate) const fn is_past_grants(&self) -> bool {
+        self.grants.is_none()
+    }
+
     /// Takes the document that was asked for.
     pub(crate) fn document(&mut self, document: Arc<DidDocument>) {
         if let Some(chain) = &mut self.grants {

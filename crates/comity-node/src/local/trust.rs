@@ -70,7 +70,7 @@ pub(crate) async fn explanation(
     }))
 }
 
-fn protocol_of(text: Option<&str>) -> Result<ProtocolId, ApiError> {
+pub(super) fn protocol_of(text: Option<&str>) -> Result<ProtocolId, ApiError> {
     let parsed = match text {
         Some(text) => text.parse().ok(),
         None => BASIC_MESSAGE.parse::<MessageType>().ok().map(|type_| type_.protocol().clone()),

@@ -43,9 +43,11 @@ codes! {
     NoRelay = "node.no-relay", 409, "The node is not a relay";
     NoSuchAgent = "node.no-such-agent", 404, "No agent of the node has this name";
     NoSuchMessage = "node.no-such-message", 404, "The agent has neither sent nor received a message with this id";
+    NoSuchVouch = "node.no-such-vouch", 404, "The agent neither gives nor holds a vouch with this name";
     Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
     TooManyAgents = "node.too-many-agents", 409, "The node has as many agents as it can";
     TooManyKeys = "node.too-many-keys", 409, "The document or keystore has no room for more former keys";
+    TooManyVouches = "node.too-many-vouches", 409, "The agent gives as many vouches as it can";
     Unresolvable = "node.unresolvable", 422, "The DID or handle cannot be resolved";
 }
 
