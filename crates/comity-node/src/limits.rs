@@ -113,6 +113,9 @@ pub const AWAY_MAX: usize = 1_000;
 /// How long a voucher whose document could not be had is known as such, in seconds.
 pub const AWAY_S: u64 = 600;
 
+/// How long the answer to what becomes of somebody's messages waits for those who vouch for it.
+pub const VOUCHERS_WAIT: Duration = Duration::from_secs(3);
+
 /// Vouches in the graph of an agent's surroundings.
 pub const GRAPH_EDGES_MAX: usize = 1_000;
 

@@ -10,7 +10,7 @@ mod wallet;
 pub(crate) use told::from_message;
 pub(crate) use wallet::{GiveError, Wanted, ask_for, give, revoke, to_show};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use comity_core::limits::{TOKEN_IDS_MAX, VOUCH_ASKED_S, VOUCH_STATUS_S_MAX};
@@ -20,14 +20,18 @@ use comity_didcomm::{Did, Message, MessageId, UnixTime};
 use comity_store::records::notices::Debts;
 use comity_store::records::{revocations, vouches};
 use comity_store::{Batch, Store, StoreFault};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use crate::home::{Committed, Home};
-use crate::limits::{AWAY_MAX, AWAY_S};
+use crate::limits::{AWAY_MAX, AWAY_S, VOUCHERS_WAIT};
 use crate::outbound;
 
 /// The book in memory, as it is in the store, with what vouchers said since the start.
 pub(crate) struct Vouches {
     book: RwLock<Arc<VouchBook>>,
+    /// Tells those who wait for an answer that something changed.
+    changed: Notify,
     /// Vouchers whose documents cannot be had, and since when.
     away: Mutex<BTreeMap<Did, UnixTime>>,
 }
@@ -45,7 +49,11 @@ impl Vouches {
             }
         }
         book.forget_expired(now);
-        Ok(Self { book: RwLock::new(Arc::new(book)), away: Mutex::default() })
+        Ok(Self {
+            book: RwLock::new(Arc::new(book)),
+            changed: Notify::new(),
+            away: Mutex::default(),
+        })
     }
 
     /// Returns the book as it is now.
@@ -55,7 +63,25 @@ impl Vouches {
 
     fn change<T>(&self, act: impl FnOnce(&mut VouchBook) -> T) -> T {
         let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
-        act(Arc::make_mut(&mut book))
+        let result = act(Arc::make_mut(&mut book));
+        drop(book);
+        self.changed.notify_waiters();
+        result
+    }
+
+    /// Waits a moment for the answers of those who were asked on somebody's behalf.
+    pub(crate) async fn wait(&self, anchors: &BTreeSet<Did>, of: &Did, now: UnixTime) {
+        let end = Instant::now() + VOUCHERS_WAIT;
+        loop {
+            // Made before the look, so that no change is missed.
+            let changed = self.changed.notified();
+            let book = self.book();
+            let is_asked =
+                book.ways(anchors, of, now).iter().any(|one| book.is_asked(one.id(), now));
+            if !is_asked || timeout_at(end, changed).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Whether a message waits for the document of somebody who vouches for its sender and who

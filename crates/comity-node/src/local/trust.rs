@@ -55,7 +55,9 @@ pub(crate) async fn explanation(
         scrutiny: Scrutiny::Thorough,
         prior: None,
     };
-    let facts = facts::of_arrival(home, &question).await?;
+    let mut facts = facts::of_arrival(home, &question).await?;
+    home.vouches.wait(&facts.anchors, &sender, home.now()).await;
+    facts.book = home.vouches.book();
     let explanation = explain(&question, &facts, home.now());
     Ok(Json(Explained {
         did: sender.to_string(),

@@ -19,3 +19,4 @@ mod relay_socket;
 mod rotation;
 mod support;
 mod via;
+mod vouches;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use comity_core::api::{AgentInfo, Delivery, Problem, SendAnswer, Status, Trace};
 use comity_didcomm::{
-    AgreementKey, ContentEncryption, Did, DidDocument, Endpoint, Message, MessageId, OpenPolicy,
-    Protection, SigningKey, UnixTime, did, open, resolve_self_contained, seal,
+    AgreementKey, ContentEncryption, Did, DidDocument, DidUrl, Endpoint, Message, MessageId,
+    OpenPolicy, Protection, SigningKey, UnixTime, did, open, resolve_self_contained, seal,
 };
 use comity_node::{Config, Node};
 use comity_store::{MemoryStore, Store};
@@ -276,6 +276,11 @@ impl Foreigner {
         message.from = Some(self.did.clone());
         message.to = vec![to.did.parse().unwrap()];
         message
+    }
+
+    /// The key with which it signs, for statements too.
+    pub(crate) fn signing(&self) -> (DidUrl, &SigningKey) {
+        (self.document.signing_keys().next().unwrap().0.clone(), &self.signing)
     }
 
     /// Signs and seals a message for an agent of a node.
