@@ -273,3 +273,6 @@ impl Web<Did> for BookWeb<'_> {
         self.book.given_by(voucher).filter(holds).map(edge).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,3 +191,6 @@ impl Showing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
