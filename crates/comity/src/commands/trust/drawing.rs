@@ -15,6 +15,9 @@ const ROW: f64 = 84.0;
 const LEFT: f64 = 30.0;
 const TOP: f64 = 120.0;
 
+const LABEL_WIDTH: f64 = 84.0;
+const LABEL_HEIGHT: f64 = 15.0;
+
 /// Characters of a DID that fit into its box; the whole of it is in the tooltip.
 const LABEL_CHARS: usize = 32;
 
@@ -48,14 +51,12 @@ pub(super) fn svg(agent: &str, graph: &VouchGraph) -> String {
     if graph.nodes.is_empty() {
         let _ = writeln!(out, "<text x=\"{LEFT}\" y=\"{TOP}\">There are no anchors yet</text>");
     }
-    let mut nth_of: HashMap<&str, usize> = HashMap::new();
-    let (mut lines, mut labels) = (String::new(), String::new());
+    let (mut lines, mut labels) = (String::new(), Labels::default());
+    labels.boxes.extend(places.values());
     for edge in &graph.edges {
         let ends = (places.get(edge.from.as_str()), places.get(edge.to.as_str()));
         if let (Some(from), Some(to)) = ends {
-            let nth = nth_of.entry(&edge.from).or_default();
-            draw_edge(edge, (*from, *to), *nth, &mut lines, &mut labels);
-            *nth += 1;
+            draw_edge(edge, (*from, *to), &mut lines, &mut labels);
         }
     }
     out.push_str(&lines);
@@ -65,7 +66,7 @@ pub(super) fn svg(agent: &str, graph: &VouchGraph) -> String {
         }
     }
     // Labels last: no line or box goes over them.
-    out.push_str(&labels);
+    out.push_str(&labels.text);
     out.push_str("</svg>");
     out
 }
@@ -84,9 +85,12 @@ fn places(graph: &VouchGraph) -> HashMap<&str, Point> {
             column.push((middle, node));
         }
         column.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        let mut free = TOP;
+        // Columns stand against each other by half a row: a line that goes past one goes between its
+        // boxes.
+        let top = TOP + if distance % 2 == 0 { 0.0 } else { ROW / 2.0 };
+        let mut free = top;
         for (middle, node) in column {
-            let y = middle.max(free);
+            let y = (top + ((middle - top) / ROW).round() * ROW).max(free);
             places.insert(&node.did, Point { x: LEFT + number(distance) * COLUMN, y });
             free = y + ROW;
         }
@@ -118,9 +122,8 @@ fn draw_node(node: &GraphNode, at: Point, out: &mut String) {
 fn draw_edge(
     edge: &GraphEdge,
     (from, to): (Point, Point),
-    nth: usize,
     lines: &mut String,
-    labels: &mut String,
+    labels: &mut Labels,
 ) {
     let class = match edge.state.as_str() {
         "good" => "good",
@@ -144,13 +147,15 @@ fn draw_edge(
          d=\"M{:.1} {:.1} C{one:.1} {:.1} {two:.1} {:.1} {:.1} {:.1}\"/>",
         start.x, start.y, start.y, end.y, end.x, end.y
     );
-    // The vouches of one voucher have their labels at different places of their lines.
-    let t = 0.3 + 0.13 * number(nth % 4);
-    let (s, at) = (1.0 - t, |a: f64, b: f64, c: f64, d: f64, s: f64| {
-        s * s * s * a + 3.0 * s * s * t * b + 3.0 * s * t * t * c + t * t * t * d
-    });
-    let x = at(start.x, one, two, end.x, s);
-    let y = at(start.y, start.y, end.y, end.y, s) - 5.0;
+    let curve = |t: f64| {
+        let s = 1.0 - t;
+        let at = |a: f64, b: f64, c: f64, d: f64| {
+            s * s * s * a + 3.0 * s * s * t * b + 3.0 * s * t * t * c + t * t * t * d
+        };
+        let (x, y) = (at(start.x, one, two, end.x), at(start.y, start.y, end.y, end.y));
+        Point { x, y: y - 5.0 }
+    };
+    let Point { x, y } = labels.place(curve);
     let mut label = edge.level.clone();
     if 0 < edge.depth {
         let _ = write!(label, " +{}", edge.depth);
@@ -163,11 +168,44 @@ fn draw_edge(
         let _ = write!(about, "; passes on {weight:.3}");
     }
     let _ = writeln!(
-        labels,
+        labels.text,
         "<text class=\"label {class}\" x=\"{x:.1}\" y=\"{y:.1}\"><title>{}</title>{}</text>",
         xml(&about),
         xml(&label)
     );
+}
+
+/// The labels of lines, each where none stood before.
+#[derive(Default)]
+struct Labels {
+    text: String,
+    boxes: Vec<Point>,
+    taken: Vec<Point>,
+}
+
+impl Labels {
+    /// Finds a place on a line: near a third of its way, unless something is there.
+    fn place(&mut self, curve: impl Fn(f64) -> Point) -> Point {
+        let steps = [0.35, 0.27, 0.43, 0.51, 0.19, 0.59, 0.67, 0.75, 0.12, 0.83];
+        let found = steps.into_iter().map(&curve).find(|place| self.is_free(*place));
+        let place = found.unwrap_or_else(|| curve(0.35));
+        self.taken.push(place);
+        place
+    }
+
+    fn is_free(&self, at: Point) -> bool {
+        let near = |other: &Point| {
+            (other.x - at.x).abs() < LABEL_WIDTH && (other.y - at.y).abs() < LABEL_HEIGHT
+        };
+        let half = LABEL_WIDTH / 2.0;
+        let on = |place: &Point| {
+            place.x - half < at.x
+                && at.x < place.x + BOX_WIDTH + half
+                && place.y < at.y
+                && at.y < place.y + BOX_HEIGHT + LABEL_HEIGHT
+        };
+        !self.taken.iter().any(near) && !self.boxes.iter().any(on)
+    }
 }
 
 /// Shortens a DID in its middle: its beginning says the method, its end whose it is.
