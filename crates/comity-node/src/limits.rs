@@ -73,7 +73,8 @@ pub const PING_EVERY: Duration = Duration::from_secs(30);
 pub const OPENED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Lanes to one destination. Messages of one pair of agents share a lane and go one after the
-/// other, so that they stay in order; how many lanes post at once is bounded by
+/// other, so that they stay in order; the home's own have as many apart. How many post at once is
+/// bounded by
 /// `comity_net::limits::DELIVERIES_PER_HOST_MAX`.
 pub const LANES: usize = 256;
 
