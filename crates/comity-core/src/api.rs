@@ -4,6 +4,10 @@
 //! Times are RFC 3339 in UTC with seconds. Unknown members are ignored by clients, refused by the
 //! node.
 
+mod vouches;
+
+pub use vouches::{AskVouch, GiveVouch, GraphEdge, GraphNode, RevokeVouch, VouchGraph, VouchInfo};
+
 use comity_didcomm::UnixTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

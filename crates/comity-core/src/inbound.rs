@@ -175,6 +175,16 @@ impl Inbound {
         }
     }
 
+    /// Whether the message can go on without the document that is asked for: it is that of somebody
+    /// who vouches, and without it the vouch counts nothing.
+    #[must_use]
+    pub const fn can_do_without(&self) -> bool {
+        match &self.stage {
+            Stage::LookCloser(_, showing) => showing.is_past_grants(),
+            _ => false,
+        }
+    }
+
     /// Takes the answer to the last output. An answer to a question that was not asked changes
     /// nothing.
     pub fn handle_input(&mut self, input: Input) {

@@ -392,6 +392,26 @@ pub const VOUCH_DEPTH_MAX: u8 = 3;
 /// Vouches that a home remembers of all that it was shown.
 pub const VOUCHES_KEPT_MAX: usize = 10_000;
 
+/// Vouches that an agent gives at most.
+pub const VOUCHES_GIVEN_MAX: usize = 1_000;
+
+/// Vouches that an agent holds at most.
+pub const VOUCHES_HELD_MAX: usize = 64;
+
+/// Vouches of those among which nobody has asked for, by the agent or its operator.
+pub const VOUCHES_UNASKED_MAX: usize = 16;
+
+/// Those who asked about one vouch and are told when it is revoked, at most. Others learn it when
+/// they ask again.
+pub const VOUCH_ASKERS_MAX: usize = 256;
+
+/// Characters of all credentials that an agent's home shows with one message, so that a stranger's
+/// first message still fits with them.
+pub const SHOWN_CHARS_MAX: usize = 24 * 1024;
+
+/// Credentials other than vouches whose issuers are asked after, at most.
+pub const CREDENTIALS_WATCHED_MAX: usize = 1_000;
+
 /// How long a message waits for the answer to the question whether a vouch holds, in seconds.
 pub const VOUCH_ASKED_S: u64 = 30;
 

@@ -1,9 +1,12 @@
 //! Reads what the policy has to know about a message, on its way in and on its way out. What it means
 //! is decided in `comity_core::trust`.
 
+use std::sync::Arc;
+
+use comity_core::limits::TOKENS_PER_MESSAGE_MAX;
 use comity_core::trust::{
     self, Direction, Entry, Facts, Fence, Load, Meter, MeterId, Passage, Question, Recipient,
-    Template, Used, price, subject,
+    Scrutiny, Template, Used, price, subject,
 };
 use comity_didcomm::Did;
 use comity_net::Handle;
@@ -13,9 +16,11 @@ use comity_store::records::{MessageKey, contacts, mailbox, meters, outbox, relat
 use crate::grants;
 use crate::home::Home;
 use crate::limits::ENTRIES_MAX;
+use crate::vouches;
 
-/// Reads what is known about a message that arrives.
-pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
+/// Reads what is known about a message that arrives. When its sender is looked at closely, vouchers
+/// are asked what is not known.
+pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<Facts, StoreFault> {
     let (recipient, sender) = (&question.recipient, &question.sender);
     let role = home.identities.role(recipient).unwrap_or(Recipient::Agent);
     let mut facts = Facts::nothing_known(role);
@@ -62,6 +67,9 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
         earlier: spent::knocks(store, recipient, sender).await?,
     };
     facts.price_bits = price(facts.policy.work_bits, load);
+    if question.scrutiny == Scrutiny::Thorough {
+        facts.book = vouches::look(home, question, &facts).await?;
+    }
     Ok(facts)
 }
 
@@ -81,6 +89,8 @@ pub(crate) async fn of_departure(home: &Home, passage: &Passage) -> Result<Fence
     for thread in &passage.threads {
         fence.is_answer |= mailbox::began_thread(store, from, to, thread).await?;
     }
+    let room = TOKENS_PER_MESSAGE_MAX.saturating_sub(fence.carries.grants.len());
+    fence.carries.credentials = vouches::to_show(home, from, room).await?;
     Ok(fence)
 }
 

@@ -30,6 +30,7 @@ use crate::policies::Policies;
 use crate::relay::Lives;
 use crate::transmit::Transmitter;
 use crate::via::Via;
+use crate::vouches::Vouches;
 use crate::webhook::Webhook;
 
 /// A home: its identity, its memory, and its ways to others.
@@ -63,6 +64,8 @@ pub(crate) struct Home {
     /// Where events are posted to, if anywhere.
     pub(crate) webhook: Option<Arc<Webhook>>,
     pub(crate) relay: Lives,
+    /// The vouches that were shown here.
+    pub(crate) vouches: Vouches,
     /// The rules of each agent, made once from the settings.
     pub(crate) policies: Policies,
     /// Digests of DID documents that are in the store.

@@ -87,7 +87,9 @@ async fn attempt(
                 }
                 Err(error) => {
                     tracing::debug!(%did, %error, "a sender's document was not had");
-                    if error.is_transient() {
+                    let is_needed = !inbound.can_do_without()
+                        || home.vouches.is_worth_waiting_for(&did, home.now());
+                    if error.is_transient() && is_needed {
                         return (Outcome::TurnedAway(Refusal::DidUnavailable), None, fetched);
                     }
                     Input::Unresolvable(did)
@@ -205,9 +207,9 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         if is_news {
             home.news.wake();
         }
-        learned.tell(home);
         admission::heard(home, commit, &learned).await;
-        learned.grants.tell(home, commit);
+        std::mem::take(&mut learned.grants).tell(home, commit);
+        learned.tell(home);
         if let Some(report) = report {
             home.transmitter.wake(home, report.outgoing());
         }

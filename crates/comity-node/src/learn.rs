@@ -9,7 +9,7 @@ use comity_core::limits::RECEIPTS_PER_MESSAGE_MAX;
 use comity_core::protocol::{RECEIPT_QUERY, RECEIPT_RECEIPT};
 use comity_core::receipt::{self, QueryItem, Receipt, Rung, State};
 use comity_core::record::{Notice, Sent};
-use comity_didcomm::Did;
+use comity_didcomm::{Did, Message};
 use comity_store::records::due::Due;
 use comity_store::records::notices::Debts;
 use comity_store::records::{MessageKey, ladder, mailbox, outbox};
@@ -18,6 +18,7 @@ use comity_store::{Batch, StoreFault};
 use crate::deliver::StateEvent;
 use crate::grants;
 use crate::home::Home;
+use crate::vouches;
 
 /// What was learned, to be told once it is durable.
 #[derive(Default)]
@@ -27,12 +28,15 @@ pub(crate) struct Learned {
     answered: bool,
     /// What was said about grants.
     pub(crate) grants: grants::Heard,
+    /// What the home answers to it, in its agent's name.
+    answers: Vec<Message>,
 }
 
 impl Learned {
-    /// Tells the agents whose messages got further.
-    pub(crate) fn tell(&self, home: &Home) {
+    /// Tells the agents whose messages got further, and answers.
+    pub(crate) fn tell(self, home: &Arc<Home>) {
         self.events.iter().for_each(|event| home.mailboxes.tell(event));
+        self.answers.into_iter().for_each(|answer| vouches::post(home, answer));
     }
 
     /// Whether it was about messages that the sender and this home have to do with each other for.
@@ -91,7 +95,10 @@ pub(crate) async fn from_message(
                 learned.answered = answer_query(home, debts, &received.sender, &items).await?;
             }
         }
-        _ => from_headers(home, batch, &mut learned, commit).await?,
+        _ => {
+            learned.answers.extend(vouches::from_message(home, batch, commit).await?);
+            from_headers(home, batch, &mut learned, commit).await?;
+        }
     }
     if matches!(commit.placement(), Placement::Home) {
         learned.grants = grants::from_message(home, batch, commit).await?;

@@ -62,6 +62,7 @@ mod public;
 mod relay;
 mod transmit;
 mod via;
+mod vouches;
 mod webhook;
 
 pub use config::{Config, ConfigError};

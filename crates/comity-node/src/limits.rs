@@ -77,7 +77,8 @@ pub const PING_EVERY: Duration = Duration::from_secs(30);
 pub const OPENED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Lanes to one destination. Messages of one pair of agents share a lane and go one after the
-/// other, so that they stay in order; how many lanes post at once is bounded by
+/// other, so that they stay in order; the home's own have as many apart. How many post at once is
+/// bounded by
 /// `comity_net::limits::DELIVERIES_PER_HOST_MAX`.
 pub const LANES: usize = 256;
 
@@ -130,6 +131,18 @@ pub const AGENTS_MAX: usize = 10_000;
 
 /// Registrations with the relay that one page of their list shows.
 pub const REGISTRATIONS_LISTED_MAX: usize = 1_000;
+
+/// Vouchers whose documents cannot be had and for whom messages wait; for more, none does.
+pub const AWAY_MAX: usize = 1_000;
+
+/// How long a voucher whose document could not be had is known as such, in seconds.
+pub const AWAY_S: u64 = 600;
+
+/// How long the answer to what becomes of somebody's messages waits for those who vouch for it.
+pub const VOUCHERS_WAIT: Duration = Duration::from_secs(3);
+
+/// Vouches in the graph of an agent's surroundings.
+pub const GRAPH_EDGES_MAX: usize = 1_000;
 
 /// Entries of one agent's allow-list that a listing shows.
 pub const ENTRIES_MAX: usize = 10_000;

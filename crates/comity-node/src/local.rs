@@ -17,6 +17,7 @@ pub mod openapi;
 mod relay;
 mod socket;
 mod trust;
+mod vouches;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -65,9 +66,14 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/agents/{name}/grants/add", post(grants::add_grant))
         .route("/admin/agents/{name}/grants/hand-on", post(grants::hand_on_grant))
         .route("/admin/agents/{name}/grants/revoke", post(grants::revoke_grant))
+        .route("/admin/agents/{name}/graph", get(vouches::graph))
         .route("/admin/agents/{name}/requests", get(admin::requests))
         .route("/admin/agents/{name}/revoke", post(admin::revoke))
         .route("/admin/agents/{name}/rotate", post(admin::rotate))
+        .route("/admin/agents/{name}/vouches", get(vouches::vouches).post(vouches::give_vouch))
+        .route("/admin/agents/{name}/vouches/ask", post(vouches::ask_vouch))
+        .route("/admin/agents/{name}/vouches/revoke", post(vouches::revoke_vouch))
+        .route("/admin/agents/{name}/vouches/{id}", get(vouches::vouch))
         .route("/admin/checks", get(admin::checks))
         .route("/admin/events", get(events::events))
         .route("/admin/invitations", post(invite::invite))

@@ -44,6 +44,7 @@ use crate::policies::Policies;
 use crate::relay::Lives;
 use crate::transmit::Transmitter;
 use crate::via::ViaError;
+use crate::vouches::Vouches;
 use crate::webhook::Webhook;
 use crate::{due, notices, operator, public, via, webhook};
 
@@ -312,6 +313,7 @@ async fn home(
     let did = identity::load_node(keys, &identities, &wanted, SystemClock.now()).await?;
     identity::load_agents(store.as_ref(), &keystore, &identities).await?;
     let admission = Admission::load(keys, &identities, &did).await?;
+    let vouches = Vouches::load(store.as_ref(), SystemClock.now()).await?;
     Ok(Arc::new(Home {
         public_url,
         did,
@@ -334,6 +336,7 @@ async fn home(
         told: Told::default(),
         webhook,
         relay: Lives::default(),
+        vouches,
         policies: Policies::new(&config),
         documents: Cache::new(DOCUMENTS_MAX),
         last_documents: Cache::new(DOCUMENTS_MAX),

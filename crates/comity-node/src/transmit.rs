@@ -180,8 +180,8 @@ struct Lanes {
 impl Lanes {
     fn new() -> Self {
         Self {
-            queues: vec![VecDeque::new(); LANES],
-            busy: vec![false; LANES],
+            queues: vec![VecDeque::new(); 2 * LANES],
+            busy: vec![false; 2 * LANES],
             ready: VecDeque::new(),
             held: 0,
         }
@@ -217,11 +217,16 @@ impl Lanes {
     }
 }
 
-/// Messages of one pair of agents keep their order by sharing a lane.
+/// Messages of one pair of agents keep their order by sharing a lane. What the home itself says has
+/// lanes apart: a message may wait for it at the peer, and would hold up its own answer.
 fn lane_of(outgoing: &Outgoing) -> usize {
     let pair = [outgoing.sender.as_str().as_bytes(), outgoing.recipient.as_str().as_bytes()];
     let [first, second, ..] = key_hash(&pair);
-    usize::from(u16::from_be_bytes([first, second])) % LANES
+    let lane = usize::from(u16::from_be_bytes([first, second])) % LANES;
+    match outgoing.kind {
+        OutgoingKind::Message => lane,
+        OutgoingKind::Notice => LANES + lane,
+    }
 }
 
 /// Carries one message until it has arrived, was refused, or has expired.
@@ -444,4 +449,38 @@ pub(crate) async fn report(
     let (from, to) = (&home.did, &sent.sender);
     let message = problem_report(from, to, &sent.id, &sent.thid, problem, home.now());
     outbound::prepare_notice(home, message).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_didcomm::UnixTime;
+
+    use super::*;
+
+    fn outgoing(id: &str, kind: OutgoingKind) -> Outgoing {
+        Outgoing {
+            id: id.to_owned(),
+            sender: "did:web:a.example:agents:aria".parse().unwrap(),
+            recipient: "did:web:b.example:agents:bruno".parse().unwrap(),
+            uri: None,
+            also: Vec::new(),
+            relayed: false,
+            expires: UnixTime(1_000),
+            kind,
+            work_bits_max: None,
+        }
+    }
+
+    #[test]
+    fn what_the_home_says_does_not_wait_behind_a_message() {
+        // The message of somebody who is vouched for waited at the peer for the voucher's answer. Where
+        // both live in one home, one pair in a hundred shared a lane, and the answer never came.
+        let mut lanes = Lanes::new();
+        lanes.push(Seq(1), outgoing("m-1", OutgoingKind::Message));
+        lanes.push(Seq(2), outgoing("m-2", OutgoingKind::Message));
+        lanes.push(Seq(3), outgoing("n-1", OutgoingKind::Notice));
+        let taken: Vec<_> =
+            std::iter::from_fn(|| lanes.take()).map(|(_, _, outgoing)| outgoing.id).collect();
+        assert_eq!(taken, ["m-1", "n-1"], "and the second message after the first");
+    }
 }

@@ -22,6 +22,7 @@ pub mod relay;
 pub mod revocations;
 pub mod spent;
 pub mod via;
+pub mod vouches;
 
 pub use keys::{MessageKey, PeerKey, mailbox_key, message_key};
 

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     agent, allow, allowed, bench, completions, contacts, demo, deny, did, didcomm, doctor, events,
-    grant, inbox, invite, relay, requests, revoke, send, status, trace, trust, up,
+    grant, inbox, invite, relay, requests, revoke, send, status, trace, trust, up, vouch,
 };
 
 /// A network in which agents of different organisations deal with each other as peers.
@@ -61,8 +61,10 @@ pub(crate) enum Command {
     Grant(grant::Args),
     /// List whose messages come in, and approve keys that have changed
     Contacts(contacts::Args),
-    /// Explain what becomes of somebody's messages, and why
+    /// Explain what becomes of somebody's messages, and why; draw who vouches for whom
     Trust(trust::Args),
+    /// Ask for vouches, give them and take them back
+    Vouch(vouch::Args),
     /// List and remove those who have messages kept at the node, a relay
     Relay(relay::Args),
     /// Show what happened at the node that an operator should know

@@ -24,6 +24,7 @@ pub(crate) mod status;
 pub(crate) mod trace;
 pub(crate) mod trust;
 pub(crate) mod up;
+pub(crate) mod vouch;
 
 use std::path::PathBuf;
 
@@ -71,5 +72,6 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Trace(args) => trace::run(args, context).await,
         Command::Trust(args) => trust::run(args, context).await,
         Command::Up(args) => up::run(args, context).await,
+        Command::Vouch(args) => vouch::run(args, context).await,
     }
 }

@@ -10,7 +10,7 @@ use crate::Context;
 use crate::admission::Pass;
 use crate::limits::{BODY_BYTES_MAX, EXPIRES_S_DEFAULT, EXPIRES_S_MAX};
 use crate::protocol::attached_tokens::{AttachedTokens, TokenKind};
-use crate::protocol::{ADMISSION, GRANT, RECEIPT};
+use crate::protocol::{RECEIPT, is_for_home};
 use crate::record::OutgoingKind;
 use crate::trust::{Fence, Level, Meter, Passage, may_write};
 use comity_didcomm::UnixTime;
@@ -78,11 +78,11 @@ pub(super) fn permit(
     }
     let expires = context.now.saturating_add(expires_in_s);
     // An agent's receipts would be believed, since it may speak for itself: only its home knows
-    // what happened, and whom it knows at a relay. What is granted and revoked in its name is its
-    // operator's to say.
+    // what happened, and whom it knows at a relay. What is granted, vouched for and revoked in its
+    // name is its operator's to say.
     let protocol = submission.type_.protocol();
     let is = |known: &str| known.parse().is_ok_and(|known| protocol.matches(&known));
-    let reserved = is(ADMISSION) || is(GRANT) || is(RECEIPT);
+    let reserved = is(RECEIPT) || is_for_home(&submission.type_);
     if submission.kind == OutgoingKind::Message && reserved {
         return Err(Unsendable::ReservedType);
     }
@@ -95,11 +95,23 @@ pub(super) fn permit(
     if is_agents && BODY_BYTES_MAX < size_bytes {
         return Err(Unsendable::BodyTooLarge);
     }
-    let (meters, level) = may_write(&passage(submission), size_bytes, fence, context.now)?;
-    // All grants of a message are one chain: what is shown already stands alone.
-    let mut carries = fence.carries.clone();
-    if submission.attachments.iter().any(|one| TokenKind::of(one) == Some(TokenKind::Grant)) {
+    // An agent that is fenced in does not keep its home from asking what it has to know.
+    let (meters, level) = match !is_agents && is_for_home(&submission.type_) {
+        true => (Vec::new(), fence.policy.required(submission.type_.protocol())),
+        false => may_write(&passage(submission), size_bytes, fence, context.now)?,
+    };
+    // What the home says shows nothing besides. All grants of a message are one chain: what is shown
+    // already stands alone.
+    let has = |kind| submission.attachments.iter().any(|one| TokenKind::of(one) == Some(kind));
+    let mut carries = match is_agents {
+        true => fence.carries.clone(),
+        false => AttachedTokens::default(),
+    };
+    if has(TokenKind::Grant) {
         carries.grants.clear();
+    }
+    if has(TokenKind::Credential) {
+        carries.credentials.clear();
     }
     Ok(Permit { expires, meters, level, size_bytes, carries })
 }

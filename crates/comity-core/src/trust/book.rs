@@ -1,20 +1,25 @@
 //! The vouches that a home has been shown, in memory: who vouches for whom, and which of them are
 //! known to hold at this moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comity_didcomm::{Did, ProtocolId, UnixTime};
 
 use super::reputation::Standing;
 use super::score::{Edge, Web};
-use super::{TokenId, Vouch, subject};
-use crate::limits::{VOUCH_ASKED_S, VOUCHES_KEPT_MAX};
+use super::{Credential, TokenId, Vouch, subject};
+use crate::limits::{
+    CREDENTIALS_WATCHED_MAX, PATH_VOUCHES_MAX, VOUCH_ASKED_S, VOUCH_LIFE_S_MAX, VOUCHES_KEPT_MAX,
+    VOUCHES_PER_VOUCHER_MAX,
+};
 use crate::protocol::vouch::VouchState;
 
 /// Vouches, by their vouchers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VouchBook {
     given: BTreeMap<Did, Vec<Vouch>>,
+    /// Other credentials that their issuers are asked after: by whom, and until when.
+    watched: BTreeMap<TokenId, (Did, UnixTime)>,
     states: BTreeMap<TokenId, State>,
     standings: BTreeMap<Did, Standing>,
     count: usize,
@@ -31,14 +36,15 @@ enum State {
 
 impl VouchBook {
     /// Takes a vouch; says whether it is new. When the book is full, what has run out is dropped, and
-    /// nothing else.
+    /// nothing else. Nobody fills it alone.
     pub fn insert(&mut self, vouch: Vouch, now: UnixTime) -> bool {
         if VOUCHES_KEPT_MAX <= self.count {
             self.forget_expired(now);
         }
         let given = self.given.entry(subject(vouch.issuer())).or_default();
         let is_known = given.iter().any(|known| known.id() == vouch.id());
-        if is_known || VOUCHES_KEPT_MAX <= self.count {
+        let is_full = VOUCHES_KEPT_MAX <= self.count || VOUCHES_PER_VOUCHER_MAX <= given.len();
+        if is_known || is_full {
             return false;
         }
         given.push(vouch);
@@ -46,17 +52,58 @@ impl VouchBook {
         true
     }
 
-    /// Remembers that a voucher was asked whether its vouch holds.
-    pub fn ask(&mut self, id: TokenId, now: UnixTime) {
-        self.states.insert(id, State::Asked(now));
+    /// Takes a credential that is no vouch and whose issuer answers for it in the same way; says
+    /// whether it is in the book.
+    pub fn watch(&mut self, credential: &Credential, now: UnixTime) -> bool {
+        let (id, issuer) = (credential.id(), subject(credential.issuer()));
+        if self.knows(id, &issuer) {
+            return true;
+        }
+        if CREDENTIALS_WATCHED_MAX <= self.watched.len() {
+            self.forget_expired(now);
+        }
+        if CREDENTIALS_WATCHED_MAX <= self.watched.len() {
+            return false;
+        }
+        let latest = now.saturating_add(VOUCH_LIFE_S_MAX);
+        let until = credential.until().map_or(latest, |until| until.min(latest));
+        self.watched.insert(id, (issuer, until));
+        true
+    }
+
+    /// Remembers that a voucher is being asked whether its vouch holds; says whether there is
+    /// something to ask: nobody is asked again while the answer counts, or is waited for.
+    pub fn ask(&mut self, id: TokenId, now: UnixTime) -> bool {
+        let needs_asking = self.needs_asking(id, now);
+        if needs_asking {
+            self.states.insert(id, State::Asked(now));
+        }
+        needs_asking
+    }
+
+    /// Remembers that a voucher that was asked cannot be reached: no message waits for it.
+    pub fn give_up(&mut self, id: TokenId) {
+        if let Some(State::Asked(at)) = self.states.get_mut(&id) {
+            *at = UnixTime(at.0.saturating_sub(VOUCH_ASKED_S));
+        }
+    }
+
+    /// Takes the answer of a voucher that was asked; what others say, or was not asked, changes
+    /// nothing.
+    pub fn answer(
+        &mut self,
+        voucher: &Did,
+        id: TokenId,
+        state: VouchState,
+        until: UnixTime,
+    ) -> bool {
+        self.states.contains_key(&id) && self.say(voucher, id, state, until)
     }
 
     /// Takes what a voucher says about its vouch; what others say changes nothing. A vouch that was
     /// revoked stays so.
     pub fn say(&mut self, voucher: &Did, id: TokenId, state: VouchState, until: UnixTime) -> bool {
-        let given = self.given.get(&subject(voucher));
-        let is_its_own = given.is_some_and(|given| given.iter().any(|vouch| vouch.id() == id));
-        if !is_its_own || self.is_revoked(id) {
+        if !self.knows(id, voucher) || self.is_revoked(id) {
             return false;
         }
         self.states.insert(id, State::Said(state, until));
@@ -85,12 +132,77 @@ impl VouchBook {
         now < at.saturating_add(VOUCH_ASKED_S)
     }
 
-    /// Whether a voucher was asked and had its time to answer, not long ago.
+    /// Whether a voucher has to be asked to know whether its vouch holds. One that was asked in
+    /// vain, or says that it knows of none, is left alone for a while.
     #[must_use]
-    pub fn is_silent(&self, id: TokenId, now: UnixTime) -> bool {
-        let Some(State::Asked(at)) = self.states.get(&id) else { return false };
-        let again = at.saturating_add(10 * VOUCH_ASKED_S);
-        !self.is_asked(id, now) && now < again
+    pub fn needs_asking(&self, id: TokenId, now: UnixTime) -> bool {
+        match self.states.get(&id) {
+            None => true,
+            Some(State::Asked(at)) => at.saturating_add(10 * VOUCH_ASKED_S) <= now,
+            Some(State::Said(VouchState::Revoked, _)) => false,
+            Some(State::Said(_, until)) => *until <= now,
+        }
+    }
+
+    /// Whether this is in the book as a statement by this party.
+    #[must_use]
+    pub fn knows(&self, id: TokenId, issuer: &Did) -> bool {
+        let issuer = subject(issuer);
+        let is_watched = self.watched.get(&id).is_some_and(|(by, _)| *by == issuer);
+        is_watched || self.given_by(&issuer).any(|vouch| vouch.id() == id)
+    }
+
+    /// Returns until when something in the book would hold.
+    #[must_use]
+    pub fn until(&self, id: TokenId, issuer: &Did) -> Option<UnixTime> {
+        let vouch = self.given_by(issuer).find(|vouch| vouch.id() == id);
+        let watched = self.watched.get(&id).map(|(_, until)| *until);
+        vouch.map(|vouch| vouch.terms().until).or(watched)
+    }
+
+    /// Returns the vouches within reach of somebody, each with the number of those before it. Those
+    /// that were revoked are among them and lead nowhere.
+    #[must_use]
+    pub fn around(&self, anchors: &BTreeSet<Did>, now: UnixTime) -> Vec<(usize, &Vouch)> {
+        let (mut seen, mut reached) = (anchors.clone(), Vec::from_iter(anchors.iter().cloned()));
+        let mut found = Vec::new();
+        for before in 0..PATH_VOUCHES_MAX {
+            let mut next = Vec::new();
+            for voucher in &reached {
+                for vouch in self.given_by(voucher).filter(|vouch| !vouch.is_over(now)) {
+                    found.push((before, vouch));
+                    let vouched = subject(&vouch.terms().subject);
+                    if !self.is_revoked(vouch.id()) && seen.insert(vouched.clone()) {
+                        next.push(vouched);
+                    }
+                }
+            }
+            reached = next;
+        }
+        found
+    }
+
+    /// Returns the vouches on the ways from anchors to somebody, whether or not they are known to
+    /// hold.
+    #[must_use]
+    pub fn ways(&self, anchors: &BTreeSet<Did>, to: &Did, now: UnixTime) -> Vec<&Vouch> {
+        let mut around = self.around(anchors, now);
+        around.retain(|(_, vouch)| !self.is_revoked(vouch.id()));
+        // How many vouches further it is from somebody to there, found out from its end.
+        let mut further = BTreeMap::from([(subject(to), 0)]);
+        for _ in 0..PATH_VOUCHES_MAX {
+            for (_, vouch) in &around {
+                if let Some(more) = further.get(&subject(&vouch.terms().subject)).copied() {
+                    let place = further.entry(subject(vouch.issuer())).or_insert(more + 1);
+                    *place = (more + 1).min(*place);
+                }
+            }
+        }
+        let is_on_way = |(before, vouch): &(usize, &Vouch)| {
+            let more = further.get(&subject(&vouch.terms().subject));
+            more.is_some_and(|more| before + 1 + more <= PATH_VOUCHES_MAX)
+        };
+        around.into_iter().filter(is_on_way).map(|(_, vouch)| vouch).collect()
     }
 
     /// Returns the vouches that somebody gives.
@@ -123,6 +235,13 @@ impl VouchBook {
         }
         self.given.retain(|_, given| !given.is_empty());
         self.count -= gone.len();
+        self.watched.retain(|id, (_, until)| {
+            let is_over = *until <= now;
+            if is_over {
+                gone.push(*id);
+            }
+            !is_over
+        });
         self.states.retain(|id, _| !gone.contains(id));
         gone
     }
@@ -154,3 +273,6 @@ impl Web<Did> for BookWeb<'_> {
         self.book.given_by(voucher).filter(holds).map(edge).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

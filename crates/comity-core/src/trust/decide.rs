@@ -7,7 +7,7 @@ use super::contact::{others_of_prior, others_of_sender};
 use super::score::{Score, score};
 use super::{
     Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Level, Meter, Question,
-    Recipient, RequestState, Ruling, Scrutiny, Template, Used, Vouch, WayIn, WorkShown,
+    Recipient, RequestState, Ruling, Scrutiny, Template, Used, WayIn, WorkShown,
 };
 use crate::admission::Class;
 use crate::limits::{ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX};
@@ -50,10 +50,8 @@ pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
         return case.refuse(refusal, why, &[&change]);
     }
     let vouched = case.vouched();
-    match case.by_vouches(&vouched).or_else(|| case.by_policy(&vouched)) {
-        Some(ruling) => ruling,
-        None => case.for_stranger(vouched),
-    }
+    let ruling = case.by_vouches(&vouched).or_else(|| case.by_policy(&vouched));
+    ruling.or_else(|| case.being_asked()).unwrap_or_else(|| case.for_stranger(vouched))
 }
 
 /// Why what the operator has decided about the sender alone does not suffice.
@@ -136,7 +134,7 @@ impl Case<'_> {
         let goes_along = entry.whom.did().is_some() || entry.kind == EntryKind::Deny;
         let prior = self.question.prior.as_ref().filter(|_| goes_along);
         let is_named = entry.whom.is(&self.question.sender)
-            || self.question.shown.holds(&entry.whom)
+            || self.question.shown.holds(&entry.whom, &self.facts.book, self.now)
             || prior.is_some_and(|prior| entry.whom.is(&prior.did));
         is_named && entry.direction == Direction::In
     }
@@ -277,19 +275,20 @@ impl Case<'_> {
     }
 
     fn by_vouches(&self, vouched: &Option<Score<Did>>) -> Option<Ruling> {
-        let score = vouched.as_ref()?;
-        let grounds = score.lines();
-        if self.needed <= score.level {
-            let why = "Others vouch for the sender, and the operator believes them so far";
-            let ruling = self.allow(Admission::Vouches, score.level, why);
-            return Some(Ruling { grounds, ..ruling });
-        }
-        let is_asked = |vouch: &Vouch| self.facts.book.is_asked(vouch.id(), self.now);
-        if self.question.shown.vouches.iter().any(is_asked) {
+        let score = vouched.as_ref().filter(|score| self.needed <= score.level)?;
+        let why = "Others vouch for the sender, and the operator believes them so far";
+        let ruling = self.allow(Admission::Vouches, score.level, why);
+        Some(Ruling { grounds: score.lines(), ..ruling })
+    }
+
+    /// What the sender shows may still let it in: nothing is recorded before that is known.
+    fn being_asked(&self) -> Option<Ruling> {
+        let book = &self.facts.book;
+        let mut shown = self.question.shown.asked_after();
+        shown.any(|id| book.is_asked(id, self.now)).then(|| {
             let why = "It is being asked whether the vouches for the sender still hold".to_owned();
-            return Some(self.refuse(Refusal::Checking, why, &["The answer of the vouchers"]));
-        }
-        None
+            self.refuse(Refusal::Checking, why, &["The answer of the vouchers"])
+        })
     }
 
     /// What the policy allows to those of whom nothing was decided: never more than messages.

@@ -10,9 +10,11 @@ use comity_didcomm::{Did, DidDocument, UnixTime};
 
 use super::{
     Credential, CredentialStatus, Facts, GrantChain, GrantError, GrantInput, GrantOutput, Granted,
-    Question, SignedCredential, TokenId, Vouch, Whom,
+    Question, SignedCredential, TokenId, Vouch, VouchBook, Whom,
 };
+use crate::limits::PATH_VOUCHES_MAX;
 use crate::protocol::attached_tokens::AttachedTokens;
+use crate::protocol::vouch::VouchState;
 
 /// What a sender has shown, as far as it was verified.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,20 +43,42 @@ pub(crate) struct Showing {
     grants: Option<GrantChain>,
     /// Those that are not verified yet.
     credentials: Vec<SignedCredential>,
-    /// Whose statements are worth a look.
-    believed: Vec<Did>,
+    /// Whose statements are worth a look, and how many vouches a way may still have from there.
+    believed: Vec<(Did, usize)>,
     sender: Did,
     now: UnixTime,
     shown: Shown,
 }
 
 impl Shown {
-    /// Whether the sender holds a credential of a kind that an entry is about.
-    pub(super) fn holds(&self, whom: &Whom) -> bool {
-        let Whom::Credential { issuer, type_ } = whom else { return false };
-        self.credentials
-            .iter()
-            .any(|credential| credential.issuer().same_subject(issuer) && credential.is_a(type_))
+    /// Whether the sender holds a credential of a kind that an entry is about. One that its issuer
+    /// answers for counts while the issuer says so.
+    pub(super) fn holds(&self, whom: &Whom, book: &VouchBook, now: UnixTime) -> bool {
+        let is_good = |credential: &&Credential| match credential.status() {
+            CredentialStatus::None => true,
+            CredentialStatus::Vouch { .. } => book.state(credential.id(), now) == VouchState::Good,
+            CredentialStatus::Foreign => false,
+        };
+        self.credentials_for(whom).any(|credential| is_good(&credential))
+    }
+
+    /// Returns the credentials that an entry is about, whether or not they still hold.
+    pub fn credentials_for(&self, whom: &Whom) -> impl Iterator<Item = &Credential> {
+        self.credentials.iter().filter(move |credential| match whom {
+            Whom::Credential { issuer, type_ } => {
+                credential.issuer().same_subject(issuer) && credential.is_a(type_)
+            }
+            _ => false,
+        })
+    }
+
+    /// Returns the names of all whose issuers can be asked whether they still hold.
+    pub(super) fn asked_after(&self) -> impl Iterator<Item = TokenId> {
+        let is_answered_for = |credential: &&Credential| {
+            matches!(credential.status(), CredentialStatus::Vouch { .. })
+        };
+        let credentials = self.credentials.iter().filter(is_answered_for).map(Credential::id);
+        self.vouches.iter().map(Vouch::id).chain(credentials)
     }
 }
 
@@ -77,10 +101,11 @@ impl Showing {
         let read = |text: &String| SignedCredential::parse(text).ok();
         let credentials = tokens.credentials.iter().filter_map(read).collect();
         let issuers = facts.entries.iter().filter_map(|entry| match &entry.whom {
-            Whom::Credential { issuer, .. } => Some(issuer.clone()),
+            Whom::Credential { issuer, .. } => Some((issuer.clone(), 0)),
             _ => None,
         });
-        let believed = facts.anchors.iter().cloned().chain(issuers).collect();
+        let anchors = facts.anchors.iter().map(|anchor| (anchor.clone(), PATH_VOUCHES_MAX));
+        let believed = anchors.chain(issuers).collect();
         Self { grants, credentials, believed, sender: question.sender.clone(), now, shown }
     }
 
@@ -99,6 +124,11 @@ impl Showing {
             Some(credential) => ShowingOutput::Resolve(credential.issuer().clone()),
             None => ShowingOutput::Done(std::mem::take(&mut self.shown)),
         }
+    }
+
+    /// Whether what is needed is about credentials, and not about the grants before them.
+    pub(crate) const fn is_past_grants(&self) -> bool {
+        self.grants.is_none()
     }
 
     /// Takes the document that was asked for.
@@ -132,16 +162,26 @@ impl Showing {
 
     /// Finds a credential by somebody who is believed.
     fn next(&self) -> Option<usize> {
-        let is_believed =
-            |issuer: &Did| self.believed.iter().any(|believed| believed.same_subject(issuer));
-        self.credentials.iter().position(|credential| is_believed(credential.issuer()))
+        self.credentials.iter().position(|credential| self.reach(credential.issuer()).is_some())
+    }
+
+    /// Returns how many vouches a way may still have from somebody who is believed.
+    fn reach(&self, issuer: &Did) -> Option<usize> {
+        let is_issuer = |(believed, _): &&(Did, usize)| believed.same_subject(issuer);
+        self.believed.iter().filter(is_issuer).map(|(_, reach)| *reach).max()
     }
 
     fn take(&mut self, credential: Credential) {
-        if let Ok(vouch) = Vouch::from_credential(&credential) {
-            // Those whom it is about may vouch for others in turn; how far that carries is the
-            // score's to say.
-            self.believed.push(vouch.terms().subject.clone());
+        let reach = self.reach(credential.issuer()).unwrap_or_default();
+        if let Some(reach) = reach.checked_sub(1)
+            && let Ok(vouch) = Vouch::from_credential(&credential)
+        {
+            // Those whom it is about may vouch for others in turn, if it lets them; how far that
+            // carries is the score's to say.
+            let further = reach.min(usize::from(vouch.terms().depth));
+            if 0 < further {
+                self.believed.push((vouch.terms().subject.clone(), further));
+            }
             self.shown.vouches.push(vouch);
         }
         // One whose issuer might have revoked it in a way that is not known here counts nothing.
@@ -151,3 +191,6 @@ impl Showing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! What vouches are worth, and whose count, is not here.
 
 use comity_didcomm::{Did, DidUrl, Jwt, ProtocolId, SigningKey, UnixTime};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
@@ -22,7 +23,7 @@ pub const VOUCH_TYPE: &str = "ComityVouch";
 const UNDEFINED_TERMS: &str = "https://www.w3.org/ns/credentials/undefined-terms/v2";
 
 /// What a voucher says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VouchTerms {
     /// About whom.
     pub subject: Did,
@@ -41,7 +42,7 @@ pub struct VouchTerms {
     pub urn: String,
 }
 
-/// A vouch that was verified. Made of a verified [`Credential`] only.
+/// A vouch that was verified. Made of a verified [`Credential`] only, or remembered as such.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vouch {
     id: TokenId,
@@ -157,6 +158,13 @@ impl Vouch {
         let terms = terms.ok_or(VouchError::Malformed)?;
         terms.check(credential.issuer())?;
         Ok(Self { id: credential.id(), issuer: credential.issuer().clone(), terms })
+    }
+
+    /// Takes back what a home wrote into its own store about a vouch that it had verified. Nothing
+    /// is verified here, so what comes from anywhere else has no business here.
+    #[must_use]
+    pub const fn remembered(id: TokenId, issuer: Did, terms: VouchTerms) -> Self {
+        Self { id, issuer, terms }
     }
 
     /// Returns its name, by which it is asked after and revoked.

@@ -4,7 +4,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{admin, agents, events, grants, invite, relay, socket, trust};
+use super::{admin, agents, events, grants, invite, relay, socket, trust, vouches};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -46,6 +46,12 @@ use super::{admin, agents, events, grants, invite, relay, socket, trust};
         trust::approve_keys,
         trust::explanation,
         trust::list_contacts,
+        vouches::ask_vouch,
+        vouches::give_vouch,
+        vouches::graph,
+        vouches::revoke_vouch,
+        vouches::vouch,
+        vouches::vouches,
     ),
     components(schemas(comity_core::api::ClientFrame, comity_core::api::ServerFrame)),
     modifiers(&BearerToken)

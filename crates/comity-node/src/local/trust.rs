@@ -57,7 +57,9 @@ pub(crate) async fn explanation(
         scrutiny: Scrutiny::Thorough,
         prior: None,
     };
-    let facts = facts::of_arrival(home, &question).await?;
+    let mut facts = facts::of_arrival(home, &question).await?;
+    home.vouches.wait(&facts.anchors, &sender, home.now()).await;
+    facts.book = home.vouches.book();
     let explanation = explain(&question, &facts, home.now());
     Ok(Json(Explained {
         did: sender.to_string(),
@@ -72,7 +74,7 @@ pub(crate) async fn explanation(
     }))
 }
 
-fn protocol_of(text: Option<&str>) -> Result<ProtocolId, ApiError> {
+pub(super) fn protocol_of(text: Option<&str>) -> Result<ProtocolId, ApiError> {
     let parsed = match text {
         Some(text) => text.parse().ok(),
         None => BASIC_MESSAGE.parse::<MessageType>().ok().map(|type_| type_.protocol().clone()),

@@ -45,10 +45,12 @@ codes! {
     NoSuchAgent = "node.no-such-agent", 404, "No agent of the node has this name";
     NoSuchGrant = "node.no-such-grant", 404, "The agent has no grant of this id that this could be done with";
     NoSuchMessage = "node.no-such-message", 404, "The agent has neither sent nor received a message with this id";
+    NoSuchVouch = "node.no-such-vouch", 404, "The agent neither gives nor holds a vouch with this name";
     Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
     TooManyAgents = "node.too-many-agents", 409, "The node has as many agents as it can";
     TooManyGrants = "node.too-many-grants", 409, "The agent has given, or holds, as many grants as it can";
     TooManyKeys = "node.too-many-keys", 409, "The document or keystore has no room for more former keys";
+    TooManyVouches = "node.too-many-vouches", 409, "The agent gives as many vouches as it can";
     Unresolvable = "node.unresolvable", 422, "The DID or handle cannot be resolved";
 }
 

@@ -23,6 +23,8 @@
 //! | index | `x` time kind rest | what is due then |
 //! | meta | `A` ... | rows of admission, see `admission.rs` |
 //! | meta | `a` name | an agent |
+//! | meta | `q` agent token asker | who asked whether a vouch by the agent holds: its DID |
+//! | meta | `B` token | a vouch that was shown and verified |
 //! | meta | `c` ... | counters |
 //! | meta | `C` agent subject | what is remembered of a contact |
 //! | meta | `D` digest | a DID document as it was used |
@@ -42,6 +44,8 @@
 //! | meta | `T` token issuer | that the issuer took the token back: until when it has to be known |
 //! | meta | `U` agent subject token | that somebody took back what it had handed on of the agent's grants |
 //! | meta | `via` | the relay that the home is behind |
+//! | meta | `V` agent token | a vouch by the agent |
+//! | meta | `W` agent token | a vouch for the agent, with the way to its voucher |
 
 use comity_core::receipt::State;
 use comity_core::record::{Received, key_hash};
@@ -192,6 +196,30 @@ pub(super) fn held(agent: &Did, audience: &Did) -> Vec<u8> {
 /// Begins the keys of what somebody took back of an agent's grants.
 pub(super) fn taken_back(agent: &Did, grantor: &Did) -> Vec<u8> {
     join(b'U', &[&did_hash(agent), &did_hash(grantor)])
+}
+
+/// Begins the keys of those who asked whether a vouch holds.
+pub(super) fn askers(agent: &Did, token: TokenId) -> Vec<u8> {
+    join(b'q', &[&did_hash(agent), token.as_bytes()])
+}
+
+pub(super) fn asker(agent: &Did, token: TokenId, asker: &Did) -> Vec<u8> {
+    join(b'q', &[&did_hash(agent), token.as_bytes(), &did_hash(asker)])
+}
+
+/// Stands for a vouch that was shown.
+pub(super) fn vouch_shown(token: TokenId) -> Vec<u8> {
+    join(b'B', &[token.as_bytes()])
+}
+
+/// Begins the keys of the vouches by an agent.
+pub(super) fn vouches_given(agent: &Did) -> Vec<u8> {
+    join(b'V', &[&did_hash(agent)])
+}
+
+/// Begins the keys of the vouches for an agent.
+pub(super) fn vouches_held(agent: &Did) -> Vec<u8> {
+    join(b'W', &[&did_hash(agent)])
 }
 
 /// Stands for an anchor of an agent.

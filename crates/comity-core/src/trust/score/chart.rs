@@ -183,6 +183,15 @@ impl<N: Ord + Clone> Chart<N> {
         })
     }
 
+    /// Iterates over the vouches: by whom, for whom, and the part of its points that is passed on.
+    pub fn shares(&self) -> impl Iterator<Item = (&N, &N, f64)> {
+        let fans = self.nodes.iter().zip(&self.fans);
+        fans.flat_map(move |(voucher, fan)| {
+            let spokes = fan.iter().flatten();
+            spokes.filter_map(move |spoke| Some((voucher, self.nodes.get(spoke.to)?, spoke.share)))
+        })
+    }
+
     /// Follows the trails of an anchor that may go on by a vouch, the anchor itself first.
     fn follow(&self, anchor: usize, visit: &mut dyn FnMut(&Trail)) -> Extent {
         #[expect(clippy::cast_precision_loss, reason = "a count of anchors in memory")]
