@@ -3,8 +3,8 @@
 //! Not part of the product: nothing here ships, and no crate of ours may depend on it. `tidy` holds
 //! the rules about the shape of the tree that neither the compiler nor clippy can see; `test` is
 //! the one gate that a change has to pass, on a desk and on the build machine alike; `generate`
-//! rewrites the generated references; `interop` and `fuzz` need the network or time, and are run by
-//! hand.
+//! rewrites the generated references; `bench`, `interop`, `fuzz` and `trust-sim` need the network or
+//! time, and are run by hand.
 #![cfg_attr(
     test,
     allow(
@@ -37,6 +37,7 @@ mod interop;
 mod test;
 mod tidy;
 mod totals;
+mod trust_sim;
 
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
@@ -49,6 +50,7 @@ Usage: cargo xtask COMMAND
             [--bless] [--foreign] [--json] [--messages | --relay]
   fuzz      run every fuzz target for a while, or those that are named
             [--seconds N] [TARGET ..]
+  trust-sim print what the trust score makes of sybils, next to other rules
 ";
 
 fn main() -> ExitCode {
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         ["tidy"] => root().and_then(|root| tidy::run(&root)),
         ["test"] => root().and_then(|root| test::run(&root)),
         ["fuzz", arguments @ ..] => root().and_then(|root| fuzz::run(&root, arguments)),
+        ["trust-sim"] => root().and_then(|root| trust_sim::run(&root)),
         ["generate"] => root().and_then(|root| generate::run(&root)),
         ["interop", arguments @ ..] => root().and_then(|root| interop::run(&root, arguments)),
         ["help" | "--help" | "-h"] => {

@@ -135,7 +135,10 @@ impl Inbound {
                     let next = match authenticate::poll(accepted, &self.context.home) {
                         Ok(Poll::Needs(output)) => return output,
                         Ok(Poll::Ready(authenticated)) => Ok(Stage::Authorize(authenticated)),
-                        Ok(Poll::Forward(route)) => Ok(Stage::Admit(Arc::from(route))),
+                        Ok(Poll::Forward(route)) => {
+                            let route = route.with_work(accepted.work.take());
+                            Ok(Stage::Admit(Arc::new(route)))
+                        }
                         Ok(Poll::Request(served)) => Ok(Stage::Serve(Arc::from(served))),
                         Ok(Poll::Rewrapped(payload)) => {
                             let (way_in, work) = (accepted.way_in, accepted.work.take());
@@ -217,7 +220,9 @@ impl Inbound {
                     Err(refusal) => Stage::Done(Outcome::TurnedAway(refusal)),
                 }
             }
-            (Stage::Hold(_), Input::Written(written)) => Stage::Done(deliver::hold(&written)),
+            (Stage::Hold(held), Input::Written(written)) => {
+                Stage::Done(deliver::hold(&held, &written, &self.context))
+            }
             (Stage::Serve(_), Input::Answered(Ok(()))) => Stage::Done(Outcome::Served),
             (Stage::Serve(_), Input::Answered(Err(refusal))) => {
                 Stage::Done(Outcome::TurnedAway(refusal))

@@ -410,9 +410,9 @@ pub const OUTCOMES_PER_MESSAGE_MAX: usize = TOKENS_PER_MESSAGE_MAX / 2;
 /// Vouches in a path from an anchor at most.
 pub const PATH_VOUCHES_MAX: usize = 3;
 
-/// Vouches of one voucher that are looked at. One that gives more has given each of them less than
-/// a path needs to matter.
-pub const VOUCHES_PER_VOUCHER_MAX: usize = 256;
+/// Vouches of one voucher that are looked at. An anchor that gives more brings less by each than a
+/// level takes from it.
+pub const VOUCHES_PER_VOUCHER_MAX: usize = 512;
 
 /// Vouches that are read to score anybody at most; those that carry most come first.
 pub const VOUCHES_CHARTED_MAX: usize = 200_000;

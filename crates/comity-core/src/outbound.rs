@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use self::address::{Addressing, Progress};
-use self::authorize::Passing;
+use self::authorize::{Passing, Permit};
 use crate::Context;
 use crate::admission::Pass;
 use crate::record::OutgoingKind;
@@ -265,8 +265,8 @@ pub struct Outbound {
 }
 
 enum Stage {
-    Address(Box<Addressing>),
-    Authorize(Box<Addressed>),
+    Address(Box<Addressing>, Permit),
+    Judge(Box<Submission>),
     Pack(Box<Authorized>),
     Queue(Arc<Queued>),
     Done(Result<Arc<Queued>, Unsendable>),
@@ -276,14 +276,19 @@ impl Outbound {
     /// Starts with what is to be said.
     #[must_use]
     pub fn new(submission: Submission, context: Context) -> Self {
-        Self { context, stage: Stage::Address(Box::new(Addressing::new(submission))) }
+        // Nobody is fenced in by what the home itself has to say.
+        let stage = match submission.kind {
+            OutgoingKind::Message => Stage::Judge(Box::new(submission)),
+            OutgoingKind::Notice => judged(submission, &Fence::none(), &context),
+        };
+        Self { context, stage }
     }
 
     /// Says what is needed next.
     pub fn poll_output(&mut self) -> Output {
         match &self.stage {
-            Stage::Address(addressing) => Output::Resolve(addressing.asks.clone()),
-            Stage::Authorize(addressed) => Output::Judge(addressed.passage()),
+            Stage::Address(addressing, _) => Output::Resolve(addressing.asks.clone()),
+            Stage::Judge(submission) => Output::Judge(authorize::passage(submission)),
             Stage::Pack(authorized) if authorized.needs_pass() => {
                 let Submission { from, to, .. } = authorized.submission();
                 Output::Pass { from: from.clone(), to: to.clone() }
@@ -299,14 +304,14 @@ impl Outbound {
     pub fn handle_input(&mut self, input: Input, rng: &mut dyn CryptoRng) {
         let stage = std::mem::replace(&mut self.stage, Stage::Done(Err(Unsendable::Unavailable)));
         self.stage = match (stage, input) {
-            (Stage::Address(addressing), Input::Document(document, residence)) => {
-                self.addressed(addressing.answer(Some((document, residence))))
+            (Stage::Address(addressing, permit), Input::Document(document, residence)) => {
+                addressed(addressing.answer(Some((document, residence))), permit)
             }
-            (Stage::Address(addressing), Input::Unresolvable) => {
-                self.addressed(addressing.answer(None))
+            (Stage::Address(addressing, permit), Input::Unresolvable) => {
+                addressed(addressing.answer(None), permit)
             }
-            (Stage::Authorize(addressed), Input::Fence(fence)) => {
-                self.authorized(*addressed, &fence)
+            (Stage::Judge(submission), Input::Fence(fence)) => {
+                judged(*submission, &fence, &self.context)
             }
             (Stage::Pack(mut authorized), Input::Pass(pass)) if authorized.needs_pass() => {
                 let shows = |pass| Passing::Shows(Box::new(pass));
@@ -325,24 +330,22 @@ impl Outbound {
             (stage, _) => stage,
         };
     }
+}
 
-    fn addressed(&self, progress: Result<Progress, Unsendable>) -> Stage {
-        match progress {
-            Ok(Progress::Asks(addressing)) => Stage::Address(Box::new(addressing)),
-            // Nobody is fenced in by what the home itself has to say.
-            Ok(Progress::Addressed(addressed)) if addressed.kind() == OutgoingKind::Notice => {
-                self.authorized(addressed, &Fence::none())
-            }
-            Ok(Progress::Addressed(addressed)) => Stage::Authorize(Box::new(addressed)),
-            Err(reason) => Stage::Done(Err(reason)),
-        }
+fn judged(submission: Submission, fence: &Fence, context: &Context) -> Stage {
+    match authorize::permit(&submission, fence, context) {
+        Ok(permit) => Stage::Address(Box::new(Addressing::new(submission)), permit),
+        Err(reason) => Stage::Done(Err(reason)),
     }
+}
 
-    fn authorized(&self, addressed: Addressed, fence: &Fence) -> Stage {
-        match authorize::authorize(addressed, fence, &self.context) {
-            Ok(authorized) => Stage::Pack(Box::new(authorized)),
-            Err(reason) => Stage::Done(Err(reason)),
+fn addressed(progress: Result<Progress, Unsendable>, permit: Permit) -> Stage {
+    match progress {
+        Ok(Progress::Asks(addressing)) => Stage::Address(Box::new(addressing), permit),
+        Ok(Progress::Addressed(addressed)) => {
+            Stage::Pack(Box::new(authorize::authorize(addressed, permit)))
         }
+        Err(reason) => Stage::Done(Err(reason)),
     }
 }
 

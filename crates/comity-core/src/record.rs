@@ -35,8 +35,9 @@ pub struct Received {
     pub document: String,
     /// On what ground it was let in; `None` while it is a request.
     pub admitted: Option<Admission>,
-    /// How far its sender may go, when it was let in.
-    #[serde(default)]
+    /// How far its sender may go, when it was let in; for messages, if the row is from before there
+    /// were levels. Such a row is written again as it was: it is compared with what is stored.
+    #[serde(default = "message_level", skip_serializing_if = "is_message_level")]
     pub level: Level,
     /// Among whose open tasks it counts until it is settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -45,6 +46,14 @@ pub struct Received {
     pub notice: Notice,
     /// Size of the envelope in bytes.
     pub size_bytes: usize,
+}
+
+const fn message_level() -> Level {
+    Level::Message
+}
+
+fn is_message_level(level: &Level) -> bool {
+    *level == message_level()
 }
 
 /// How a sender wants to learn how far its message got.
@@ -109,6 +118,9 @@ pub struct Outgoing {
     /// Further addresses that lead the same way, for when nobody answers there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
+    /// Whether a mediator takes it, and not its recipient's home.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relayed: bool,
     /// When it expires.
     pub expires: UnixTime,
     /// What it is to this home.
@@ -208,6 +220,26 @@ mod tests {
     fn parts_of_a_key_do_not_run_into_each_other() {
         assert_ne!(key_hash(&[b"ab", b"c"]), key_hash(&[b"a", b"bc"]));
         assert_ne!(key_hash(&[b"abc"]), key_hash(&[b"abc", b""]));
+    }
+
+    #[test]
+    fn a_row_of_before_there_were_levels_is_written_as_it_was() {
+        // A message is taken out of its mailbox by its row, byte for byte: one that was there before
+        // could be neither settled nor expire.
+        let row = concat!(
+            r#"{"id":"m-1","sender":"did:web:a.example","recipient":"did:web:b.example","#,
+            r#""type":"https://example.org/offer/1.0/make","thid":"m-1","received_at":5,"#,
+            r#""expires":9,"digest":"d","document":"d","admitted":"allow-list","notice":"none","#,
+            r#""size_bytes":900}"#,
+        );
+        let received: Received = serde_json::from_str(row).unwrap();
+        assert_eq!(received.level, Level::Message);
+        assert_eq!(serde_json::to_string(&received).unwrap(), row);
+        for level in Level::ALL {
+            let received = Received { level, ..received.clone() };
+            let row = serde_json::to_vec(&received).unwrap();
+            assert_eq!(serde_json::from_slice::<Received>(&row).unwrap(), received);
+        }
     }
 
     #[test]

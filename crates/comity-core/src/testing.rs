@@ -11,7 +11,7 @@ use crate::Context;
 use crate::inbound::{Arrival, Commit, Inbound, Input, Outcome, Output, Written};
 use crate::outbound::SenderKeys;
 use crate::refusal::Refusal;
-use crate::trust::{Facts, WorkSecret};
+use crate::trust::{Challenge, Facts, Solving, WorkSecret};
 
 pub(crate) const NOW: UnixTime = UnixTime(1_800_000_000);
 
@@ -176,4 +176,10 @@ pub(crate) fn drive_arrival(
 
 pub(crate) const fn turned_away(refusal: Refusal) -> Outcome {
     Outcome::TurnedAway(refusal)
+}
+
+/// Solves a puzzle, and writes what is shown for it.
+pub(crate) fn solve(challenge: &Challenge) -> String {
+    let mut solving = Solving::new(&challenge.challenge, challenge.bits);
+    std::iter::repeat_with(|| solving.step(1_000)).flatten().next().unwrap()
 }

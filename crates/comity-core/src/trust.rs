@@ -5,6 +5,7 @@
 //! as [`Facts`]; the shell reads them and holds no opinion of them.
 
 mod allowance;
+mod approve;
 mod book;
 mod contact;
 mod credential;
@@ -20,11 +21,13 @@ mod pool;
 pub mod reputation;
 pub mod score;
 mod showing;
+mod successor;
 mod token_id;
 mod vouch;
 mod work;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
+pub use approve::Approval;
 pub use book::{BookWeb, VouchBook};
 pub use contact::{Changed, Contact, Prior, pinned_keys};
 pub use credential::{
@@ -35,7 +38,7 @@ pub use decide::decide;
 pub use entry::{Direction, Entry, EntryKind, Request, RequestState, Whom, WhomError, subject};
 pub use explain::{Explanation, explain};
 pub(crate) use fence::may_write;
-pub use fence::{Fence, Passage};
+pub use fence::{Fence, Passage, may_look_up};
 pub use grant::{
     GRANT_TYPE, Grant, GrantChain, GrantError, GrantInput, GrantOutput, GrantTerms, Granted,
     NarrowError, TermsError,

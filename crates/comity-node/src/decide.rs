@@ -11,11 +11,11 @@ use comity_core::protocol::is_notice;
 use comity_core::receipt::Rung;
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Direction, Entry, EntryKind};
+use comity_core::trust::{Approval, Direction, Entry, EntryKind, Meter};
 use comity_didcomm::Did;
-use comity_store::records::mailbox::Waiting;
+use comity_store::records::mailbox::{HeldRequest, Waiting};
 use comity_store::records::notices::Debts;
-use comity_store::records::{events, mailbox, mailbox_key, relations};
+use comity_store::records::{events, mailbox, mailbox_key, meters, relations};
 use comity_store::{Batch, Conflict, StoreFault, Wake as _};
 
 use crate::admission;
@@ -74,30 +74,34 @@ pub(crate) async fn settle_with(
     let leaf = entry.to_log_record(agent).to_leaf();
     batch.append_leaf(leaf_hash(&leaf), leaf);
     let mut happened = vec![Event::entry_changed(agent, entry)];
-    let refusal = match entry.kind {
-        EntryKind::Allow => None,
-        EntryKind::Deny => Some(Refusal::Denied),
-        EntryKind::Revoke => Some(Refusal::Revoked),
-    };
-    let turned = match (refusal, entry.direction, entry.whom.did()) {
-        (Some(_), Direction::In, Some(did)) => {
+    let turned = match (entry.kind, entry.direction, entry.whom.did()) {
+        (EntryKind::Deny | EntryKind::Revoke, Direction::In, Some(did)) => {
             admission::turned_away(home, &mut batch, agent, did).await?
         }
         _ => None,
     };
-    let mut report = None;
+    let (mut report, mut handed_over) = (None, None);
     if let Some(waiting) = waiting {
         let received = &waiting.held.received;
-        match refusal {
-            None => mailbox::hand_over(&mut batch, waiting, entry.level, home.capacity()),
-            Some(refusal) => {
+        match approve(home, agent, entry, waiting).await? {
+            Ok(approval) => {
+                let capacity = home.capacity();
+                mailbox::hand_over(&mut batch, waiting, &approval, capacity, home.now());
+                handed_over = Some(waiting);
+            }
+            Err(refusal) => {
                 let (code, meaning) = (refusal.code(), refusal.meaning());
                 let rung = Rung::refused(home.now(), home.did.clone(), code, Some(meaning));
                 mailbox::drop_request(&mut batch, &mut debts, waiting, &rung);
                 report = self::report(home, received, refusal).await;
             }
         }
-        happened.push(Event::request_decided(received, entry.kind, by));
+        // Allowed something else than it asked for, it was turned down.
+        let decision = match (entry.kind, handed_over) {
+            (EntryKind::Allow, None) => EntryKind::Deny,
+            (kind, _) => kind,
+        };
+        happened.push(Event::request_decided(received, decision, by));
     }
     events::put(&mut batch, home.now(), happened);
     let committed = home.commit_and_report(batch, debts, report).await;
@@ -111,13 +115,33 @@ pub(crate) async fn settle_with(
     if let Some(generation) = turned {
         admission::turn(home, agent, generation);
     }
-    if let (Some(waiting), None) = (waiting, refusal) {
+    if let Some(waiting) = handed_over {
         admission::approved(home, waiting);
         home.mailboxes.offer(mailbox_key(agent), waiting.seq);
         home.wake.wake(&mailbox_key(agent));
     }
     tracing::info!(%agent, whom = %entry.whom, kind = ?entry.kind, ?by, "the operator decided");
     Ok(Settled::Done)
+}
+
+/// Says whether a request gets in by a decision about its sender, or what the sender is told.
+async fn approve(
+    home: &Home,
+    agent: &Did,
+    entry: &Entry,
+    waiting: &Waiting,
+) -> Result<Result<Approval, Refusal>, StoreFault> {
+    match entry.kind {
+        EntryKind::Allow => {}
+        EntryKind::Deny => return Ok(Err(Refusal::Denied)),
+        EntryKind::Revoke => return Ok(Err(Refusal::Revoked)),
+    }
+    let HeldRequest { request, received, .. } = &waiting.held;
+    let meter = Meter { id: entry.meter(agent), limits: entry.limits };
+    let used = meters::used(home.store.as_ref(), &meter, home.now()).await?;
+    let policy = home.identities.by_did(agent).map(|agent| home.policies.of(&agent.name));
+    let request = (request, received.size_bytes);
+    Ok(Approval::new(entry, agent, request, &policy.unwrap_or_default(), used, home.now()))
 }
 
 /// Packs the recipient's own report on a request that came to nothing. A sender that cannot be written

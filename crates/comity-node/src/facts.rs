@@ -2,15 +2,17 @@
 //! is decided in `comity_core::trust`.
 
 use comity_core::trust::{
-    Direction, Entry, Facts, Fence, Load, Meter, MeterId, Passage, Question, Recipient, Template,
-    Used, price, subject,
+    self, Direction, Entry, Facts, Fence, Load, Meter, MeterId, Passage, Question, Recipient,
+    Template, Used, price, subject,
 };
 use comity_didcomm::Did;
+use comity_net::Handle;
 use comity_store::StoreFault;
-use comity_store::records::{contacts, mailbox, meters, outbox, relations, spent};
+use comity_store::records::{MessageKey, contacts, mailbox, meters, outbox, relations, spent};
 
 use crate::grants;
 use crate::home::Home;
+use crate::limits::ENTRIES_MAX;
 
 /// Reads what is known about a message that arrives.
 pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts, StoreFault> {
@@ -73,11 +75,26 @@ pub(crate) async fn of_departure(home: &Home, passage: &Passage) -> Result<Fence
     }
     fence.entries = relations::about(store, from, Direction::Out, to).await?;
     fence.used = used(home, from, &fence.entries).await?;
+    let sent = outbox::sent(store, MessageKey::sent(from, &passage.id)).await?;
+    fence.is_repeat = sent.is_some_and(|sent| sent.recipient.same_subject(to));
     fence.carries.grants = grants::carried(home, passage).await?;
     for thread in &passage.threads {
         fence.is_answer |= mailbox::began_thread(store, from, to, thread).await?;
     }
     Ok(fence)
+}
+
+/// Whether an agent may have a host asked for whom a handle means.
+pub(crate) async fn lets_look_up(
+    home: &Home,
+    agent: &Did,
+    handle: &Handle,
+) -> Result<bool, StoreFault> {
+    let Some(identity) = home.identities.by_did(agent) else { return Ok(false) };
+    let policy = home.policies.of(&identity.name);
+    let store = home.store.as_ref();
+    let entries = relations::entries(store, agent, Direction::Out, ENTRIES_MAX).await?;
+    Ok(trust::may_look_up(handle.host(), handle.port(), &policy, &entries, home.now()))
 }
 
 async fn used(

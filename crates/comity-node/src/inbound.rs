@@ -5,8 +5,9 @@ use std::sync::Arc;
 use comity_core::inbound::{
     Arrival, Charged, Commit, Inbound, Input, Outcome, Output, Placement, Written,
 };
+use comity_core::log::leaf_hash;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Direction, Entry, Whom, subject};
+use comity_core::trust::{Direction, Whom, subject};
 use comity_didcomm::Did;
 use comity_net::Source;
 use comity_store::records::mailbox::Snapshot;
@@ -214,23 +215,29 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
     Ok(written)
 }
 
-/// What was decided about somebody's prior DID is about its new one from now on.
+/// What was decided about somebody's prior DID is about its new one from now on. The batch conflicts
+/// if the operator decides about either in this moment.
 async fn succeed(
     home: &Home,
     batch: &mut Batch,
     commit: &Commit,
     prior: &Did,
 ) -> Result<(), StoreFault> {
-    let received = commit.received();
+    let (store, received) = (home.store.as_ref(), commit.received());
     let (agent, successor) = (&received.recipient, subject(&received.sender));
+    let (before, after) = (Whom::Did(prior.clone()), Whom::Did(successor.clone()));
     for direction in [Direction::In, Direction::Out] {
-        let whom = Whom::Did(prior.clone());
-        let entry = relations::entry(home.store.as_ref(), agent, direction, &whom).await?;
-        if let Some(entry) = entry {
-            relations::remove(batch, agent, direction, &whom);
-            let whom = Whom::Did(successor.clone());
-            relations::put(batch, agent, &Entry { whom, ..entry });
-        }
+        let Some(found) = relations::find(store, agent, direction, &before).await? else {
+            continue;
+        };
+        let own = relations::find(store, agent, direction, &after).await?;
+        relations::assert_unchanged(batch, agent, direction, &before, Some(&found));
+        relations::assert_unchanged(batch, agent, direction, &after, own.as_ref());
+        relations::remove(batch, agent, direction, &before);
+        let entry = found.entry.succeeded(agent, &successor, own.map(|own| own.entry));
+        relations::put(batch, agent, &entry);
+        let leaf = entry.to_log_record(agent).to_leaf();
+        batch.append_leaf(leaf_hash(&leaf), leaf);
     }
     contacts::remove(batch, agent, prior);
     tracing::info!(%agent, %prior, %successor, "a contact has another DID now");

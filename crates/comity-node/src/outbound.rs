@@ -312,6 +312,16 @@ async fn remember(home: &Home, resolved: &Resolved) {
     }
 }
 
+/// Refuses to look up a handle where the agent's operator does not want anybody to be asked.
+async fn fence_look_up(home: &Home, from: &Did, who: &str) -> Result<(), SendError> {
+    let Some(handle) = Handle::parse(who).ok().filter(|_| is_handle(who)) else { return Ok(()) };
+    match facts::lets_look_up(home, from, &handle).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Unsendable::FencedIn.into()),
+        Err(_fault) => Err(Unsendable::Unavailable.into()),
+    }
+}
+
 async fn submission(
     home: &Arc<Home>,
     from: &Did,
@@ -345,7 +355,10 @@ async fn submission(
     let to = match known.map_err(|_fault| Unsendable::Unavailable)? {
         Some(sent) if is_handle(&request.to) => Who { did: sent.recipient, invitation: None },
         Some(_) if is_invitation(&request.to) => invited(&request.to, None)?,
-        _ => find_who(home, &request.to).await?,
+        _ => {
+            fence_look_up(home, from, &request.to).await?;
+            find_who(home, &request.to).await?
+        }
     };
     let pthid = request.pthid.or_else(|| to.invitation.map(|id| id.as_str().to_owned()));
     Ok(Submission {

@@ -43,7 +43,7 @@ pub struct Spent {
     /// Until when it is remembered.
     pub expires: UnixTime,
     /// What the message costs if the work was spent before.
-    pub(super) price_bits: u8,
+    pub(crate) price_bits: u8,
 }
 
 /// Where a message goes.

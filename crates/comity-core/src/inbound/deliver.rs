@@ -8,6 +8,7 @@ use super::charge;
 use super::commit::{Commit, Placement, Written};
 use crate::Context;
 use crate::refusal::Refusal;
+use crate::relay::Held;
 use crate::trust::Challenge;
 
 /// A message that waits, durably, in a mailbox or before the operator.
@@ -74,13 +75,17 @@ impl Outcome {
 }
 
 /// Says how a forward ended.
-pub(super) fn hold(written: &Written) -> Outcome {
+pub(super) fn hold(held: &Held, written: &Written, context: &Context) -> Outcome {
+    let price = || held.price(context).map(Outcome::Charged);
     match written {
         Written::New { .. } => Outcome::Queued,
         Written::Repeat { .. } => Outcome::Repeated,
+        // What has paid waits in a pool of its own; when that is full too, nothing helps.
+        Written::Temporary(Refusal::StrangersFull) if held.spent().is_none() => {
+            price().unwrap_or(Outcome::TurnedAway(Refusal::StrangersFull))
+        }
         Written::Temporary(refusal) => Outcome::TurnedAway(*refusal),
-        // A forward is not paid for.
-        Written::Spent => Outcome::TurnedAway(Refusal::Busy),
+        Written::Spent => price().unwrap_or(Outcome::TurnedAway(Refusal::Busy)),
     }
 }
 

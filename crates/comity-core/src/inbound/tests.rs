@@ -9,8 +9,10 @@ use crate::limits::{ENVELOPE_BYTES_MAX, EXPIRES_S_MAX};
 use crate::protocol::{ADMISSION_TOKEN, EMPTY_EMPTY, RECEIPT_TO};
 use crate::receipt::State;
 use crate::record::Notice;
-use crate::testing::{Driven, How, NOW, Party, drive_arrival, drive_in, secret, turned_away};
-use crate::trust::{Admission, Challenge, Entry, EntryKind, RequestState, Solving, WayIn};
+use crate::testing::{
+    Driven, How, NOW, Party, drive_arrival, drive_in, secret, solve, turned_away,
+};
+use crate::trust::{Admission, Challenge, Entry, EntryKind, RequestState, WayIn};
 
 const OFFER: &str = "https://example.org/proposal/1.0/offer";
 const NEW: Written = Written::New { seq: 5 };
@@ -295,11 +297,6 @@ impl Knock {
             other => panic!("{other:?}"),
         }
     }
-}
-
-fn solve(challenge: &Challenge) -> String {
-    let mut solving = Solving::new(&challenge.challenge, challenge.bits);
-    std::iter::repeat_with(|| solving.step(1_000)).flatten().next().unwrap()
 }
 
 #[test]

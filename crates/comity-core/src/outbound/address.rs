@@ -12,8 +12,6 @@ use comity_didcomm::{Curve, Did, DidDocument, DidUrl, PublicKey};
 
 use super::{Accountability, Residence, Submission, Unsendable};
 use crate::limits::{ENDPOINTS_TRIED_MAX, MEDIATORS_ASKED_MAX};
-use crate::record::OutgoingKind;
-use crate::trust::Passage;
 
 /// A submission whose recipient has keys and an address.
 #[derive(Debug)]
@@ -22,23 +20,6 @@ pub struct Addressed {
     pub(super) keys: Vec<(DidUrl, PublicKey)>,
     pub(super) way: Way,
     pub(super) homes: Vec<Did>,
-}
-
-impl Addressed {
-    /// Returns what the sender's operator may have bounds for.
-    pub(super) fn passage(&self) -> Passage {
-        let Submission { from, to, type_, thid, pthid, .. } = &self.submission;
-        Passage {
-            from: from.clone(),
-            to: to.clone(),
-            protocol: type_.protocol().clone(),
-            threads: thid.iter().chain(pthid).cloned().collect(),
-        }
-    }
-
-    pub(super) const fn kind(&self) -> OutgoingKind {
-        self.submission.kind
-    }
 }
 
 /// How an envelope gets to its recipient.

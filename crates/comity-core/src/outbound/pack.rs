@@ -54,9 +54,9 @@ pub(super) fn pack(
     let wish = (submission.expires_in_s, submission.accountability == Accountability::Deniable);
     let request_digest =
         digest_text(&[message.to_json(), format!("{wish:?}").into_bytes()].concat());
-    message.attachments.extend(authorized.carries.attachments());
+    message.attachments.extend(authorized.permit.carries.attachments());
     message.created_time = Some(context.now);
-    message.expires_time = Some(authorized.expires);
+    message.expires_time = Some(authorized.permit.expires);
     if submission.kind == OutgoingKind::Message {
         // A home of ours answers with receipts; any other DIDComm peer may honour the standard
         // header.
@@ -90,7 +90,7 @@ pub(super) fn pack(
             };
             let shown =
                 pass.and_then(|pass| pass.show(&submission.to, letter.as_bytes(), context.now));
-            wrap_for(route, letter, authorized.expires, shown, rng)?
+            wrap_for(route, letter, authorized.permit.expires, shown, rng)?
         }
         _ => sealed.envelope,
     };

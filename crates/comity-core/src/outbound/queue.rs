@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::address::Way;
+use super::authorize::{Authorized, Permit};
 use super::{Packed, Unsendable};
 use crate::Context;
 use crate::log::salted_digest;
@@ -27,6 +28,8 @@ pub struct Queued {
 pub enum Stored {
     /// The sender's outbox is full.
     Full,
+    /// The sender has used up what its operator lets it send, by another message in this moment.
+    LimitReached,
     /// It is durable.
     New,
     /// The sender has used the id before; this is the digest of what it asked for then.
@@ -84,9 +87,9 @@ impl Queued {
 
 pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
     let Packed { authorized, thid, envelope, plaintext, request_digest } = packed;
-    let expires = authorized.expires;
-    let (meters, level) = (authorized.meters, authorized.level);
-    let addressed = authorized.addressed;
+    let Authorized { addressed, permit, .. } = authorized;
+    let Permit { expires, meters, level, size_bytes, .. } = permit;
+    let size_bytes = size_bytes as u64;
     let submission = addressed.submission;
     let id = submission.id.as_str().to_owned();
     let leaf = LogRecord {
@@ -111,6 +114,7 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
         recipient: submission.to.clone(),
         uri,
         also,
+        relayed: via.is_some(),
         expires,
         kind: submission.kind,
         work_bits_max: submission.work_bits_max,
@@ -131,7 +135,6 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
         salt: context.salt,
     };
     let rung = Rung::new(State::Queued, context.now, context.home.clone());
-    let size_bytes = plaintext.len() as u64;
     Queued { sent, outgoing, envelope, rung, leaf, meters, size_bytes }
 }
 
@@ -144,6 +147,7 @@ pub(super) fn conclude(queued: Arc<Queued>, stored: &Stored) -> Result<Arc<Queue
         }
         Stored::Repeat { .. } => Err(Unsendable::IdReuse),
         Stored::Full => Err(Unsendable::OutboxFull),
+        Stored::LimitReached => Err(Unsendable::LimitReached),
         Stored::Unavailable => Err(Unsendable::Unavailable),
     }
 }

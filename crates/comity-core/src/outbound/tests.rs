@@ -11,7 +11,7 @@ use crate::protocol::RECEIPT_RECEIPT;
 use crate::receipt::{QueryItem, Rung, State, compose_ack, compose_query, compose_receipts};
 use crate::refusal::Refusal;
 use crate::testing::{NOW, Party, drive_in, secret};
-use crate::trust::{Facts, Recipient};
+use crate::trust::{Facts, OutboundRule, Policy, Recipient};
 
 fn aria() -> Party {
     Party::new("did:web:a.example:agents:aria", Some("did:web:home.example"))
@@ -167,6 +167,34 @@ fn what_an_agent_may_not_say_is_refused() {
             Unsendable::ReservedType
         );
     }
+}
+
+#[test]
+fn nobody_is_looked_up_for_a_message_that_may_not_go() {
+    // A DID is looked up where it says: an agent that may write to nobody could say there, word by
+    // word, what it knew.
+    let (aria, bruno) = (aria(), bruno());
+    let home: Did = "did:web:home.example".parse().unwrap();
+    let context = || Context { home: home.clone(), now: NOW, salt: [3; 16], secret: secret() };
+    let policy = Policy { outbound: OutboundRule::Listed, ..Policy::default() };
+    let mut outbound = Outbound::new(submission(&aria, &bruno), context());
+    let Output::Judge(passage) = outbound.poll_output() else { panic!("first of all") };
+    assert_eq!((passage.from, passage.to), (aria.did.clone(), bruno.did.clone()));
+    let fence = Fence { policy: Arc::new(policy), ..Fence::none() };
+    outbound.handle_input(Input::Fence(fence), &mut rng());
+    let Output::Done(Err(reason)) = outbound.poll_output() else { panic!("and last") };
+    assert_eq!(reason, Unsendable::FencedIn);
+    let notice = Submission { kind: OutgoingKind::Notice, ..submission(&aria, &bruno) };
+    let mut outbound = Outbound::new(notice, context());
+    assert!(matches!(outbound.poll_output(), Output::Resolve(did) if did == bruno.did));
+}
+
+#[test]
+fn a_limit_that_another_message_reached_in_this_moment_is_told() {
+    let (aria, bruno) = (aria(), bruno());
+    let of = |stored| drive(submission(&aria, &bruno), &aria, &bruno, &stored).unwrap_err();
+    assert_eq!(of(Stored::LimitReached), Unsendable::LimitReached);
+    assert_eq!(of(Stored::Full), Unsendable::OutboxFull);
 }
 
 #[test]

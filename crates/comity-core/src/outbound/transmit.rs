@@ -86,6 +86,8 @@ pub fn after_attempt(
             return Step::Refuse { code, reason: None };
         }
         Attempt::Charged(_) if outgoing.expires <= now => return Step::Expire,
+        // What the home itself has to say is worth no work, and a relay may have room again.
+        Attempt::Charged(_) if outgoing.kind == OutgoingKind::Notice && outgoing.relayed => None,
         Attempt::Charged(charge) => return after_charge(outgoing, charge),
         Attempt::RetryLater { after_s } => after_s,
         Attempt::Unreachable => None,
@@ -157,6 +159,7 @@ mod tests {
             recipient: "did:web:b.example:agents:bruno".parse().unwrap(),
             uri: Some("https://b.example/didcomm".to_owned()),
             also: Vec::new(),
+            relayed: false,
             expires: UnixTime(1_000),
             kind: OutgoingKind::Message,
             work_bits_max: None,

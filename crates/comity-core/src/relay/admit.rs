@@ -8,12 +8,13 @@ use serde_json::Value;
 use super::{Pool, Quotas, RecipientRow};
 use crate::Context;
 use crate::admission::{self, Class, Rule};
+use crate::inbound::Spent;
 use crate::limits::{DELAY_MS_MAX, HELD_BYTES_MAX};
 use crate::protocol::admission::ADMISSION_SHOWN;
 use crate::protocol::pickup::is_deliverable;
 use crate::record::digest_text;
 use crate::refusal::Refusal;
-use crate::trust::subject;
+use crate::trust::{Challenge, ChallengeId, WorkShown, subject};
 
 /// A forward that was read, and asks whether somebody takes its payload.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Route {
     delay_ms: i64,
     /// What its sender shows to be told from strangers.
     shown: Option<Value>,
+    /// Work that was shown with it.
+    work: Option<String>,
 }
 
 /// What the shell found about a [`Route`].
@@ -63,6 +66,7 @@ pub struct Held {
     digest: String,
     quotas: Quotas,
     pool: Option<Pool>,
+    spent: Option<Spent>,
 }
 
 impl Route {
@@ -83,7 +87,13 @@ impl Route {
             expires: forward.expires_time,
             delay_ms: forward.delay_milli.unwrap_or(0),
             shown: extra.remove(ADMISSION_SHOWN),
+            work: None,
         })
+    }
+
+    /// Adds the work that was shown with the forward (HTTP header `Comity-Work`).
+    pub(crate) fn with_work(self, work: Option<String>) -> Self {
+        Self { work, ..self }
     }
 
     /// Returns to whom the payload goes.
@@ -128,6 +138,22 @@ impl Held {
         &self.quotas
     }
 
+    /// Returns the work that it was paid with, if it was.
+    #[must_use]
+    pub const fn spent(&self) -> Option<&Spent> {
+        self.spent.as_ref()
+    }
+
+    /// Says what it costs after all, where it finds no room as it is, or what it was paid with had
+    /// been spent; `None`: work buys it nothing.
+    pub(crate) fn price(&self, context: &Context) -> Option<Challenge> {
+        let bits = self.quotas.work_bits;
+        let may_pay = matches!(self.row.class, Some(Class::Paid | Class::Stranger)) && 0 < bits;
+        let forward = (self.digest.as_str(), &self.row.recipient);
+        let id = ChallengeId(context.salt);
+        may_pay.then(|| context.secret.issue_for_forward(id, bits, forward, context.now))
+    }
+
     /// Returns the bounds of the pool that it waits in, if it is not a friend's.
     #[must_use]
     pub const fn pool(&self) -> Option<Pool> {
@@ -164,7 +190,18 @@ pub fn admit(route: &Route, facts: &RouteFacts, context: &Context) -> Result<Hel
     if expires <= context.now {
         return Err(Refusal::Expired);
     }
-    let class = recipient.rule.as_ref().map(|rule| classify(route, rule, recipient, context.now));
+    let digest = digest_text(&route.payload);
+    let mut class =
+        recipient.rule.as_ref().map(|rule| classify(route, rule, recipient, context.now));
+    let mut spent = None;
+    if class == Some(Class::Stranger) {
+        let forward = (digest.as_str(), &recipient.did);
+        let work = context.secret.check_for_forward(route.work.as_deref(), forward, context.now);
+        if let WorkShown::Paid { id, expires } = work {
+            class = Some(Class::Paid);
+            spent = Some(Spent { id, expires, price_bits: quotas.work_bits });
+        }
+    }
     let row = HeldRow {
         recipient: subject(&recipient.did),
         registrant: subject(&recipient.registrant),
@@ -175,8 +212,7 @@ pub fn admit(route: &Route, facts: &RouteFacts, context: &Context) -> Result<Hel
         class,
     };
     let pool = class.and_then(|class| quotas.pool(class, recipient.rule.as_ref()));
-    let digest = digest_text(&route.payload);
-    Ok(Held { row, envelope: route.payload.clone(), digest, quotas, pool })
+    Ok(Held { row, envelope: route.payload.clone(), digest, quotas, pool, spent })
 }
 
 /// Says what a message is to a recipient that has a rule. Nobody is refused for what it shows, so

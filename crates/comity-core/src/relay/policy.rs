@@ -10,7 +10,7 @@ use crate::admission::{Class, Rule};
 use crate::limits::{
     HELD_BYTES_MAX, REGISTRANT_SHARE, RELAY_AGE_S_MAX, RELAY_BYTES_MAX, RELAY_MESSAGES_MAX,
     RELAY_PAID_PERCENT, RELAY_RECIPIENTS_MAX, RELAY_STRANGERS_PERCENT, RELAY_TOTAL_BYTES_MAX,
-    UNADMITTED_SHARE,
+    UNADMITTED_SHARE, WORK_BITS_DEFAULT,
 };
 
 /// Settings of the relay role.
@@ -63,6 +63,9 @@ pub struct Quotas {
     pub age_s_max: u64,
     /// What strangers may fill of one recipient's part, in percent, if its rule says nothing.
     pub strangers_percent: u8,
+    /// What a place in a pool of its own costs somebody for whom that part is full, in bits; 0: there
+    /// is none to be had.
+    pub work_bits: u8,
 }
 
 /// How much a relay holds of those who are not a recipient's friends. A message waits in all three
@@ -163,6 +166,7 @@ impl Default for Quotas {
             total_bytes_max: RELAY_TOTAL_BYTES_MAX,
             age_s_max: RELAY_AGE_S_MAX,
             strangers_percent: RELAY_STRANGERS_PERCENT,
+            work_bits: WORK_BITS_DEFAULT,
         }
     }
 }

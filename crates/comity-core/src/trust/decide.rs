@@ -179,30 +179,32 @@ impl Case<'_> {
         let short = |refusal, why: &str, change: &str| {
             Some(Shortfall { refusal, why: why.to_owned(), change: change.to_owned() })
         };
-        if entry.is_over(self.now) {
-            let why = "The permission for this sender has run out";
-            return short(Refusal::Revoked, why, "comity allow WHO --until DATE renews it");
+        let Err(refusal) = entry.admits(&self.question.protocol, self.needed, self.now) else {
+            let broken = meter.limits.broken_by(self.facts.used_of(meter.id), self.counts_as())?;
+            let why = format!("The sender has used up what the operator allows it: {broken}");
+            return short(Refusal::LimitReached, &why, "comity allow WHO with higher limits");
+        };
+        match refusal {
+            Refusal::NotYetAllowed => {
+                let why = "The permission for this sender does not hold yet";
+                short(refusal, why, "comity allow WHO without --from")
+            }
+            Refusal::ProtocolNotAllowed => {
+                let why = "The operator allowed this sender, but not for this protocol";
+                short(refusal, why, "comity allow WHO --for PIURI")
+            }
+            Refusal::LevelTooLow => {
+                let (level, needed) = (entry.level, self.needed);
+                let why = format!(
+                    "The operator allowed this sender up to the level {level}, and this protocol needs {needed}"
+                );
+                short(refusal, &why, &format!("comity allow WHO --level {needed}"))
+            }
+            _ => {
+                let why = "The permission for this sender has run out";
+                short(refusal, why, "comity allow WHO --until DATE renews it")
+            }
         }
-        if entry.is_early(self.now) {
-            let why = "The permission for this sender does not hold yet";
-            return short(Refusal::NotYetAllowed, why, "comity allow WHO without --from");
-        }
-        if !entry.covers(&self.question.protocol) {
-            let why = "The operator allowed this sender, but not for this protocol";
-            return short(Refusal::ProtocolNotAllowed, why, "comity allow WHO --for PIURI");
-        }
-        if entry.level < self.needed {
-            let why = format!(
-                "The operator allowed this sender up to the level {}, and this protocol needs {}",
-                entry.level, self.needed
-            );
-            let change = format!("comity allow WHO --level {}", self.needed);
-            return short(Refusal::LevelTooLow, &why, &change);
-        }
-        let more = self.counts_as();
-        let broken = meter.limits.broken_by(self.facts.used_of(meter.id), more)?;
-        let why = format!("The sender has used up what the operator allows it: {broken}");
-        short(Refusal::LimitReached, &why, "comity allow WHO with higher limits")
     }
 
     /// Returns what this message would use up: nothing, if it stays with the home and is not kept.

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::{Level, Limits, MeterId};
 use crate::record::{Act, LogRecord, digest_text, key_hash};
+use crate::refusal::Refusal;
 
 /// An operator's decision about somebody, for one of the operator's agents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,10 @@ pub struct Entry {
     /// How much they may send; all that it is about count together.
     #[serde(default, skip_serializing_if = "Limits::is_unlimited")]
     pub limits: Limits,
+    /// With what it counts together, if not with what is about the same; see
+    /// [`succeeded`](Self::succeeded).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts_as: Option<MeterId>,
     /// What the operator wants to remember about it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
@@ -115,6 +120,7 @@ impl Entry {
             from: None,
             until: None,
             limits: Limits::UNLIMITED,
+            counts_as: None,
             note: String::new(),
             decided_at,
             salt: [0; 16],
@@ -146,9 +152,37 @@ impl Entry {
         self.protocols.is_empty() || self.protocols.iter().any(|known| known.matches(protocol))
     }
 
+    /// Whether the entry lets in what needs this level of a protocol, whatever its limits.
+    ///
+    /// # Errors
+    /// With what the sender is told.
+    pub(super) fn admits(
+        &self,
+        protocol: &ProtocolId,
+        needed: Level,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        if self.is_over(now) {
+            return Err(Refusal::Revoked);
+        }
+        if self.is_early(now) {
+            return Err(Refusal::NotYetAllowed);
+        }
+        if !self.covers(protocol) {
+            return Err(Refusal::ProtocolNotAllowed);
+        }
+        if self.level < needed {
+            return Err(Refusal::LevelTooLow);
+        }
+        Ok(())
+    }
+
     /// Returns with what it counts together, for an agent's entry.
     #[must_use]
     pub fn meter(&self, agent: &Did) -> MeterId {
+        if let Some(meter) = self.counts_as {
+            return meter;
+        }
         let direction: &[u8] = match self.direction {
             Direction::In => b"entry in",
             Direction::Out => b"entry out",
@@ -195,12 +229,21 @@ impl Whom {
         match self {
             Self::Credential { .. } => false,
             Self::Did(one) => subject(one) == subject(did),
-            Self::Domain(domain) => host_of(did).is_some_and(|host| {
+            Self::Domain(_) | Self::Host(_) => host_of(did).is_some_and(|host| self.is_at(&host)),
+        }
+    }
+
+    /// Whether it is about somebody at a host, which has its port if that is not the one of https.
+    pub(super) fn is_at(&self, host: &str) -> bool {
+        match self {
+            Self::Credential { .. } => false,
+            Self::Did(one) => host_of(one).is_some_and(|of| of == host),
+            Self::Domain(domain) => {
                 let host = host.split(':').next().unwrap_or_default();
                 let below = host.strip_suffix(domain.as_str());
                 below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
-            }),
-            Self::Host(host) => host_of(did).is_some_and(|of| of == *host),
+            }
+            Self::Host(one) => one == host,
         }
     }
 
@@ -257,8 +300,8 @@ impl FromStr for Whom {
         let host = text.strip_prefix("*@").ok_or(WhomError)?;
         match host.strip_prefix("*.") {
             Some(domain) if is_host(domain) => Ok(Self::Domain(domain.to_owned())),
-            None if is_authority(host) => Ok(Self::Host(host.to_owned())),
-            _ => Err(WhomError),
+            Some(_) => Err(WhomError),
+            None => parse_authority(host).map(Self::Host).ok_or(WhomError),
         }
     }
 }
@@ -293,17 +336,30 @@ fn host_of(did: &Did) -> Option<String> {
         _ => return None,
     };
     let location = location.ok()?;
-    Some(match location.port {
-        Some(port) => format!("{}:{port}", location.host),
-        None => location.host,
-    })
+    Some(authority(location.host, location.port))
 }
 
-fn is_authority(text: &str) -> bool {
-    match text.split_once(':') {
-        Some((host, port)) => is_host(host) && port.parse::<u16>().is_ok(),
-        None => is_host(text),
+/// Spells host and port in one way: a DID may name the port that its host has anyway.
+pub(super) fn authority(host: String, port: Option<u16>) -> String {
+    match port {
+        Some(HTTPS_PORT) | None => host,
+        Some(port) => format!("{host}:{port}"),
     }
+}
+
+const HTTPS_PORT: u16 = 443;
+
+fn parse_authority(text: &str) -> Option<String> {
+    let (host, port) = match text.split_once(':') {
+        Some((host, digits)) => {
+            let port: u16 = digits.parse().ok()?;
+            // As strict as a DID: what is spelled otherwise would be about nobody.
+            let is_canonical = 0 < port && port.to_string() == digits;
+            (host, Some(port).filter(|_| is_canonical)?)
+        }
+        None => (text, HTTPS_PORT),
+    };
+    is_host(host).then(|| authority(host.to_owned(), Some(port)))
 }
 
 fn is_host(text: &str) -> bool {
@@ -371,6 +427,14 @@ mod tests {
             "*@*.a.example:1",
             "credential:@did:web:a",
             "*@A.example",
+            "*@a.example:0",
+            "*@a.example:+443",
+            "*@a.example:0443",
+            "*@a.example:65536",
+            "*@a.example.",
+            "*@a.example%3A443",
+            "*@a.example@b.example",
+            "did:web",
         ] {
             assert_eq!(text.parse::<Whom>(), Err(WhomError), "{text}");
         }
@@ -397,6 +461,37 @@ mod tests {
             !domain.is(&did("did:web:xa.example")) && !domain.is(&did("did:web:a.example.org"))
         );
         assert!(!domain.is(&did("did:key:z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp")));
+    }
+
+    #[test]
+    fn no_spelling_of_a_did_gets_around_what_is_said_about_its_host() {
+        let did = |text: &str| text.parse::<Did>().unwrap();
+        let scid = "QmNVbgSK8hAeDJ5ZyGsn8S3CPSbn4pLmhvFKSgQkhzMPqq";
+        for node in ["*@a.example", "*@a.example:443"] {
+            let node = whom(node);
+            assert_eq!(node.to_string(), "*@a.example", "the port of https is not spelled");
+            assert!(node.is(&did("did:web:a.example%3A443:x")));
+            assert!(node.is(&did("did:web:a.example%3a443")));
+            assert!(node.is(&did(&format!("did:webvh:{scid}:a.example:x"))));
+            assert!(node.is(&did(&format!("did:webvh:{scid}:a.example%3A443:x"))));
+        }
+        // Their documents come from elsewhere, or cannot be had at all.
+        for elsewhere in [
+            format!("did:webvh:{scid}:b.example:a.example"),
+            "did:webvh:a.example:b.example".to_owned(),
+            "did:webvh:a.example".to_owned(),
+            "did:web:b.example:a.example".to_owned(),
+            "did:web:b.example%3A1:a.example".to_owned(),
+            "did:web:A.example".to_owned(),
+            "did:web:a.example.:x".to_owned(),
+            "did:web:a.example%2Fb.example".to_owned(),
+            "did:web:a.example%40b.example".to_owned(),
+            "did:web:a.example%3A443%3A443".to_owned(),
+            "did:key:a.example".to_owned(),
+        ] {
+            assert!(!whom("*@a.example").is(&did(&elsewhere)), "{elsewhere}");
+            assert!(!whom("*@*.a.example").is(&did(&elsewhere)), "{elsewhere}");
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use comity_didcomm::ProtocolId;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use super::Level;
@@ -68,7 +69,7 @@ pub struct PolicySettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbound: Option<OutboundRule>,
     /// As [`Policy::levels`].
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "needed")]
     pub levels: BTreeMap<ProtocolId, Level>,
 }
 
@@ -86,8 +87,9 @@ impl Policy {
     /// Returns the level that a protocol needs.
     #[must_use]
     pub fn required(&self, protocol: &ProtocolId) -> Level {
-        if let Some((_, level)) = self.levels.iter().find(|(known, _)| known.matches(protocol)) {
-            return *level;
+        let set = self.levels.iter().filter(|(known, _)| known.matches(protocol));
+        if let Some(level) = set.map(|(_, level)| *level).max() {
+            return level;
         }
         let is = |known: &str| known.parse().is_ok_and(|known| protocol.matches(&known));
         if is(&format!("{TASK}/{}.0", protocol.major())) {
@@ -132,6 +134,17 @@ impl PolicySettings {
             ..template
         }
     }
+}
+
+/// Reads the levels that protocols need. That a protocol is "blocked" would be read as that nobody
+/// may use it, and meant that everybody may.
+fn needed<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<ProtocolId, Level>, D::Error> {
+    let levels = BTreeMap::<ProtocolId, Level>::deserialize(from)?;
+    if levels.values().any(|level| *level == Level::Blocked) {
+        let why = "no protocol needs the level blocked: give introduced, message, task or execute";
+        return Err(D::Error::custom(why));
+    }
+    Ok(levels)
 }
 
 impl Template {
@@ -188,6 +201,16 @@ mod tests {
         assert_eq!(needs(&policy, "https://example.org/deploy/1.7"), Level::Execute);
         assert_eq!(needs(&policy, "https://example.org/DEPLOY/1.0"), Level::Execute);
         assert_eq!(needs(&policy, "https://example.org/deploy/2.0"), Level::Message);
+    }
+
+    #[test]
+    fn a_protocol_cannot_need_to_be_blocked() {
+        let read = |level| {
+            let text = format!(r#"{{"levels": {{"https://example.org/deploy/1.0": "{level}"}}}}"#);
+            serde_json::from_str::<PolicySettings>(&text)
+        };
+        assert_eq!(read(Level::Execute).unwrap().levels.len(), 1);
+        assert!(read(Level::Blocked).unwrap_err().to_string().contains("give introduced"));
     }
 
     #[test]

@@ -8,14 +8,14 @@
 //! The metric:
 //! * An anchor hands out 1,000 points; of more than twenty anchors each hands out an equal share of
 //!   20,000. A vouch passes on 85 % of what its voucher has, divided by the number of the voucher's
-//!   vouches, and by ten if there are fewer: a home knows only the vouches that were shown to it,
+//!   vouches, and by five if there are fewer: a home knows only the vouches that were shown to it,
 //!   and who vouches for one agent should not carry it alone. The points of a path are those that
 //!   pass over all its vouches; somebody's points are the sum over the paths that lead to it.
 //! * A path carries the lowest level of its vouches, and goes no further than each of them allows
 //!   (`depth`). It leads past nobody twice, nor past another anchor: what an anchor hands out is
 //!   its own word, and the operator named the other one anyway.
-//! * A level needs points, and takes at most a third of them from one anchor. Thus no two anchors
-//!   reach it, whatever they do. [`Level::Introduced`] and [`Level::Message`] are reached so.
+//! * [`Level::Introduced`] needs 3 points, [`Level::Message`] 6, and takes at most a third of them
+//!   from one anchor. Thus no two anchors reach a level for anybody, whatever they do.
 //! * [`Level::Task`] and [`Level::Execute`] are not a matter of points. They need two paths of at
 //!   most two vouches, from two anchors and over nobody in common, each vouch at that level.
 //! * An anchor has [`Level::Message`] by itself, because the operator named it.
@@ -26,6 +26,7 @@
 mod chart;
 mod explain;
 mod tally;
+mod trail;
 
 pub use chart::Chart;
 pub use tally::Points;
@@ -205,14 +206,14 @@ const ANCHORS_MIN: usize = 3;
 const DAMPING: f64 = 0.85;
 
 /// The number of vouches among which a voucher divides what it passes on, at least.
-const FAN_MIN: usize = 10;
+const FAN_MIN: usize = 5;
 
-/// Vouches of a path that counts for levels task and execute, at most.
-const PAIR_VOUCHES_MAX: usize = 2;
+/// Points towards level introduced that one anchor brings at most. A level needs [`ANCHORS_MIN`]
+/// times as many; exact as a binary fraction, so that three anchors are enough.
+const INTRODUCED_OF_AN_ANCHOR_MAX: f64 = 1.0;
 
-/// Levels that points reach, with the points that one anchor brings at most; the level needs
-/// [`ANCHORS_MIN`] times as many. Exact as binary fractions, so that three anchors are enough.
-const POINTS: [(Level, f64); 2] = [(Level::Introduced, 0.75), (Level::Message, 2.25)];
+/// Points towards level message that one anchor brings at most, in the same way.
+const MESSAGE_OF_AN_ANCHOR_MAX: f64 = 2.0;
 
 #[cfg(test)]
 mod tests;

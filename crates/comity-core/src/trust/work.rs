@@ -81,13 +81,30 @@ impl WorkSecret {
         (sender, recipient): (&Did, &Did),
         now: UnixTime,
     ) -> Challenge {
+        self.make(id, bits, &parties(sender, recipient), now)
+    }
+
+    /// Makes a challenge for one forward, of which a relay knows the digest of the payload and for
+    /// whom it is, and no sender.
+    #[must_use]
+    pub fn issue_for_forward(
+        &self,
+        id: ChallengeId,
+        bits: u8,
+        (digest, recipient): (&str, &Did),
+        now: UnixTime,
+    ) -> Challenge {
+        self.make(id, bits, &forward(digest, recipient), now)
+    }
+
+    fn make(&self, id: ChallengeId, bits: u8, bound_to: &[String; 2], now: UnixTime) -> Challenge {
         let expires = now.saturating_add(WORK_CHALLENGE_AGE_S);
         let mut text = Vec::with_capacity(PLAIN_BYTES + 32);
         text.push(VERSION);
         text.extend_from_slice(&id.0);
         text.push(bits);
         text.extend_from_slice(&expires.0.to_be_bytes());
-        let tag = hmac::sign(&self.0, &signed(&text, sender, recipient));
+        let tag = hmac::sign(&self.0, &signed(&text, bound_to));
         text.extend_from_slice(tag.as_ref());
         Challenge { challenge: URL_SAFE_NO_PAD.encode(text), bits, expires }
     }
@@ -101,23 +118,29 @@ impl WorkSecret {
         now: UnixTime,
     ) -> WorkShown {
         let Some(shown) = shown else { return WorkShown::None };
-        self.solved(shown, sender, recipient, now).unwrap_or(WorkShown::Invalid)
+        self.solved(shown, &parties(sender, recipient), now).unwrap_or(WorkShown::Invalid)
     }
 
-    fn solved(
+    /// Judges what the sender of a forward showed, as [`check`](Self::check).
+    #[must_use]
+    pub fn check_for_forward(
         &self,
-        shown: &str,
-        sender: &Did,
-        recipient: &Did,
+        shown: Option<&str>,
+        (digest, recipient): (&str, &Did),
         now: UnixTime,
-    ) -> Option<WorkShown> {
+    ) -> WorkShown {
+        let Some(shown) = shown else { return WorkShown::None };
+        self.solved(shown, &forward(digest, recipient), now).unwrap_or(WorkShown::Invalid)
+    }
+
+    fn solved(&self, shown: &str, bound_to: &[String; 2], now: UnixTime) -> Option<WorkShown> {
         if WORK_SHOWN_BYTES_MAX < shown.len() {
             return None;
         }
         let (challenge, solution) = shown.rsplit_once('.')?;
         let bytes = URL_SAFE_NO_PAD.decode(challenge).ok()?;
         let (plain, tag) = bytes.split_at_checked(PLAIN_BYTES)?;
-        hmac::verify(&self.0, &signed(plain, sender, recipient), tag).ok()?;
+        hmac::verify(&self.0, &signed(plain, bound_to), tag).ok()?;
         // From here on it is a text of our own.
         let (version, rest) = plain.split_first()?;
         let (id, rest) = rest.split_first_chunk::<16>()?;
@@ -136,13 +159,22 @@ impl fmt::Debug for WorkSecret {
 }
 
 /// What the MAC is over: the plain part of the challenge, of fixed length, then whose it is.
-fn signed(plain: &[u8], sender: &Did, recipient: &Did) -> Vec<u8> {
+fn signed(plain: &[u8], bound_to: &[String; 2]) -> Vec<u8> {
     let mut text = plain.to_vec();
-    for party in [subject(sender), subject(recipient)] {
-        text.extend_from_slice(&(party.as_str().len() as u64).to_be_bytes());
-        text.extend_from_slice(party.as_str().as_bytes());
+    for part in bound_to {
+        text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        text.extend_from_slice(part.as_bytes());
     }
     text
+}
+
+fn parties(sender: &Did, recipient: &Did) -> [String; 2] {
+    [subject(sender), subject(recipient)].map(|party| party.to_string())
+}
+
+/// Names a forward; no DID begins like this.
+fn forward(digest: &str, recipient: &Did) -> [String; 2] {
+    [format!("payload:{digest}"), subject(recipient).to_string()]
 }
 
 /// What makes a knock dearer.

@@ -29,7 +29,7 @@ impl RelayLayer {
 
     /// Returns the policy, if the role is switched on. In development mode everybody may register:
     /// nobody else can reach the node.
-    pub(super) fn into_policy(self, dev: bool) -> Option<RelayPolicy> {
+    pub(super) fn into_policy(self, dev: bool, work_bits: u8) -> Option<RelayPolicy> {
         let set = self.0;
         if !set.relay.unwrap_or(false) {
             return None;
@@ -48,6 +48,7 @@ impl RelayLayer {
                 total_bytes_max: set.relay_total_bytes_max.unwrap_or(quotas.total_bytes_max),
                 age_s_max: set.relay_age_s_max.unwrap_or(quotas.age_s_max),
                 strangers_percent: set.relay_strangers_percent.unwrap_or(quotas.strangers_percent),
+                work_bits,
             },
         })
     }

@@ -225,7 +225,7 @@ pub(super) fn load(
         webhook_url = layer.webhook_url.take().or(webhook_url);
         layer.apply(&mut config);
     }
-    config.relay = relay.into_policy(config.dev);
+    config.relay = relay.into_policy(config.dev, config.policy.to_policy().work_bits);
     if let Some(policy) = &config.relay
         && 100 < policy.quotas.strangers_percent
     {

@@ -54,7 +54,8 @@ pub(crate) async fn drop_refused(
         return Ok(());
     }
     let (from, to) = (sent.sender.clone(), sent.recipient.clone());
-    let passage = Passage { from, to, protocol: type_.protocol().clone(), threads: Vec::new() };
+    let (id, protocol) = (sent.id.clone(), type_.protocol().clone());
+    let passage = Passage { id, from, to, protocol, threads: Vec::new() };
     let (store, agent) = (home.store.as_ref(), &sent.sender);
     let held = grants::held_for(store, agent, &sent.recipient, WALLET_MAX).await?;
     let is_made_up = |held: &Held| held.standing == Standing::Unasked && 1 < held.chain.len();
@@ -207,6 +208,7 @@ mod tests {
     #[test]
     fn the_grant_that_goes_furthest_is_shown() {
         let passage = Passage {
+            id: "m-1".to_owned(),
             from: "did:web:a.example".parse().unwrap(),
             to: "did:web:bruno.example".parse().unwrap(),
             protocol: "https://example.org/offer/1.0".parse().unwrap(),

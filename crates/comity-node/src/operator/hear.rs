@@ -98,9 +98,8 @@ async fn judge(home: &Home, commit: &Commit) -> Result<Result<Judged, Refusal>, 
     if !known.rung.pending {
         return Ok(Err(Refusal::NoSuchRequest));
     }
-    let kind = relations::entry(store, agent, Direction::In, &Whom::Did(sender.clone()))
-        .await?
-        .map(|entry| entry.kind);
+    let found = relations::find(store, agent, Direction::In, &Whom::Did(sender.clone())).await?;
+    let kind = found.map(|found| found.entry.kind);
     let ladder = ladder::received(store, message).await?;
     let rungs = ladder.map(|ladder| ladder.rungs).unwrap_or_default();
     let reached: Vec<State> = rungs.iter().map(|rung| rung.state).collect();

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use crate::mediator::Mediator;
 use crate::relay_client::{Client, V3, id, now, open_relay, relay_did, relay_with, sealed};
 use crate::support::{Foreigner, Stand, token};
+use crate::work::solve;
 
 const ASK: &str = "https://example.org/question/1.0/ask";
 
@@ -407,6 +408,34 @@ async fn without_a_rule_everybody_has_the_whole_queue_and_so_again_when_it_is_re
         bruno.set(&relay, bruno.rule_message(Some(rule))).await;
         assert_eq!(bruno.post(&relay, &bruno.client.letter("x"), None).await, status);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_whom_the_pool_is_full_a_place_can_be_had_for_work() {
+    let set = |policy: &mut RelayPolicy| {
+        policy.quotas.messages_max = 20;
+        policy.quotas.work_bits = 8;
+    };
+    let relay = relay_with(set).await;
+    let bruno = Ruler::new(&relay).await;
+    bruno.set(&relay, bruno.rule(0)).await;
+    assert_eq!(bruno.post(&relay, &bruno.client.letter("first"), None).await, 202);
+    // A fifth of the queue is for those who pay, and no more.
+    for number in 0..5 {
+        let letter = bruno.client.letter(&number.to_string());
+        let forward = Forward::new(Next::Did(bruno.client.did.clone()), letter);
+        let forward = sealed(&relay, forward).await;
+        let (status, body) = relay.exchange_for(&forward, None).await;
+        assert_eq!(status, 402);
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["code"], "e.p.req.work");
+        let work = solve(&serde_json::from_value(body["work"].clone()).unwrap());
+        let paid = relay.exchange_for(&forward, Some(&work)).await.0;
+        assert_eq!(paid, if number < 4 { 202 } else { 429 }, "{number}");
+    }
+    let paid = classes(&relay, &bruno.client.did).await;
+    let expected = [&[Some(Class::Stranger)][..], &[Some(Class::Paid); 4]].concat();
+    assert_eq!(paid, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -217,6 +217,8 @@ pub(crate) async fn post(stand: &Stand, to: &Client, text: &str) -> (u16, Option
 
 pub(crate) async fn relay_with(set: impl FnOnce(&mut RelayPolicy)) -> Stand {
     let mut policy = RelayPolicy { register: Register::Open, ..RelayPolicy::default() };
+    // A full pool is a full pool, where a test does not say otherwise.
+    policy.quotas.work_bits = 0;
     set(&mut policy);
     Stand::with(Arc::new(MemoryStore::new()), |config| config.relay = Some(policy)).await
 }

@@ -41,7 +41,7 @@ async fn challenge(stand: &Stand, envelope: &[u8], work: Option<&str>) -> Challe
     serde_json::from_value(body["work"].clone()).unwrap()
 }
 
-fn solve(challenge: &Challenge) -> String {
+pub(crate) fn solve(challenge: &Challenge) -> String {
     let mut solving = Solving::new(&challenge.challenge, challenge.bits);
     std::iter::repeat_with(|| solving.step(1_000)).flatten().next().unwrap()
 }

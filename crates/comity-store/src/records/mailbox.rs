@@ -12,14 +12,18 @@ use comity_core::log::leaf_hash;
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Admission, Level, Pool, Request, RequestState, Used, requests_max};
-use comity_didcomm::Did;
+use comity_core::trust::{
+    Admission, Approval, Direction, Pool, Request, RequestState, Used, Whom, requests_max,
+};
+use comity_didcomm::{Did, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use super::due::Due;
 use super::keys::{self, MessageKey};
 use super::notices::Debts;
-use super::{contacts, decode, decode_stamped, documents, encode, ladder, meters, spent};
+use super::{
+    contacts, decode, decode_stamped, documents, encode, ladder, meters, relations, spent,
+};
 use crate::batch::{Batch, Keyspace, Seq, Stamp};
 use crate::store::{CommitError, Conflict, KeyRange, Store, StoreFault};
 use crate::wake::MailboxKey;
@@ -334,17 +338,24 @@ pub async fn messages(store: &dyn Store, recipient: &Did) -> Result<i64, StoreFa
 }
 
 /// Moves an approved request into the mailbox. Its place there is where it would have been.
-pub fn hand_over(batch: &mut Batch, waiting: &Waiting, level: Level, capacity: Capacity) {
+pub fn hand_over(
+    batch: &mut Batch,
+    waiting: &Waiting,
+    approval: &Approval,
+    capacity: Capacity,
+    now: UnixTime,
+) {
     take(batch, waiting);
-    let received = &waiting.held.received;
-    let admitted = Some(Admission::Approved);
-    let received = Received { admitted, level, ..received.clone() };
+    let mut received = waiting.held.received.clone();
+    (received.admitted, received.level) = (Some(Admission::Approved), approval.level());
+    received.open_in = approval.open_in();
     let mailbox = keys::mailbox_key(&received.recipient);
     batch.put(Keyspace::Index, &keys::mailbox_row(mailbox, waiting.seq), encode(&received));
     count(batch, &received, capacity);
     let message = keys::message_key(&received);
     let due = Due::ExpireMessage { mailbox, seq: waiting.seq, message };
     due.put(batch, received.expires);
+    meters::count(batch, approval.meters(), approval.counts_as(), now);
 }
 
 /// Drops a request that was denied or ran out, with the rung that says so.
@@ -366,9 +377,14 @@ pub async fn began_thread(
     peer: &Did,
     thread: &str,
 ) -> Result<bool, StoreFault> {
-    let known = known(store, MessageKey::received(agent, peer, thread)).await?;
-    let is_let_in = |known: &Known| known.rung.state == State::Accepted && !known.rung.pending;
-    Ok(known.is_some_and(|(known, _)| is_let_in(&known)))
+    let message = MessageKey::received(agent, peer, thread);
+    let Some((known, _)) = known(store, message).await? else { return Ok(false) };
+    if known.rung.state != State::Accepted || !known.rung.pending {
+        return Ok(known.rung.state == State::Accepted);
+    }
+    // What it was answered first stays so when the operator approves it; the agent has had it since.
+    let received = keys::rung_in(message, State::Received);
+    Ok(store.get(Keyspace::Index, &received).await?.is_some())
 }
 
 /// Forgets a received message: repeats of it are not known any more.
@@ -437,6 +453,9 @@ fn put_request(batch: &mut Batch, commit: &Commit, capacity: Capacity) {
     let key = keys::request(&received.recipient, &received.sender);
     let held = HeldRequest { request, received: received.clone(), pooled: true };
     batch.assert_absent(Keyspace::Index, &key);
+    // The operator may decide about the sender in this moment, and would find nothing that waits.
+    let whom = Whom::Did(received.sender.clone());
+    relations::assert_unchanged(batch, &received.recipient, Direction::In, &whom, None);
     batch.put_stamped_value(Keyspace::Index, &key, encode(&held));
     let max = requests_max(capacity.messages_max);
     batch.add_bounded(&keys::count_requests(&received.recipient), 1, max);

@@ -1,5 +1,7 @@
 //! Messages on their way out, and what is remembered of them.
 
+use std::ops::Range;
+
 use comity_core::limits::{NOTICES_MAX, OUTBOX_MESSAGES_MAX, QUERY_S_FIRST};
 use comity_core::log::leaf_hash;
 use comity_core::outbound::{Queued, Stored};
@@ -26,17 +28,18 @@ impl Destination {
 }
 
 /// Where in its batch the operations of [`enqueue`] can conflict.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Enqueued {
     first: Option<usize>,
     message: MessageKey,
+    limits: Range<usize>,
 }
 
 /// Adds everything about one outgoing message to a batch. A batch takes one.
 pub fn enqueue(batch: &mut Batch, queued: &Queued) -> Enqueued {
     let (sent, outgoing) = (queued.sent(), queued.outgoing());
     let message = MessageKey::sent(&sent.sender, &sent.id);
-    let mut first = None;
+    let (mut first, mut limits) = (None, 0..0);
     if outgoing.kind == OutgoingKind::Message {
         first = Some(batch.assert_absent(Keyspace::Index, &keys::sent(message)));
         batch.put_stamped_value(Keyspace::Index, &keys::sent(message), encode(sent));
@@ -47,7 +50,9 @@ pub fn enqueue(batch: &mut Batch, queued: &Queued) -> Enqueued {
         Due::CheckSent(message).put(batch, check);
         let tasks = u64::from(Level::Task <= sent.level);
         let more = Used { messages: 1, bytes: queued.size_bytes(), tasks };
+        let counted_from = batch.len();
         meters::count(batch, queued.meters(), more, sent.queued_at);
+        limits = counted_from..batch.len();
     }
     if let Some(leaf) = queued.leaf() {
         let record = leaf.to_leaf();
@@ -60,7 +65,7 @@ pub fn enqueue(batch: &mut Batch, queued: &Queued) -> Enqueued {
     batch.put_stamped_value(Keyspace::Index, &keys::pointer(message), destination.0);
     let (counter, max) = counter(outgoing);
     batch.add_bounded(&counter, 1, max);
-    Enqueued { first, message }
+    Enqueued { first, message, limits }
 }
 
 /// Tells what became of a batch that [`enqueue`] was part of.
@@ -82,7 +87,10 @@ pub async fn stored(
             let sent = sent(store, enqueued.message).await?.ok_or_else(gone)?;
             Ok(Stored::Repeat { request_digest: sent.request_digest })
         }
-        Err(CommitError::Conflict(Conflict::Bound { .. })) => Ok(Stored::Full),
+        Err(CommitError::Conflict(Conflict::Bound { index })) => {
+            let is_limit = enqueued.limits.contains(&index);
+            Ok(if is_limit { Stored::LimitReached } else { Stored::Full })
+        }
         Err(CommitError::Conflict(Conflict::Assertion { .. })) => Ok(Stored::Unavailable),
         Err(CommitError::Fault(fault)) => Err(fault),
     }
@@ -249,10 +257,14 @@ pub async fn forget(
     message: MessageKey,
 ) -> Result<(), StoreFault> {
     let Some(sent) = sent(store, message).await? else { return Ok(()) };
-    let wrote = keys::wrote_at(&sent.sender, &sent.recipient, &sent.thid, sent.level);
-    let last = store.get(Keyspace::Index, &wrote).await?;
-    if last.is_some_and(|last| *last <= sent.queued_at.0.to_be_bytes()[..]) {
-        batch.delete(Keyspace::Index, &wrote);
+    let there = (&sent.sender, &sent.recipient, &sent.thid);
+    // Before there were levels the key ended with the thread.
+    let wrote = keys::wrote_at(there.0, there.1, there.2, sent.level);
+    for wrote in [wrote, keys::wrote(there.0, there.1, there.2)] {
+        let last = store.get(Keyspace::Index, &wrote).await?;
+        if last.is_some_and(|last| *last <= sent.queued_at.0.to_be_bytes()[..]) {
+            batch.delete(Keyspace::Index, &wrote);
+        }
     }
     ladder::forget_sent(store, batch, message).await?;
     batch.delete(Keyspace::Index, &keys::sent(message));

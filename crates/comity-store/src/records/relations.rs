@@ -10,6 +10,14 @@ use super::{decode, encode, keys};
 use crate::batch::{Batch, Keyspace};
 use crate::store::{KeyRange, Store, StoreFault};
 
+/// An entry as it was read: what it says, and the evidence that it still says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The entry.
+    pub entry: Entry,
+    row: Vec<u8>,
+}
+
 /// Sets an agent's entry about somebody.
 pub fn put(batch: &mut Batch, agent: &Did, entry: &Entry) {
     let key = keys::entry(agent, entry.direction, &entry.whom);
@@ -56,19 +64,34 @@ pub fn remove(batch: &mut Batch, agent: &Did, direction: Direction, whom: &Whom)
     }
 }
 
+/// Demands that an agent's entry about somebody is as it was found, or still absent.
+pub fn assert_unchanged(
+    batch: &mut Batch,
+    agent: &Did,
+    direction: Direction,
+    whom: &Whom,
+    found: Option<&Found>,
+) -> usize {
+    let key = keys::entry(agent, direction, whom);
+    match found {
+        Some(found) => batch.assert_value(Keyspace::Meta, &key, &found.row),
+        None => batch.assert_absent(Keyspace::Meta, &key),
+    }
+}
+
 /// Reads an agent's entry about somebody, as it is named there.
 ///
 /// # Errors
 ///
 /// Fails if the store cannot be read.
-pub async fn entry(
+pub async fn find(
     store: &dyn Store,
     agent: &Did,
     direction: Direction,
     whom: &Whom,
-) -> Result<Option<Entry>, StoreFault> {
+) -> Result<Option<Found>, StoreFault> {
     let row = store.get(Keyspace::Meta, &keys::entry(agent, direction, whom)).await?;
-    row.map(|row| decode(&row)).transpose()
+    row.map(|row| Ok(Found { entry: decode(&row)?, row })).transpose()
 }
 
 /// Reads an agent's entries that may be about somebody: the one about it alone, and all about many.
@@ -84,7 +107,7 @@ pub async fn about(
 ) -> Result<Vec<Entry>, StoreFault> {
     let whom = Whom::Did(subject(peer));
     let mut entries = list(store, agent, (direction, false), WIDE_ENTRIES_MAX).await?;
-    entries.extend(entry(store, agent, direction, &whom).await?);
+    entries.extend(find(store, agent, direction, &whom).await?.map(|found| found.entry));
     Ok(entries)
 }
 

@@ -39,6 +39,87 @@ fn who_shows_a_token_is_a_friend_and_nobody_is_refused_for_what_it_shows() {
 }
 
 #[test]
+fn for_whom_the_pool_is_full_a_place_can_be_had_for_work_once() {
+    let net = net();
+    let secret = Secret::new(&[1; 32]);
+    let key = secret.rule_key(&net.bruno.did, 0).public();
+    let facts = |work_bits| {
+        let mut facts = net.facts();
+        facts.recipient.as_mut().unwrap().rule = Some(Rule { key, pool_percent: None });
+        facts.relay = Some(Quotas { work_bits, ..Quotas::default() });
+        facts
+    };
+    let forward = net.forward(net.bruno.did.as_str(), net.letter(), |_| {});
+    // Posts the forward, and returns the class that it was held as, and how it ended.
+    let post = |work: Option<&str>, written: Written, work_bits| {
+        let context = Context {
+            home: net.relay.did.clone(),
+            now: NOW,
+            salt: [7; 16],
+            secret: crate::testing::secret(),
+        };
+        let arrival = Arrival {
+            work: work.map(str::to_owned),
+            ..Arrival::encrypted(forward.clone(), crate::trust::WayIn::Direct)
+        };
+        let mut inbound = Inbound::new(arrival, context).unwrap();
+        let mut class = None;
+        loop {
+            let input = match inbound.poll_output() {
+                Output::Keys(_) => {
+                    Input::Keys(vec![(net.relay.did.url("key-2"), net.relay.keys().agreement.1)])
+                }
+                Output::Route(_) => Input::Routed(facts(work_bits)),
+                Output::Hold(held) => {
+                    assert_eq!(held.spent().is_some(), held.row().class == Some(Class::Paid));
+                    class = held.row().class;
+                    Input::Written(written.clone())
+                }
+                Output::Done(outcome) => return (class, outcome),
+                other => panic!("{other:?}"),
+            };
+            inbound.handle_input(input);
+        }
+    };
+    let full = || Written::Temporary(Refusal::StrangersFull);
+    let turned = |refusal| Outcome::TurnedAway(refusal);
+    let (class, outcome) = post(None, full(), 4);
+    let Outcome::Charged(challenge) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((class, challenge.bits), (Some(Class::Stranger), 4));
+    assert_eq!(post(None, full(), 0).1, turned(Refusal::StrangersFull), "nothing is for sale");
+
+    let shown = crate::testing::solve(&challenge);
+    let new = Written::New { seq: 1 };
+    assert_eq!(post(Some(&shown), new.clone(), 4), (Some(Class::Paid), Outcome::Queued));
+    let (_, outcome) = post(Some(&shown), Written::Spent, 4);
+    assert!(matches!(outcome, Outcome::Charged(_)), "it is worth something once: {outcome:?}");
+    assert_eq!(post(Some(&shown), full(), 4).1, turned(Refusal::StrangersFull), "this pool too");
+    // It pays for this payload only.
+    let other = net.forward(net.bruno.did.as_str(), net.letter(), |_| {});
+    let arrival =
+        Arrival { work: Some(shown), ..Arrival::encrypted(other, crate::trust::WayIn::Direct) };
+    let context = Context {
+        home: net.relay.did.clone(),
+        now: NOW,
+        salt: [8; 16],
+        secret: crate::testing::secret(),
+    };
+    let mut inbound = Inbound::new(arrival, context).unwrap();
+    let held = loop {
+        let input = match inbound.poll_output() {
+            Output::Keys(_) => {
+                Input::Keys(vec![(net.relay.did.url("key-2"), net.relay.keys().agreement.1)])
+            }
+            Output::Route(_) => Input::Routed(facts(4)),
+            Output::Hold(held) => break held,
+            other => panic!("{other:?}"),
+        };
+        inbound.handle_input(input);
+    };
+    assert_eq!(held.row().class, Some(Class::Stranger));
+}
+
+#[test]
 fn what_a_home_sends_to_somebody_behind_a_relay_is_a_friends() {
     use crate::outbound::{self, Accountability, Input as Sends, Output as Asks, Residence};
     let net = net();

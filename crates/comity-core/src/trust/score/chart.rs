@@ -2,16 +2,17 @@
 //! three vouches, with the share that each vouch passes on.
 //!
 //! Not the whole web: whoever no path reaches is not in it. Everybody has a number here, so that a
-//! path is a few words; the anchors have the first ones. Numbers follow the order of the anchors
-//! and of the vouched, so the same web gives the same chart in whatever order it tells its vouches.
+//! path is a few words; the anchors have the first ones. Vouches are put in the order of the vouched,
+//! so the same web gives the same chart in whatever order it tells them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_didcomm::UnixTime;
 
 use super::tally::{self, Tally};
+use super::trail::{Found, Spoke, Trail};
 use super::{
-    ANCHOR_POINTS, ANCHORS_WHOLE, DAMPING, Edge, Extent, FAN_MIN, Level, Named, Path, Score, Web,
+    ANCHOR_POINTS, ANCHORS_WHOLE, DAMPING, Extent, FAN_MIN, Level, Named, Path, Score, Web,
 };
 use crate::limits::{
     PATH_VOUCHES_MAX, PATHS_SHOWN_MAX, TRAILS_FOLLOWED_MAX, VOUCHES_CHARTED_MAX,
@@ -24,7 +25,7 @@ pub struct Chart<N> {
     nodes: Vec<N>,
     numbers: BTreeMap<N, usize>,
     anchors: usize,
-    /// What each gives, by number of the vouched; `None`: was not asked.
+    /// What each gives, in the order of the vouched; `None`: was not asked.
     fans: Vec<Option<Vec<Spoke>>>,
     extent: Extent,
 }
@@ -43,7 +44,7 @@ impl<N: Ord + Clone> Chart<N> {
         let mut room = VOUCHES_CHARTED_MAX;
         let mut reached: Vec<(usize, f64)> = (0..anchors.len()).map(|n| (n, 1.0)).collect();
         for _ in 0..PATH_VOUCHES_MAX {
-            let mut next = BTreeMap::new();
+            let mut next = Vec::new();
             for (voucher, carried) in reached {
                 let fan = chart.fan_of(voucher, web, now);
                 let Some(left) = room.checked_sub(fan.len()) else {
@@ -51,17 +52,22 @@ impl<N: Ord + Clone> Chart<N> {
                     break;
                 };
                 room = left;
-                for spoke in fan.iter().filter(|spoke| Level::Blocked < spoke.carries[1].level) {
-                    *next.entry(spoke.to).or_insert(0.0) += carried * spoke.share;
+                next.resize(chart.nodes.len(), 0.0);
+                for spoke in fan.iter().filter(|spoke| spoke.goes_on_by(1)) {
+                    if let Some(sum) = next.get_mut(spoke.to) {
+                        *sum += carried * spoke.share;
+                    }
                 }
                 if let Some(place) = chart.fans.get_mut(voucher) {
                     *place = Some(fan);
                 }
             }
-            next.retain(|node, _| matches!(chart.fans.get(*node), Some(None)));
+            let unasked = next.into_iter().enumerate().filter(|(node, carried)| {
+                0.0 < *carried && chart.fans.get(*node).is_some_and(Option::is_none)
+            });
+            reached = unasked.collect();
             // If not all can be read, those are who carry least: nobody crowds out the vouches of
             // others by giving many.
-            reached = next.into_iter().collect();
             reached.sort_by(|(_, one), (_, other)| other.total_cmp(one));
         }
         chart
@@ -77,20 +83,28 @@ impl<N: Ord + Clone> Chart<N> {
             now < edge.until && Level::Blocked < edge.level && edge.vouched != *node
         });
         edges.sort_by(|one, other| one.vouched.cmp(&other.vouched));
-        let for_each = || edges.chunk_by(|one, other| one.vouched == other.vouched);
-        let count = for_each().count();
+        let mut spokes: Vec<Spoke> = Vec::with_capacity(edges.len());
+        let (mut count, mut last) = (0, None);
+        for edge in &edges {
+            if last != Some(&edge.vouched) {
+                count += 1;
+                last = Some(&edge.vouched);
+                if count <= VOUCHES_PER_VOUCHER_MAX {
+                    spokes.push(Spoke::new(self.number(&edge.vouched)));
+                }
+            }
+            if let Some(spoke) = spokes.last_mut().filter(|_| count <= VOUCHES_PER_VOUCHER_MAX) {
+                spoke.add(edge);
+            }
+        }
         if VOUCHES_PER_VOUCHER_MAX < count {
             self.extent = Extent::Part;
         }
         #[expect(clippy::cast_precision_loss, reason = "a count of vouches in memory")]
         let share = DAMPING / count.max(FAN_MIN) as f64;
-        let mut spokes = Vec::with_capacity(count.min(VOUCHES_PER_VOUCHER_MAX));
-        for vouches in for_each().take(VOUCHES_PER_VOUCHER_MAX) {
-            if let Some(first) = vouches.first() {
-                spokes.push(Spoke::new(self.number(&first.vouched), share, vouches));
-            }
+        for spoke in &mut spokes {
+            spoke.share *= share;
         }
-        spokes.sort_by_key(|spoke| spoke.to);
         spokes
     }
 
@@ -117,26 +131,27 @@ impl<N: Ord + Clone> Chart<N> {
         let mut found = Vec::new();
         for anchor in 0..if number.is_some() { self.anchors } else { 0 } {
             let followed = self.follow(anchor, &mut |trail| {
-                let spoke = number.and_then(|number| self.spoke(trail.end, number));
-                found.extend(spoke.and_then(|spoke| trail.reach(spoke)));
+                let spoke = self.spoke(trail.end, of);
+                let leads_on = spoke.filter(|spoke| !trail.leads_past(spoke.to));
+                found.extend(leads_on.map(|spoke| trail.found(spoke)));
             });
             if followed == Extent::Part {
                 extent = Extent::Part;
             }
         }
         let tally = Tally::of(&found);
-        let path = |nth: usize| found.get(nth).and_then(|trail| self.path(trail));
+        let path = |nth: usize| self.path(found.get(nth)?);
         let pair = tally.pair().and_then(|[one, other]| Some([path(one)?, path(other)?]));
         let mut strongest: Vec<usize> = (0..found.len()).collect();
         // A stable sort: of equal paths the one that was found first comes first.
-        let points = |nth: &usize| found.get(*nth).map_or(0.0, |trail| trail.points);
+        let points = |nth: &usize| found.get(*nth).map_or(0.0, |path| path.arrival.points);
         strongest.sort_by(|one, other| points(other).total_cmp(&points(one)));
         Score {
             of: of.clone(),
             level: tally.level(named),
             named,
-            introduced: tally.points(Level::Introduced),
-            message: tally.points(Level::Message),
+            introduced: tally.introduced(),
+            message: tally.message(),
             pair,
             paths: strongest.into_iter().take(PATHS_SHOWN_MAX).filter_map(path).collect(),
             paths_found: found.len(),
@@ -149,22 +164,16 @@ impl<N: Ord + Clone> Chart<N> {
     pub fn levels(&self) -> impl Iterator<Item = (&N, Level)> {
         let mut tallies = vec![Tally::default(); self.nodes.len()];
         for anchor in 0..self.anchors {
-            let mut touched = Vec::new();
             let _bounded = self.follow(anchor, &mut |trail| {
                 for spoke in self.fan(trail.end) {
-                    if let (Some(path), Some(tally)) =
-                        (trail.reach(spoke), tallies.get_mut(spoke.to))
-                    {
-                        tally.add(&path, 0);
-                        touched.push(spoke.to);
+                    if trail.leads_past(spoke.to) {
+                        continue;
+                    }
+                    if let Some(tally) = tallies.get_mut(spoke.to) {
+                        tally.add(&trail.arrival(spoke), 0);
                     }
                 }
             });
-            for node in touched {
-                if let Some(tally) = tallies.get_mut(node) {
-                    tally.close();
-                }
-            }
         }
         let anchors = self.anchors;
         self.nodes.iter().zip(tallies).enumerate().filter_map(move |(number, (node, tally))| {
@@ -188,12 +197,15 @@ impl<N: Ord + Clone> Chart<N> {
         };
         *room = left;
         visit(trail);
-        if trail.carries[2].level == Level::Blocked {
+        if !trail.goes_on_by(2) {
             return Extent::Whole;
         }
-        for spoke in self.fan(trail.end).iter().filter(|spoke| self.anchors <= spoke.to) {
-            let next = trail.reach(spoke).filter(|next| Level::Blocked < next.carries[1].level);
-            if next.is_some_and(|next| self.follow_on(&next, room, visit) == Extent::Part) {
+        for spoke in self.fan(trail.end) {
+            if spoke.to < self.anchors || trail.leads_past(spoke.to) {
+                continue;
+            }
+            let next = trail.reach(spoke);
+            if next.goes_on_by(1) && self.follow_on(&next, room, visit) == Extent::Part {
                 return Extent::Part;
             }
         }
@@ -204,110 +216,21 @@ impl<N: Ord + Clone> Chart<N> {
         self.fans.get(voucher).and_then(Option::as_deref).unwrap_or(&[])
     }
 
-    fn spoke(&self, voucher: usize, vouched: usize) -> Option<&Spoke> {
+    fn spoke(&self, voucher: usize, vouched: &N) -> Option<&Spoke> {
         let fan = self.fan(voucher);
-        fan.get(fan.binary_search_by_key(&vouched, |spoke| spoke.to).ok()?)
+        let place = fan.binary_search_by(|spoke| self.nodes.get(spoke.to).cmp(&Some(vouched)));
+        fan.get(place.ok()?)
     }
 
-    fn path(&self, trail: &Trail) -> Option<Path<N>> {
-        let via = trail.via.iter().flatten().map(|number| self.nodes.get(*number).cloned());
+    fn path(&self, found: &Found) -> Option<Path<N>> {
+        let Found { arrival, via, until } = found;
+        let via = via.iter().flatten().map(|number| self.nodes.get(*number).cloned());
         Some(Path {
-            anchor: self.nodes.get(trail.anchor)?.clone(),
+            anchor: self.nodes.get(arrival.anchor)?.clone(),
             via: via.collect::<Option<_>>()?,
-            points: trail.points,
-            level: trail.level(),
-            until: trail.until(),
+            points: arrival.points,
+            level: arrival.level,
+            until: *until,
         })
-    }
-}
-
-/// The vouches of one agent for another.
-#[derive(Clone, Debug)]
-struct Spoke {
-    to: usize,
-    /// The part of the voucher's points that it passes on.
-    share: f64,
-    /// What it carries on a path that goes on by so many vouches.
-    carries: [Carry; PATH_VOUCHES_MAX],
-}
-
-impl Spoke {
-    fn new<N>(to: usize, share: f64, vouches: &[Edge<N>]) -> Self {
-        let mut spoke = Self { to, share, carries: [Carry::NOTHING; PATH_VOUCHES_MAX] };
-        for vouch in vouches {
-            let carry = Carry { level: vouch.level, until: vouch.until };
-            let reach = usize::from(vouch.depth) + 1;
-            for place in spoke.carries.iter_mut().take(reach) {
-                *place = carry.max(*place);
-            }
-            spoke.share = spoke.share.min(share * vouch.standing.as_f64());
-        }
-        spoke
-    }
-}
-
-/// What a path carries: the more level the better, then the longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Carry {
-    level: Level,
-    until: UnixTime,
-}
-
-impl Carry {
-    const NOTHING: Self = Self { level: Level::Blocked, until: UnixTime(0) };
-
-    fn and(self, next: Self) -> Self {
-        Self { level: self.level.min(next.level), until: self.until.min(next.until) }
-    }
-}
-
-/// The way from an anchor to somebody, and what it carries if it goes on by so many vouches.
-#[derive(Clone, Debug)]
-pub(super) struct Trail {
-    pub(super) anchor: usize,
-    pub(super) via: [Option<usize>; PATH_VOUCHES_MAX - 1],
-    pub(super) points: f64,
-    end: usize,
-    carries: [Carry; PATH_VOUCHES_MAX + 1],
-}
-
-impl Trail {
-    fn new(anchor: usize, points: f64) -> Self {
-        let all = Carry { level: Level::Execute, until: UnixTime(u64::MAX) };
-        Self { anchor, via: [None; 2], points, end: anchor, carries: [all; PATH_VOUCHES_MAX + 1] }
-    }
-
-    /// Goes on by one vouch, unless that leads in a circle.
-    fn reach(&self, spoke: &Spoke) -> Option<Self> {
-        let to = spoke.to;
-        if to == self.anchor || to == self.end || self.via.contains(&Some(to)) {
-            return None;
-        }
-        let via = match self.via {
-            _ if self.end == self.anchor => self.via,
-            [None, _] => [Some(self.end), None],
-            [first, _] => [first, Some(self.end)],
-        };
-        let [_, one, two, three] = self.carries;
-        let [last, one_on, two_on] = spoke.carries;
-        let carries = [one.and(last), two.and(one_on), three.and(two_on), Carry::NOTHING];
-        Some(Self { via, points: self.points * spoke.share, end: to, carries, ..*self })
-    }
-
-    /// Returns the level that it carries to where it ends.
-    pub(super) const fn level(&self) -> Level {
-        let [here, ..] = self.carries;
-        here.level
-    }
-
-    /// Returns when it runs out.
-    pub(super) const fn until(&self) -> UnixTime {
-        let [here, ..] = self.carries;
-        here.until
-    }
-
-    /// Returns the number of its vouches.
-    pub(super) fn vouches(&self) -> usize {
-        1 + self.via.iter().flatten().count()
     }
 }

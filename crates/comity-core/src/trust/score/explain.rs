@@ -12,7 +12,10 @@ impl<N: fmt::Display> Score<N> {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![match self.named {
             Named::Anchor => {
-                format!("{}: level {}, as an anchor at least message", self.of, self.level)
+                format!(
+                    "{}: level {}; an anchor is at level message by itself",
+                    self.of, self.level
+                )
             }
             Named::NoAnchor if self.level == Level::Blocked => {
                 format!("{}: no level by vouches", self.of)

@@ -3,8 +3,10 @@
 
 use comity_didcomm::UnixTime;
 
-use super::chart::Trail;
-use super::{ANCHORS_MIN, Change, Level, Named, PAIR_VOUCHES_MAX, POINTS};
+use super::trail::{Arrival, Found};
+use super::{
+    ANCHORS_MIN, Change, INTRODUCED_OF_AN_ANCHOR_MAX, Level, MESSAGE_OF_AN_ANCHOR_MAX, Named,
+};
 
 /// What paths bring towards a level.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -19,89 +21,99 @@ pub struct Points {
     pub anchors: usize,
 }
 
-/// What the paths to one agent come to. The paths of one anchor are added one after the other, then
-/// closed.
-#[derive(Clone, Debug, Default)]
+/// What the paths to one agent come to. They are added in the order of their anchors.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
-    of_this_anchor: [f64; POINTS.len()],
-    of_anchors: [Sum; POINTS.len()],
-    pairs: [Pair; PAIRS.len()],
+    anchor: usize,
+    introduced: Sum,
+    message: Sum,
+    task: Pair,
+    execute: Pair,
 }
 
+/// The points towards a level.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
-    points: f64,
+    /// Of the anchor whose paths are being added.
+    of_this_anchor: f64,
+    of_others: f64,
     anchors: usize,
 }
 
-impl Tally {
-    /// Tallies paths that are in the order of their anchors.
-    pub(super) fn of(paths: &[Trail]) -> Self {
-        Self::of_those(paths, |_| true)
+impl Sum {
+    fn close(&mut self, of_an_anchor_max: f64) {
+        if 0.0 < self.of_this_anchor {
+            self.of_others += self.of_this_anchor.min(of_an_anchor_max);
+            self.anchors += 1;
+            self.of_this_anchor = 0.0;
+        }
     }
 
-    fn of_those(paths: &[Trail], which: impl Fn(&Trail) -> bool) -> Self {
+    fn points(mut self, of_an_anchor_max: f64) -> Points {
+        self.close(of_an_anchor_max);
+        let needs = of_an_anchor_max * ANCHORS_MIN as f64;
+        Points { has: self.of_others, needs, of_an_anchor_max, anchors: self.anchors }
+    }
+}
+
+impl Tally {
+    pub(super) fn of<'a>(paths: impl IntoIterator<Item = &'a Found>) -> Self {
         let mut tally = Self::default();
-        let numbered: Vec<_> = (0..).zip(paths).filter(|(_, path)| which(path)).collect();
-        for of_one in numbered.chunk_by(|(_, one), (_, other)| one.anchor == other.anchor) {
-            for (nth, path) in of_one {
-                tally.add(path, *nth);
-            }
-            tally.close();
+        for (nth, path) in paths.into_iter().enumerate() {
+            tally.add(&path.arrival, nth);
         }
         tally
     }
 
-    pub(super) fn add(&mut self, path: &Trail, nth: usize) {
-        let carried = path.level();
-        for (sum, (level, _)) in self.of_this_anchor.iter_mut().zip(POINTS) {
-            if level <= carried {
-                *sum += path.points;
+    pub(super) fn add(&mut self, arrival: &Arrival, nth: usize) {
+        if self.anchor != arrival.anchor {
+            self.introduced.close(INTRODUCED_OF_AN_ANCHOR_MAX);
+            self.message.close(MESSAGE_OF_AN_ANCHOR_MAX);
+            self.anchor = arrival.anchor;
+        }
+        // Each level includes those below it.
+        match arrival.level {
+            Level::Blocked => return,
+            Level::Introduced => {}
+            Level::Message => self.message.of_this_anchor += arrival.points,
+            Level::Task => {
+                self.message.of_this_anchor += arrival.points;
+                self.task.add(arrival, nth);
+            }
+            Level::Execute => {
+                self.message.of_this_anchor += arrival.points;
+                self.task.add(arrival, nth);
+                self.execute.add(arrival, nth);
             }
         }
-        if Level::Message < carried && path.vouches() <= PAIR_VOUCHES_MAX {
-            for (pair, level) in self.pairs.iter_mut().zip(PAIRS) {
-                if level <= carried {
-                    pair.add(Way::new(path, nth));
-                }
-            }
-        }
+        self.introduced.of_this_anchor += arrival.points;
     }
 
-    /// Says that all paths of an anchor are added; saying it again changes nothing.
-    pub(super) fn close(&mut self) {
-        let open = self.of_this_anchor.iter_mut().zip(&mut self.of_anchors);
-        for ((points, sum), (_, of_an_anchor_max)) in open.zip(POINTS) {
-            if 0.0 < *points {
-                sum.points += points.min(of_an_anchor_max);
-                sum.anchors += 1;
-            }
-            *points = 0.0;
-        }
+    pub(super) fn introduced(&self) -> Points {
+        self.introduced.points(INTRODUCED_OF_AN_ANCHOR_MAX)
+    }
+
+    pub(super) fn message(&self) -> Points {
+        self.message.points(MESSAGE_OF_AN_ANCHOR_MAX)
+    }
+
+    /// Returns the numbers of the two paths on which the level rests, if it does.
+    pub(super) fn pair(&self) -> Option<[usize; 2]> {
+        self.execute.found.or(self.task.found)
     }
 
     pub(super) fn level(&self, named: Named) -> Level {
-        let by_pair = self.pairs.iter().zip(PAIRS).filter(|(pair, _)| pair.found.is_some());
-        let by_points =
-            POINTS.iter().map(|(level, _)| *level).filter(|level| self.points(*level).is_enough());
-        let by_name = (named == Named::Anchor).then_some(Level::Message);
-        let levels = by_pair.map(|(_, level)| level).chain(by_points).chain(by_name);
-        levels.max().unwrap_or(Level::Blocked)
-    }
-
-    pub(super) fn points(&self, level: Level) -> Points {
-        let known = self.of_anchors.iter().zip(POINTS).find(|(_, (known, _))| *known == level);
-        known.map_or_else(Points::default, |(sum, (_, of_an_anchor_max))| Points {
-            has: sum.points,
-            needs: needs(of_an_anchor_max),
-            of_an_anchor_max,
-            anchors: sum.anchors,
-        })
-    }
-
-    /// Returns the numbers of the two paths on which the highest level rests, if it does.
-    pub(super) fn pair(&self) -> Option<[usize; 2]> {
-        self.pairs.iter().find_map(|pair| pair.found)
+        if self.execute.found.is_some() {
+            Level::Execute
+        } else if self.task.found.is_some() {
+            Level::Task
+        } else if named == Named::Anchor || self.message().is_enough() {
+            Level::Message
+        } else if self.introduced().is_enough() {
+            Level::Introduced
+        } else {
+            Level::Blocked
+        }
     }
 }
 
@@ -122,32 +134,29 @@ impl Points {
 struct Pair {
     first: Option<Way>,
     same_anchor: Option<Way>,
-    same_via: Option<Way>,
+    same_meeting: Option<Way>,
     found: Option<[usize; 2]>,
 }
 
+/// A path of at most two vouches, with its number.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     anchor: usize,
-    /// Who stands between; of a direct vouch the anchor, which nobody else can have there.
-    via: usize,
+    meeting: usize,
     nth: usize,
 }
 
-impl Way {
-    fn new(path: &Trail, nth: usize) -> Self {
-        let [via, ..] = path.via;
-        Self { anchor: path.anchor, via: via.unwrap_or(path.anchor), nth }
-    }
-}
-
 impl Pair {
-    fn add(&mut self, way: Way) {
+    fn add(&mut self, arrival: &Arrival, nth: usize) {
+        let Some(meeting) = arrival.meeting else {
+            return;
+        };
+        let way = Way { anchor: arrival.anchor, meeting, nth };
         let Some(first) = self.first else {
             self.first = Some(way);
             return;
         };
-        match (way.anchor == first.anchor, way.via == first.via) {
+        match (way.anchor == first.anchor, way.meeting == first.meeting) {
             (false, false) => {
                 self.found.get_or_insert([first.nth, way.nth]);
             }
@@ -155,11 +164,11 @@ impl Pair {
                 self.same_anchor.get_or_insert(way);
             }
             (false, true) => {
-                self.same_via.get_or_insert(way);
+                self.same_meeting.get_or_insert(way);
             }
             (true, true) => {}
         }
-        if let (Some(one), Some(other)) = (self.same_anchor, self.same_via) {
+        if let (Some(one), Some(other)) = (self.same_anchor, self.same_meeting) {
             self.found.get_or_insert([one.nth, other.nth]);
         }
     }
@@ -175,31 +184,34 @@ impl Pair {
 }
 
 /// Says what would change the level: how to get further, then when it falls.
-pub(super) fn changes(tally: &Tally, paths: &[Trail], anchors: usize, named: Named) -> Vec<Change> {
-    let level = tally.level(named);
+pub(super) fn changes(tally: &Tally, paths: &[Found], anchors: usize, named: Named) -> Vec<Change> {
+    let reached = tally.level(named);
     let mut changes = Vec::new();
-    let beyond = POINTS.iter().filter(|(reached, _)| level < *reached);
-    if anchors < ANCHORS_MIN && level < Level::Message {
+    let by_points = [(Level::Introduced, tally.introduced()), (Level::Message, tally.message())];
+    let by_pair = [(Level::Task, tally.task), (Level::Execute, tally.execute)];
+    if anchors < ANCHORS_MIN && reached < Level::Message {
         changes.push(Change::NameAnchors { more: ANCHORS_MIN - anchors });
     } else {
-        changes.extend(beyond.map(|(level, _)| Change::FurtherAnchors {
-            level: *level,
-            more: further_anchors(&tally.points(*level), paths, anchors, *level),
-        }));
+        for (level, points) in by_points.into_iter().filter(|(level, _)| reached < *level) {
+            let more = further_anchors(&points, paths, anchors, level);
+            changes.push(Change::FurtherAnchors { level, more });
+        }
     }
-    let pairs = tally.pairs.iter().zip(PAIRS).rev().filter(|(_, reached)| level < *reached);
-    changes.extend(pairs.map(|(pair, level)| Change::FurtherPaths { level, more: pair.missing() }));
-    changes.extend(runs_out(paths, level, named));
+    for (level, pair) in by_pair.into_iter().filter(|(level, _)| reached < *level) {
+        changes.push(Change::FurtherPaths { level, more: pair.missing() });
+    }
+    changes.extend(runs_out(paths, reached, named));
     changes
 }
 
 /// Counts the anchors that have to vouch directly, if those do that bring least.
-fn further_anchors(points: &Points, paths: &[Trail], anchors: usize, level: Level) -> usize {
-    let mut brought: Vec<f64> = paths
-        .chunk_by(|one, other| one.anchor == other.anchor)
+fn further_anchors(points: &Points, paths: &[Found], anchors: usize, level: Level) -> usize {
+    let of_each = paths.chunk_by(|one, other| one.arrival.anchor == other.arrival.anchor);
+    let mut brought: Vec<f64> = of_each
         .map(|of_one| {
-            let carry_it = of_one.iter().filter(|path| level <= path.level());
-            carry_it.map(|path| path.points).sum::<f64>().min(points.of_an_anchor_max)
+            let arrivals = of_one.iter().map(|path| path.arrival);
+            let carry_it = arrivals.filter(|arrival| level <= arrival.level);
+            carry_it.map(|arrival| arrival.points).sum::<f64>().min(points.of_an_anchor_max)
         })
         .collect();
     brought.resize(anchors, 0.0);
@@ -215,20 +227,13 @@ fn further_anchors(points: &Points, paths: &[Trail], anchors: usize, level: Leve
 
 /// Finds the first moment at which so many paths have run out that the level is lower. It can only
 /// fall as time goes by, so the moment is found by halving.
-fn runs_out(paths: &[Trail], level: Level, named: Named) -> Option<Change> {
-    let mut moments: Vec<UnixTime> = paths.iter().map(Trail::until).collect();
+fn runs_out(paths: &[Found], reached: Level, named: Named) -> Option<Change> {
+    let mut moments: Vec<UnixTime> = paths.iter().map(|path| path.until).collect();
     moments.sort_unstable();
     moments.dedup();
     let level_at =
-        |moment: UnixTime| Tally::of_those(paths, |path| moment < path.until()).level(named);
-    let first = moments.partition_point(|moment| level_at(*moment) == level);
+        |moment: UnixTime| Tally::of(paths.iter().filter(|path| moment < path.until)).level(named);
+    let first = moments.partition_point(|moment| level_at(*moment) == reached);
     let at = *moments.get(first)?;
     Some(Change::RunsOut { at, to: level_at(at) })
 }
-
-const fn needs(of_an_anchor_max: f64) -> f64 {
-    of_an_anchor_max * ANCHORS_MIN as f64
-}
-
-/// Levels that rest on a pair, the highest first.
-const PAIRS: [Level; 2] = [Level::Execute, Level::Task];

@@ -80,10 +80,10 @@ fn an_anchor_brings_a_third_of_what_a_level_needs_over_whatever_paths() {
 }
 
 #[test]
-fn a_vouch_passes_on_its_share_and_a_single_one_a_tenth() {
+fn a_vouch_passes_on_its_share_and_a_single_one_a_fifth() {
     let points = |web: &Vouches| score_t(web).paths[0].points;
-    assert_points(points(&web(&["a > t"])), 85.0);
-    assert_points(points(&web(&["a > x > t"])), 7.225);
+    assert_points(points(&web(&["a > t"])), 170.0);
+    assert_points(points(&web(&["a > x > t"])), 28.9);
     let mut many = web(&["a > t"]);
     many.get_mut("a").unwrap().extend((1..20).map(|n| vouch(&format!("other-{n}"))));
     assert_points(points(&many), 42.5);
@@ -100,7 +100,7 @@ fn vouches_for_one_agent_count_as_one_and_each_path_takes_the_best() {
     }
     let score = score_t(&twice);
     assert_eq!(score.paths_found, 2);
-    assert_points(score.paths[0].points, 7.225);
+    assert_points(score.paths[0].points, 28.9);
     assert_eq!(score.paths[0].level, Level::Message);
     assert_eq!(
         super::score(&twice, &["a".to_owned()].into(), &"x".to_owned(), NOW).paths[0].level,
@@ -113,8 +113,8 @@ fn who_behaved_badly_gets_less_of_each_vouch_and_hands_on_less() {
     let standing = Standing::of(&Outcomes { disputed: 4.0, ..Outcomes::default() }, &[]);
     let web = web_of(&["a > x > t", "b > t"], |vouched| Edge { standing, ..vouch(vouched) });
     let score = score_t(&web);
-    assert_points(score.paths[0].points, 85.0 * 0.25);
-    assert_points(score.paths[1].points, 85.0 * 0.25 * 0.085 * 0.25);
+    assert_points(score.paths[0].points, 170.0 * 0.25);
+    assert_points(score.paths[1].points, 170.0 * 0.25 * 0.17 * 0.25);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_vouch_that_ran_out_counts_nothing_and_dilutes_nothing() {
     assert_eq!(score_t(&all).level, Level::Blocked);
     let ran_out = (0..30).map(|n| Edge { until: NOW, ..vouch(&format!("other-{n}")) });
     all.get_mut("a").unwrap().extend(ran_out);
-    assert_points(score_t(&all).paths[0].points, 85.0);
+    assert_points(score_t(&all).paths[0].points, 170.0);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn what_the_web_leaves_out_as_out_of_scope_dilutes_nothing() {
     let anchors = ["a", "b", "c"].map(str::to_owned).into();
     let scoped = score(&Scoped(all, "t"), &anchors, &"t".to_owned(), NOW);
     assert_eq!(scoped.level, Level::Message);
-    assert_points(scoped.paths[0].points, 85.0);
+    assert_points(scoped.paths[0].points, 170.0);
 }
 
 #[test]
@@ -200,6 +200,7 @@ fn a_path_leads_past_no_other_anchor_and_past_nobody_twice() {
 fn an_anchor_has_level_message_because_the_operator_named_it() {
     let alone = score_from(&["a", "t"], &web(&["a > t"]));
     assert_eq!((alone.level, alone.named), (Level::Message, Named::Anchor));
+    assert_eq!(alone.lines()[0], "t: level message; an anchor is at level message by itself");
     let tasks = web_of(&["a > t", "b > x > t"], |vouched| at(Level::Task, vouched));
     assert_eq!(score_from(&["a", "b", "t"], &tasks).level, Level::Task);
 }
@@ -210,9 +211,9 @@ fn more_anchors_than_twenty_share_what_twenty_hand_out() {
     let lines: Vec<_> = anchors.iter().map(|anchor| format!("{anchor} > t")).collect();
     let web = web(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     let of_forty = score(&web, &anchors.iter().cloned().collect(), &"t".to_owned(), NOW);
-    assert_points(of_forty.paths[0].points, 42.5);
+    assert_points(of_forty.paths[0].points, 85.0);
     let of_twenty = score(&web, &anchors.into_iter().take(20).collect(), &"t".to_owned(), NOW);
-    assert_points(of_twenty.paths[0].points, 85.0);
+    assert_points(of_twenty.paths[0].points, 170.0);
 }
 
 #[test]
@@ -240,6 +241,20 @@ fn levels_task_and_execute_need_two_short_paths_that_share_nobody() {
         assert_eq!(level(Level::Task, lines), Level::Task, "{lines:?}");
         assert!(level(Level::Message, lines) < Level::Task, "{lines:?}");
     }
+}
+
+/// Two who hold such vouches can hand the level on to whom they like, if the vouches let them. So a
+/// vouch for work has depth 0 unless handing on is meant.
+#[test]
+fn a_vouch_for_tasks_of_depth_0_cannot_be_handed_on_by_two_who_collude() {
+    let by_holders = |depth| {
+        score_t(&web_of(&["a > x > t", "b > y > t"], |vouched| {
+            let depth = if vouched == "t" { 0 } else { depth };
+            Edge { depth, ..at(Level::Task, vouched) }
+        }))
+    };
+    assert_eq!(by_holders(0).level, Level::Blocked);
+    assert_eq!(by_holders(1).level, Level::Task);
 }
 
 #[test]
@@ -310,15 +325,15 @@ fn an_explanation_is_readable() {
         lines,
         "\
 t: level task by vouches
-level introduced: 2.25 of 2.25 points, from 3 anchors, at most 0.75 from each
-level message: 6.75 of 6.75 points, from 3 anchors, at most 2.25 from each
+level introduced: 3.00 of 3.00 points, from 3 anchors, at most 1.00 from each
+level message: 6.00 of 6.00 points, from 3 anchors, at most 2.00 from each
 level task: two paths that share nobody
-  a > x > t: 7.22 points, level task, until 1970-01-01T00:33:20Z
-  b > t: 85.00 points, level task, until 1970-01-01T00:33:20Z
+  a > x > t: 28.90 points, level task, until 1970-01-01T00:33:20Z
+  b > t: 170.00 points, level task, until 1970-01-01T00:33:20Z
 paths, the strongest first:
-  b > t: 85.00 points, level task, until 1970-01-01T00:33:20Z
-  c > t: 85.00 points, level message, until 1970-01-01T00:25:00Z
-  a > x > t: 7.22 points, level task, until 1970-01-01T00:33:20Z
+  b > t: 170.00 points, level task, until 1970-01-01T00:33:20Z
+  c > t: 170.00 points, level message, until 1970-01-01T00:25:00Z
+  a > x > t: 28.90 points, level task, until 1970-01-01T00:33:20Z
 what would change it:
   level execute: 2 further paths of at most two vouches at that level, sharing nobody
   no level from 1970-01-01T00:33:20Z, when paths run out"
@@ -328,8 +343,8 @@ what would change it:
         nobody,
         "\
 t: no level by vouches
-level introduced: 0.00 of 2.25 points, from 0 anchors, at most 0.75 from each
-level message: 0.00 of 6.75 points, from 0 anchors, at most 2.25 from each
+level introduced: 0.00 of 3.00 points, from 0 anchors, at most 1.00 from each
+level message: 0.00 of 6.00 points, from 0 anchors, at most 2.00 from each
 no path leads here from an anchor
 what would change it:
   name 2 anchors more: no score is reached with fewer than three

@@ -1,6 +1,7 @@
 //! Challenges that were reused, passed on, kept or forged, and what a knock costs.
 
 use super::*;
+use crate::testing::solve;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 const ID: ChallengeId = ChallengeId([7; 16]);
@@ -12,11 +13,6 @@ fn did(name: &str) -> Did {
 
 fn secret() -> WorkSecret {
     WorkSecret::new(&[1; 32])
-}
-
-fn solve(challenge: &Challenge) -> String {
-    let mut solving = Solving::new(&challenge.challenge, challenge.bits);
-    std::iter::repeat_with(|| solving.step(1_000)).flatten().next().unwrap()
 }
 
 /// What Aria shows who knocks at Bruno's.

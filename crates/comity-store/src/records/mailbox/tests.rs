@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use comity_core::Context;
 use comity_core::inbound::{Arrival, Inbound, Input, Output};
-use comity_core::trust::{Facts, Recipient, WorkSecret};
+use comity_core::trust::{Entry, EntryKind, Facts, Policy, Recipient, WorkSecret};
 use comity_didcomm::{
     AgreementKey, ContentEncryption, DidDocument, DidUrl, Message, MessageId, Protection,
     SigningKey, UnixTime, did, resolve_self_contained, seal,
@@ -107,7 +107,16 @@ impl Stand {
     async fn end(&self, waiting: &Waiting, state: State) -> bool {
         let (mut batch, mut debts) = (Batch::new(), Debts::new());
         match state {
-            State::Accepted => hand_over(&mut batch, waiting, Level::Message, self.capacity),
+            State::Accepted => {
+                let received = &waiting.held.received;
+                let whom = Whom::Did(received.sender.clone());
+                let entry = Entry::new(whom, EntryKind::Allow, NOW);
+                let request = (&waiting.held.request, received.size_bytes);
+                let (agent, policy, used) =
+                    (&received.recipient, Policy::default(), Used::default());
+                let approval = Approval::new(&entry, agent, request, &policy, used, NOW).unwrap();
+                hand_over(&mut batch, waiting, &approval, self.capacity, NOW);
+            }
             _ => {
                 let rung = Rung::new(state, NOW, "did:web:home.example".parse().unwrap());
                 drop_request(&mut batch, &mut debts, waiting, &rung);

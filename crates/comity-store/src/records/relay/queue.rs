@@ -18,7 +18,7 @@ use comity_didcomm::{Did, UnixTime};
 use thiserror::Error;
 
 use super::super::keys::{body, did_hash, join};
-use super::super::{decode, encode};
+use super::super::{decode, encode, spent};
 use super::Relayed;
 use crate::batch::{Batch, Keyspace, Seq, Stamp};
 use crate::limits::FIGURES_ROWS_MAX;
@@ -65,6 +65,8 @@ impl FromStr for HeldId {
 #[derive(Clone, Copy, Debug)]
 pub struct Holding {
     first: usize,
+    /// That the work which it was paid with was not spent before.
+    spent: Option<usize>,
     remembered: Option<usize>,
     /// The bounds of the pools.
     pools: Option<(usize, usize)>,
@@ -106,6 +108,7 @@ pub fn hold(batch: &mut Batch, held: &Held, memory: Memory) -> Holding {
     let queue = queue_key(&row.recipient);
     let forward = key_hash(&[&queue.0, held.digest().as_bytes()]);
     let first = batch.assert_absent(Keyspace::Index, &seen_key(&forward));
+    let spent = held.spent().map(|spent| spent::spend(batch, spent));
     let remembered = (memory == Memory::Kept).then(|| {
         batch.put(Keyspace::Index, &seen_key(&forward), held.digest());
         let forget = row.received_at.saturating_add(FORWARD_HISTORY_S).min(row.expires);
@@ -128,7 +131,7 @@ pub fn hold(batch: &mut Batch, held: &Held, memory: Memory) -> Holding {
     batch.add_bounded(&all.bytes, signed(row.size_bytes), bytes.saturating_mul(share));
     batch.add(&total.messages, 1);
     batch.add_bounded(&total.bytes, signed(row.size_bytes), signed(quotas.total_bytes_max));
-    Holding { first, remembered, pools }
+    Holding { first, spent, remembered, pools }
 }
 
 /// Counts a message that is not a friend's in its pools; returns where in the batch they stand.
@@ -159,6 +162,11 @@ pub fn holding(
         Err(CommitError::Conflict(Conflict::Assertion { index })) if index == holding.first => {
             // The digest is part of the key: the same row means the same bytes.
             Ok(Written::Repeat { digest: held.digest().to_owned() })
+        }
+        Err(CommitError::Conflict(Conflict::Assertion { index }))
+            if Some(index) == holding.spent =>
+        {
+            Ok(Written::Spent)
         }
         Err(CommitError::Conflict(Conflict::Assertion { .. })) => {
             Ok(Written::Temporary(Refusal::Busy))
