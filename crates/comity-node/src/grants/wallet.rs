@@ -40,7 +40,7 @@ fn best(held: Vec<Held>, passage: &Passage, now: UnixTime) -> Option<Held> {
 
 /// Drops the grant that an agent has shown in vain, when its audience says that it was taken back:
 /// without it the agent can at least ask, as a stranger does. What a stranger handed on is dropped
-/// whenever it is in the way: it may have been made for that.
+/// also when it is no good: it may have been made for that.
 pub(crate) async fn drop_refused(
     home: &Home,
     batch: &mut Batch,
@@ -48,12 +48,9 @@ pub(crate) async fn drop_refused(
     rung: &Rung,
 ) -> Result<(), StoreFault> {
     let Ok(type_) = sent.type_.parse::<MessageType>() else { return Ok(()) };
-    let says = |refusals: &[Refusal]| {
-        refusals.iter().any(|refusal| rung.code.as_deref() == Some(refusal.code()))
-    };
-    let is_over = says(&[Refusal::GrantRevoked]);
-    let is_in_the_way = says(&[Refusal::GrantInvalid, Refusal::LevelTooLow, Refusal::LimitReached]);
-    if !is_over && !is_in_the_way {
+    let says = |refusal: Refusal| rung.code.as_deref() == Some(refusal.code());
+    let (is_over, is_no_good) = (says(Refusal::GrantRevoked), says(Refusal::GrantInvalid));
+    if !is_over && !is_no_good {
         return Ok(());
     }
     let (from, to) = (sent.sender.clone(), sent.recipient.clone());
