@@ -20,7 +20,6 @@
 //! | index | `w` agent thread-and-peer level | that the agent wrote there: time |
 //! | index | `x` time kind rest | what is due then |
 //! | meta | `a` name | an agent |
-//! | meta | `A` agent token asker | who asked whether a vouch by the agent holds: its DID |
 //! | meta | `B` token | a vouch that was shown and verified |
 //! | meta | `c` ... | counters |
 //! | meta | `C` agent subject | what is remembered of a contact |
@@ -34,6 +33,7 @@
 //! | meta | `k` did | sealed keys |
 //! | meta | `l` did | the last DID document that was had of somebody written to |
 //! | meta | `node` | the node's own identity |
+//! | meta | `Q` agent token asker | who asked whether a vouch by the agent holds: its DID |
 //! | meta | `R` ... | rows and counters of the relay, see `relay.rs` |
 //! | meta | `T` token issuer | that the issuer took the token back: until when it has to be known |
 //! | meta | `via` | the relay that the home is behind |
@@ -174,11 +174,11 @@ pub(super) fn revocation(issuer: &Did, token: TokenId) -> Vec<u8> {
 
 /// Begins the keys of those who asked whether a vouch holds.
 pub(super) fn askers(agent: &Did, token: TokenId) -> Vec<u8> {
-    join(b'A', &[&did_hash(agent), token.as_bytes()])
+    join(b'Q', &[&did_hash(agent), token.as_bytes()])
 }
 
 pub(super) fn asker(agent: &Did, token: TokenId, asker: &Did) -> Vec<u8> {
-    join(b'A', &[&did_hash(agent), token.as_bytes(), &did_hash(asker)])
+    join(b'Q', &[&did_hash(agent), token.as_bytes(), &did_hash(asker)])
 }
 
 /// Stands for a vouch that was shown.
