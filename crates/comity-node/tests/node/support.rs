@@ -343,11 +343,6 @@ impl Foreigner {
         message
     }
 
-    /// The key with which it signs, for statements too.
-    pub(crate) fn signing(&self) -> (DidUrl, &SigningKey) {
-        (self.document.signing_keys().next().unwrap().0.clone(), &self.signing)
-    }
-
     /// Signs and seals a message for an agent of a node.
     pub(crate) async fn seal(&self, stand: &Stand, message: &Message) -> Vec<u8> {
         let kid = self.document.signing_keys().next().unwrap().0.clone();

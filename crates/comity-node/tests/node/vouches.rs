@@ -121,7 +121,7 @@ fn now() -> UnixTime {
 }
 
 /// Signs a vouch outside of any node.
-fn sign((kid, key): (DidUrl, &SigningKey), subject: &Did, from: UnixTime) -> String {
+fn sign((kid, key): (&DidUrl, &SigningKey), subject: &Did, from: UnixTime) -> String {
     let terms = VouchTerms {
         subject: subject.clone(),
         scope: Vec::new(),
@@ -131,7 +131,7 @@ fn sign((kid, key): (DidUrl, &SigningKey), subject: &Did, from: UnixTime) -> Str
         until: UnixTime(from.0 + 3600),
         urn: format!("urn:uuid:{}", MessageId::parse("v-1").unwrap().as_str()),
     };
-    terms.sign((&kid, key)).unwrap()
+    terms.sign((kid, key)).unwrap()
 }
 
 fn name_of(token: &str) -> TokenId {

@@ -23,7 +23,6 @@
 //! | index | `x` time kind rest | what is due then |
 //! | meta | `A` ... | rows of admission, see `admission.rs` |
 //! | meta | `a` name | an agent |
-//! | meta | `q` agent token asker | who asked whether a vouch by the agent holds: its DID |
 //! | meta | `B` token | a vouch that was shown and verified |
 //! | meta | `c` ... | counters |
 //! | meta | `C` agent subject | what is remembered of a contact |
@@ -40,6 +39,7 @@
 //! | meta | `k` did | sealed keys |
 //! | meta | `l` did | the last DID document that was had of somebody written to |
 //! | meta | `node` | the node's own identity |
+//! | meta | `Q` agent token asker | who asked whether a vouch by the agent holds: its DID |
 //! | meta | `R` ... | rows and counters of the relay, see `relay.rs` |
 //! | meta | `T` token issuer | that the issuer took the token back: until when it has to be known |
 //! | meta | `U` agent subject token | that somebody took back what it had handed on of the agent's grants |
@@ -200,11 +200,11 @@ pub(super) fn taken_back(agent: &Did, grantor: &Did) -> Vec<u8> {
 
 /// Begins the keys of those who asked whether a vouch holds.
 pub(super) fn askers(agent: &Did, token: TokenId) -> Vec<u8> {
-    join(b'q', &[&did_hash(agent), token.as_bytes()])
+    join(b'Q', &[&did_hash(agent), token.as_bytes()])
 }
 
 pub(super) fn asker(agent: &Did, token: TokenId, asker: &Did) -> Vec<u8> {
-    join(b'q', &[&did_hash(agent), token.as_bytes(), &did_hash(asker)])
+    join(b'Q', &[&did_hash(agent), token.as_bytes(), &did_hash(asker)])
 }
 
 /// Stands for a vouch that was shown.
