@@ -44,6 +44,7 @@ codes! {
     NoSuchAgent = "node.no-such-agent", 404, "No agent of the node has this name";
     NoSuchMessage = "node.no-such-message", 404, "The agent has neither sent nor received a message with this id";
     Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
+    OtherKeys = "node.other-keys", 409, "The contact has come with other keys than these since";
     TooManyAgents = "node.too-many-agents", 409, "The node has as many agents as it can";
     TooManyKeys = "node.too-many-keys", 409, "The document or keystore has no room for more former keys";
     Unresolvable = "node.unresolvable", 422, "The DID or handle cannot be resolved";
