@@ -35,6 +35,7 @@ codes! {
     Unauthorized = "http.unauthorized", 401, "The bearer token is missing or not valid";
     BadName = "node.bad-name", 400, "The name cannot be an agent's";
     CannotRotate = "node.cannot-rotate", 409, "The keys cannot change: they are the DID";
+    EntriesFull = "node.entries-full", 409, "The agent has as many entries about hosts, domains and credentials as are looked at for a message";
     Fault = "node.fault", 500, "The node failed to finish the call; it may or may not have taken effect";
     LogFull = "node.log-full", 409, "The log of the DID has no room for another version";
     MailboxFull = "node.mailbox-full", 409, "The agent's mailbox has no room for the message that the decision lets in";
@@ -43,8 +44,8 @@ codes! {
     NoRelay = "node.no-relay", 409, "The node is not a relay";
     NoSuchAgent = "node.no-such-agent", 404, "No agent of the node has this name";
     NoSuchMessage = "node.no-such-message", 404, "The agent has neither sent nor received a message with this id";
-    Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
     OtherKeys = "node.other-keys", 409, "The contact has come with other keys than these since";
+    Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
     TooManyAgents = "node.too-many-agents", 409, "The node has as many agents as it can";
     TooManyKeys = "node.too-many-keys", 409, "The document or keystore has no room for more former keys";
     Unresolvable = "node.unresolvable", 422, "The DID or handle cannot be resolved";
