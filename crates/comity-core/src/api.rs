@@ -515,6 +515,10 @@ pub struct Relation {
     /// What the operator wanted to remember.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// In the answer to a decision: what became of the message that waited, [`HANDED_OVER`] or the
+    /// code with which it was refused; absent when none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 /// A grant that is to be given, or handed on.
@@ -629,6 +633,9 @@ pub struct GrantInfo {
     pub not_told: Vec<String>,
 }
 
+/// What became of a request that a decision let in.
+pub const HANDED_OVER: &str = "handed-over";
+
 /// Somebody whose messages an agent lets in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -681,6 +688,10 @@ pub struct Explained {
 pub struct ApproveKeys {
     /// Whose: a DID or a handle.
     pub who: String,
+    /// The keys that are meant, as [`ContactInfo::changed_keys`]; empty: those with which it came
+    /// last, whichever they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
 }
 
 /// What happened at a node, in order.

@@ -11,11 +11,11 @@ use comity_core::protocol::is_notice;
 use comity_core::receipt::Rung;
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Approval, Direction, Entry, EntryKind, Meter};
+use comity_core::trust::{Approval, Contact, Direction, Entry, EntryKind, Meter};
 use comity_didcomm::Did;
 use comity_store::records::mailbox::{HeldRequest, Waiting};
 use comity_store::records::notices::Debts;
-use comity_store::records::{events, mailbox, mailbox_key, meters, relations};
+use comity_store::records::{contacts, documents, events, mailbox, mailbox_key, meters, relations};
 use comity_store::{Batch, Conflict, StoreFault, Wake as _};
 
 use crate::admission;
@@ -28,8 +28,10 @@ use crate::outbound;
 pub(crate) enum Settled {
     /// The request is another one, or none, by now: nothing was stored.
     Changed,
-    /// It is stored, and done.
-    Done,
+    /// It is stored, and done; what waited was handed over, or refused with this.
+    Done(Option<Result<(), Refusal>>),
+    /// The agent has no room for another entry about many: nothing was stored.
+    EntriesFull,
     /// The agent's mailbox has no room for the message that it lets in: nothing was stored.
     MailboxFull,
 }
@@ -67,6 +69,9 @@ pub(crate) async fn settle_with(
     // What was allowed to many, or on the way out, is taken back by forgetting it.
     let is_forgotten = entry.kind == EntryKind::Revoke
         && (entry.whom.did().is_none() || entry.direction == Direction::Out);
+    if !is_forgotten && relations::is_full(home.store.as_ref(), agent, entry).await? {
+        return Ok(Settled::EntriesFull);
+    }
     match is_forgotten {
         true => relations::remove(&mut batch, agent, entry.direction, &entry.whom),
         false => relations::put(&mut batch, agent, entry),
@@ -80,25 +85,29 @@ pub(crate) async fn settle_with(
         }
         _ => None,
     };
-    let (mut report, mut handed_over) = (None, None);
+    let (mut report, mut fate) = (None, None);
     if let Some(waiting) = waiting {
         let received = &waiting.held.received;
         match approve(home, agent, entry, waiting).await? {
             Ok(approval) => {
                 let capacity = home.capacity();
                 mailbox::hand_over(&mut batch, waiting, &approval, capacity, home.now());
-                handed_over = Some(waiting);
+                if let Some(contact) = first_contact(home, agent, received).await? {
+                    contacts::put(&mut batch, agent, &contact);
+                }
+                fate = Some(Ok(()));
             }
             Err(refusal) => {
                 let (code, meaning) = (refusal.code(), refusal.meaning());
                 let rung = Rung::refused(home.now(), home.did.clone(), code, Some(meaning));
                 mailbox::drop_request(&mut batch, &mut debts, waiting, &rung);
                 report = self::report(home, received, refusal).await;
+                fate = Some(Err(refusal));
             }
         }
         // Allowed something else than it asked for, it was turned down.
-        let decision = match (entry.kind, handed_over) {
-            (EntryKind::Allow, None) => EntryKind::Deny,
+        let decision = match (entry.kind, fate) {
+            (EntryKind::Allow, Some(Err(_))) => EntryKind::Deny,
             (kind, _) => kind,
         };
         happened.push(Event::request_decided(received, decision, by));
@@ -115,13 +124,13 @@ pub(crate) async fn settle_with(
     if let Some(generation) = turned {
         admission::turn(home, agent, generation);
     }
-    if let Some(waiting) = handed_over {
+    if let (Some(waiting), Some(Ok(()))) = (waiting, fate) {
         admission::approved(home, waiting);
         home.mailboxes.offer(mailbox_key(agent), waiting.seq);
         home.wake.wake(&mailbox_key(agent));
     }
     tracing::info!(%agent, whom = %entry.whom, kind = ?entry.kind, ?by, "the operator decided");
-    Ok(Settled::Done)
+    Ok(Settled::Done(fate))
 }
 
 /// Says whether a request gets in by a decision about its sender, or what the sender is told.
@@ -142,6 +151,21 @@ async fn approve(
     let policy = home.identities.by_did(agent).map(|agent| home.policies.of(&agent.name));
     let request = (request, received.size_bytes);
     Ok(Approval::new(entry, agent, request, &policy.unwrap_or_default(), used, home.now()))
+}
+
+/// Remembers whose request is approved, with the keys that it came with: those are what the operator
+/// has heard of.
+async fn first_contact(
+    home: &Home,
+    agent: &Did,
+    received: &Received,
+) -> Result<Option<Contact>, StoreFault> {
+    let (store, sender) = (home.store.as_ref(), &received.sender);
+    if contacts::contact(store, agent, sender).await?.is_some() {
+        return Ok(None);
+    }
+    let document = documents::document(store, sender, &received.document).await?;
+    Ok(Some(Contact::new(sender, document.as_ref(), home.now())))
 }
 
 /// Packs the recipient's own report on a request that came to nothing. A sender that cannot be written

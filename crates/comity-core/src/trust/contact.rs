@@ -10,7 +10,7 @@ use comity_didcomm::{Did, DidDocument, PublicKey, Rotation, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use super::{Admission, Decision, Facts, Question, subject};
-use crate::record::digest_text;
+use crate::record::{Act, LogRecord, digest_text};
 use crate::refusal::Refusal;
 
 /// Somebody whose messages an agent lets in.
@@ -57,6 +57,29 @@ pub struct Changed {
 }
 
 impl Contact {
+    /// Creates a contact of whom nothing was known.
+    #[must_use]
+    pub fn new(did: &Did, document: Option<&DidDocument>, since: UnixTime) -> Self {
+        let keys = document.map(pinned_keys).unwrap_or_default();
+        Self { did: subject(did), since, keys, changed: None }
+    }
+
+    /// Returns what the log says about a decision on its keys.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a struct of strings and numbers always serialises")]
+    pub fn to_log_record(&self, agent: &Did, at: UnixTime) -> LogRecord {
+        let row = serde_json::to_vec(self).expect("strings and numbers serialise");
+        LogRecord {
+            v: 1,
+            act: Act::Decided,
+            agent: agent.clone(),
+            peer: self.did.clone(),
+            id: String::new(),
+            digest: digest_text(&row),
+            at,
+        }
+    }
+
     /// Whether all of these keys are known: none of them has to be believed.
     #[must_use]
     pub fn has(&self, keys: &[String]) -> bool {

@@ -6,11 +6,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use comity_core::api::{
-    AddAgent, AgentInfo, CheckResult, Decide, NodeInfo, Problem, Relation, Resolved, Rotate,
-    Status, Trace, parse_rfc3339, rfc3339,
+    AddAgent, AgentInfo, CheckResult, Decide, HANDED_OVER, NodeInfo, Problem, Relation, Resolved,
+    Rotate, Status, Trace, parse_rfc3339, rfc3339,
 };
 use comity_core::event::Decider;
 use comity_core::limits::{ANCHOR_S_MAX, NOTE_CHARS_MAX};
+use comity_core::refusal::Refusal;
 use comity_core::trust::{Direction, Entry, EntryKind, Level, Limits, Policy, Whom};
 use comity_didcomm::did::webvh::Metadata;
 use comity_didcomm::{DidUrl, ProtocolId, UnixTime};
@@ -252,17 +253,34 @@ async fn decided(
     let agent = find(home, name)?;
     let whom = match decision.who.parse::<Whom>() {
         Ok(whom) => whom,
+        // No handle begins so, and nobody is looked up for it.
+        Err(_) if BEGIN_NO_HANDLE.iter().any(|begin| decision.who.starts_with(begin)) => {
+            let hint = "Give a DID or a handle; or for many *@host, *@*.domain (in lower case) or credential:TYPE@ISSUER";
+            return Err(ApiError::new(ApiCode::BadRequest, "That names nobody", hint));
+        }
         Err(_) => Whom::Did(outbound::resolve_who(home, &decision.who).await?),
     };
     let entry = entry(&home.policies.of(&agent.name), whom, kind, decision, home.now())?;
     match decide::settle(home, &agent.did, &entry, Decider::Admin).await? {
+        Settled::EntriesFull => {
+            let hint = "Take some back: comity allowed, then comity revoke";
+            Err(ApiError::of(ApiCode::EntriesFull, hint))
+        }
         Settled::MailboxFull => {
             let hint = "Let the agent take its messages first, then decide again";
             Err(ApiError::of(ApiCode::MailboxFull, hint))
         }
-        Settled::Changed | Settled::Done => Ok(Json(describe(home, &entry))),
+        Settled::Changed => Ok(Json(describe(home, &entry))),
+        Settled::Done(fate) => {
+            let word =
+                |fate: Result<(), Refusal>| fate.map_or_else(Refusal::code, |()| HANDED_OVER);
+            let request = fate.map(word).map(str::to_owned);
+            Ok(Json(Relation { request, ..describe(home, &entry) }))
+        }
     }
 }
+
+const BEGIN_NO_HANDLE: [&str; 3] = ["*", "credential:", "did:"];
 
 /// Reads a decision; what it leaves out is chosen so that it does what its words say.
 fn entry(
@@ -338,5 +356,6 @@ fn describe(home: &Home, entry: &Entry) -> Relation {
         bytes_per_day,
         tasks_open,
         note: entry.note.clone(),
+        request: None,
     }
 }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use comity_core::api::{ApproveKeys, ContactInfo, Explained, Problem, rfc3339};
+use comity_core::log::leaf_hash;
 use comity_core::protocol::BASIC_MESSAGE;
 use comity_core::trust::{Contact, Question, Scrutiny, Shown, WayIn, explain, subject};
 use comity_didcomm::{Did, MessageType, ProtocolId};
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use super::Local;
 use super::admin::find;
 use super::extract::{JsonBody, Params};
-use crate::home::Home;
+use crate::home::{Committed, Home};
 use crate::limits::ENTRIES_MAX;
 use crate::problem::{ApiCode, ApiError};
 use crate::{facts, grants, outbound};
@@ -107,20 +108,32 @@ pub(crate) async fn list_contacts(
 pub(crate) async fn approve_keys(
     State(local): State<Local>,
     Path(name): Path<String>,
-    JsonBody(ApproveKeys { who }): JsonBody<ApproveKeys>,
+    JsonBody(ApproveKeys { who, keys }): JsonBody<ApproveKeys>,
 ) -> Result<Json<ContactInfo>, ApiError> {
     let home = &local.home;
     let agent = find(home, &name)?;
     let did = subject(&outbound::resolve_who(home, &who).await?);
     let known = contacts::contact(home.store.as_ref(), &agent.did, &did).await?;
-    let Some(known) = known.filter(|known| known.changed.is_some()) else {
+    let waiting = known.and_then(|known| Some((known.changed.clone()?.keys, known)));
+    let Some((changed, known)) = waiting else {
         let hint = "See comity contacts for those who come with other keys";
         return Err(ApiError::new(ApiCode::NotFound, "Nobody waits with other keys", hint));
     };
-    let approved = known.approved();
+    let other_keys =
+        || ApiError::of(ApiCode::OtherKeys, "Ask again by other means: comity contacts shows them");
+    if !keys.is_empty() && keys != changed {
+        return Err(other_keys());
+    }
     let mut batch = Batch::new();
+    contacts::assert_unchanged(&mut batch, &agent.did, &known);
+    let approved = known.approved();
     contacts::put(&mut batch, &agent.did, &approved);
-    home.commit(batch, Debts::new(), None).await.map(drop)?;
+    let leaf = approved.to_log_record(&agent.did, home.now()).to_leaf();
+    batch.append_leaf(leaf_hash(&leaf), leaf);
+    match home.commit(batch, Debts::new(), None).await? {
+        Committed::Durable => {}
+        Committed::Conflict(_) => return Err(other_keys()),
+    }
     tracing::info!(agent = %agent.did, peer = %did, "the operator approved other keys");
     Ok(Json(describe(home, &agent.did, approved).await?))
 }

@@ -31,7 +31,7 @@ pub(crate) fn is_for_us(commit: &Commit) -> bool {
 /// What a decision is about, and where that stands.
 enum Judged {
     /// A request that waits, and the entry that the decision makes.
-    Open(Box<Waiting>, Entry),
+    Open(Box<(Waiting, Entry)>),
     /// A request that does not wait any more.
     Over(Outcome),
 }
@@ -46,7 +46,8 @@ pub(crate) async fn hear(home: &Arc<Home>, commit: &Commit) -> Result<Written, S
             None => judge(home, commit).await?,
         };
         match judged {
-            Ok(Judged::Open(waiting, entry)) => {
+            Ok(Judged::Open(open)) => {
+                let (waiting, entry) = *open;
                 let agent = &waiting.held.received.recipient;
                 let (by, debts) = (Decider::OperatorAgent, owed(home, commit.received(), None));
                 // What has become of the request is told as of every decided one: by its event.
@@ -54,8 +55,11 @@ pub(crate) async fn hear(home: &Arc<Home>, commit: &Commit) -> Result<Written, S
                     decide::settle_with(home, agent, &entry, by, Some(&waiting), debts).await?;
                 match settled {
                     Settled::Changed => {}
-                    Settled::Done => return Ok(Written::New { seq: 0 }),
-                    Settled::MailboxFull => refused = Some(Refusal::MailboxFull),
+                    Settled::Done(_) => return Ok(Written::New { seq: 0 }),
+                    // What an operator decides about a request is about one party.
+                    Settled::EntriesFull | Settled::MailboxFull => {
+                        refused = Some(Refusal::MailboxFull)
+                    }
                 }
             }
             Ok(Judged::Over(outcome)) => {
@@ -93,7 +97,7 @@ async fn judge(home: &Home, commit: &Commit) -> Result<Result<Judged, Refusal>, 
     let same = waiting.filter(|waiting| message_key(&waiting.held.received) == message);
     if let Some(waiting) = same {
         let entry = entry(home, agent, sender, decision);
-        return Ok(entry.map(|entry| Judged::Open(Box::new(waiting), entry)));
+        return Ok(entry.map(|entry| Judged::Open(Box::new((waiting, entry)))));
     }
     if !known.rung.pending {
         return Ok(Err(Refusal::NoSuchRequest));

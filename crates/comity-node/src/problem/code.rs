@@ -36,6 +36,7 @@ codes! {
     BadGrant = "node.bad-grant", 409, "The grant cannot be given, handed on or kept like this";
     BadName = "node.bad-name", 400, "The name cannot be an agent's";
     CannotRotate = "node.cannot-rotate", 409, "The keys cannot change: they are the DID";
+    EntriesFull = "node.entries-full", 409, "The agent has as many entries about hosts, domains and credentials as are looked at for a message";
     Fault = "node.fault", 500, "The node failed to finish the call; it may or may not have taken effect";
     LogFull = "node.log-full", 409, "The log of the DID has no room for another version";
     MailboxFull = "node.mailbox-full", 409, "The agent's mailbox has no room for the message that the decision lets in";
@@ -46,6 +47,7 @@ codes! {
     NoSuchGrant = "node.no-such-grant", 404, "The agent has no grant of this id that this could be done with";
     NoSuchMessage = "node.no-such-message", 404, "The agent has neither sent nor received a message with this id";
     NoSuchVouch = "node.no-such-vouch", 404, "The agent neither gives nor holds a vouch with this name";
+    OtherKeys = "node.other-keys", 409, "The contact has come with other keys than these since";
     Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
     TooManyAgents = "node.too-many-agents", 409, "The node has as many agents as it can";
     TooManyGrants = "node.too-many-grants", 409, "The agent has given, or holds, as many grants as it can";

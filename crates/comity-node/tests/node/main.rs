@@ -9,6 +9,7 @@
 
 mod admission;
 mod conservation;
+mod door;
 mod events;
 mod faults;
 mod foreign;

@@ -1,7 +1,7 @@
 //! A node on free ports, clients of its two listeners, and a DIDComm peer that knows nothing of
 //! Comity.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,8 @@ use comity_core::api::{
 use comity_core::trust::PolicySettings;
 use comity_didcomm::{
     AgreementKey, ContentEncryption, Did, DidDocument, DidUrl, Endpoint, Message, MessageId,
-    OpenPolicy, Protection, SigningKey, UnixTime, did, open, resolve_self_contained, seal,
+    OpenPolicy, Protection, Service, SigningKey, UnixTime, VerificationMethod, did, from_prior,
+    open, resolve_self_contained, seal,
 };
 use comity_node::{Config, Node};
 use comity_store::{MemoryStore, Store};
@@ -296,7 +297,11 @@ pub(crate) struct Foreigner {
     signing: SigningKey,
     agreement: AgreementKey,
     posts: mpsc::Receiver<Vec<u8>>,
+    /// The document at its own address, if it has a did:web.
+    served: Served,
 }
+
+type Served = Arc<Mutex<Option<String>>>;
 
 impl Foreigner {
     pub(crate) async fn new() -> Self {
@@ -313,11 +318,17 @@ impl Foreigner {
         let did = did::peer::create_4(&keys, endpoints).unwrap().long;
         let document = resolve_self_contained(&did).unwrap().unwrap();
         let (sink, posts) = mpsc::channel(64);
-        let app = axum::Router::new().fallback(move |body: Bytes| {
-            let sink = sink.clone();
+        let served = Served::default();
+        let shown = Arc::clone(&served);
+        let app = axum::Router::new().fallback(move |method: Method, body: Bytes| {
+            let (sink, shown) = (sink.clone(), shown.lock().unwrap().clone());
             async move {
+                let json = [(header::CONTENT_TYPE, "application/json")];
+                if let Some(document) = shown.filter(|_| method == Method::GET) {
+                    return (StatusCode::OK, json, document);
+                }
                 sink.send(body.to_vec()).await.unwrap();
-                StatusCode::ACCEPTED
+                (StatusCode::ACCEPTED, json, String::new())
             }
         });
         let limits = comity_net::ListenLimits::default();
@@ -328,7 +339,48 @@ impl Foreigner {
             Arc::default(),
             std::future::pending(),
         ));
-        Self { did, document, signing, agreement, posts }
+        Self { did, document, signing, agreement, posts, served }
+    }
+
+    /// Makes one with a did:web, whose document is at its own address.
+    pub(crate) async fn web() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut peer = Self::on(listener, &[]);
+        peer.did = did::web::did_for("127.0.0.1", Some(port), &["peer"]).unwrap();
+        peer.change_keys(1);
+        peer
+    }
+
+    /// Puts a document with other keys at the address of a did:web.
+    pub(crate) fn change_keys(&mut self, number: u8) {
+        self.signing = SigningKey::generate(&mut rng());
+        self.agreement = AgreementKey::generate(&mut rng());
+        let mut document = DidDocument::new(self.did.clone());
+        let keys = [("sign", self.signing.public()), ("agree", self.agreement.public())];
+        let [sign, agree] = keys.map(|(name, key)| {
+            let kid = self.did.url(&format!("{name}-{number}"));
+            document.add_key(VerificationMethod::new(kid, key))
+        });
+        document.authentication.push(sign);
+        document.key_agreement.push(agree);
+        let authority = self.authority();
+        let endpoint = Endpoint::new(format!("http://{authority}/in"));
+        document.service.push(Service::didcomm(&self.did.url("didcomm"), &endpoint));
+        *self.served.lock().unwrap() = Some(document.to_json().to_string());
+        self.document = document;
+    }
+
+    /// Returns host and port of a did:web.
+    pub(crate) fn authority(&self) -> String {
+        let location = did::web::document_url(&self.did).unwrap();
+        format!("{}:{}", location.host, location.port.unwrap())
+    }
+
+    /// Signs that it has another DID now.
+    pub(crate) fn succeeded_by(&self, successor: &Did) -> String {
+        let kid = self.document.signing_keys().next().unwrap().0;
+        from_prior(kid, &self.signing, Some(successor), UnixTime(1_800_000_000))
     }
 
     /// Returns the key with which it signs.

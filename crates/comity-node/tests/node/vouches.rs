@@ -348,7 +348,7 @@ async fn vouches_by_nobody_known_forged_or_over_have_nothing_fetched_and_count_n
     let mut tokens = Vec::new();
     for number in 0..4 {
         let kid = DidUrl::parse(&format!("{host}:v{number}#key-1")).unwrap();
-        tokens.push(sign((kid, counter.signing().1), &stranger.did, now()));
+        tokens.push(sign((&kid, counter.signing().1), &stranger.did, now()));
     }
     for is_old in [true, false] {
         let anchored = Foreigner::new().await;

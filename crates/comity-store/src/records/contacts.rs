@@ -12,6 +12,11 @@ pub fn put(batch: &mut Batch, agent: &Did, contact: &Contact) {
     batch.put(Keyspace::Meta, &keys::contact(agent, &contact.did), encode(contact));
 }
 
+/// Demands that what is remembered of a contact is still this.
+pub fn assert_unchanged(batch: &mut Batch, agent: &Did, contact: &Contact) -> usize {
+    batch.assert_value(Keyspace::Meta, &keys::contact(agent, &contact.did), &encode(contact))
+}
+
 /// Forgets a contact.
 pub fn remove(batch: &mut Batch, agent: &Did, did: &Did) {
     batch.delete(Keyspace::Meta, &keys::contact(agent, did));

@@ -94,6 +94,21 @@ pub async fn find(
     row.map(|row| Ok(Found { entry: decode(&row)?, row })).transpose()
 }
 
+/// Tells whether an agent has no room for this entry: one more about many would not be looked at.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn is_full(store: &dyn Store, agent: &Did, entry: &Entry) -> Result<bool, StoreFault> {
+    if entry.whom.did().is_some()
+        || find(store, agent, entry.direction, &entry.whom).await?.is_some()
+    {
+        return Ok(false);
+    }
+    let many = list(store, agent, (entry.direction, false), WIDE_ENTRIES_MAX).await?;
+    Ok(WIDE_ENTRIES_MAX <= many.len())
+}
+
 /// Reads an agent's entries that may be about somebody: the one about it alone, and all about many.
 ///
 /// # Errors

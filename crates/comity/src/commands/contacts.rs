@@ -25,6 +25,10 @@ enum Command {
     Approve {
         /// Whose: a DID or a handle NAME@HOST
         who: String,
+        /// A key that is meant, as comity contacts --json shows it; can be repeated. Without it, those with which it
+        /// came last
+        #[arg(long = "key", value_name = "DIGEST")]
+        keys: Vec<String>,
     },
 }
 
@@ -35,8 +39,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     }
     let path = format!("/admin/agents/{}/contacts", encode(&args.name));
     let output = &context.output;
-    if let Some(Command::Approve { who }) = args.command {
-        let approve = ApproveKeys { who };
+    if let Some(Command::Approve { who, keys }) = args.command {
+        let approve = ApproveKeys { who, keys };
         let contact: ContactInfo =
             context.client()?.post(&format!("{path}/approve"), &approve).await?;
         return output.object(&contact, || columns(&[row(&contact)]));

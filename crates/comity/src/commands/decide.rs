@@ -1,7 +1,8 @@
 //! What `allow`, `deny` and `revoke` have in common: whom it is about, and how the decision reads. Also how
 //! `requests` and `allowed` list.
 
-use comity_core::api::{Decide, Relation, parse_rfc3339};
+use comity_core::api::{Decide, HANDED_OVER, Relation, parse_rfc3339};
+use comity_core::refusal::Refusal;
 use comity_core::trust::Level;
 
 use super::Context;
@@ -95,7 +96,26 @@ impl Args {
 async fn tell(verb: &str, name: &str, decide: &Decide, context: &Context) -> Result<(), CliError> {
     let path = format!("/admin/agents/{}/{verb}", encode(name));
     let relation: Relation = context.client()?.post(&path, &decide).await?;
-    context.output.object(&relation, || columns(&[row(&relation)]))
+    context.output.object(&relation, || {
+        let mut lines = vec![columns(&[row(&relation)])];
+        lines.extend(fate(&relation));
+        lines.join("\n")
+    })
+}
+
+/// Says what became of the message that waited.
+fn fate(relation: &Relation) -> Option<String> {
+    let request = relation.request.as_deref()?;
+    if request == HANDED_OVER {
+        return Some("The message that waited was handed over".to_owned());
+    }
+    let refused = format!("The message that waited was refused: {}", escape(request));
+    // Allowed, but not what it asked for.
+    let refusal = relation.level.as_ref().and_then(|_| Refusal::from_code(request));
+    Some(match refusal {
+        Some(refusal) => format!("{refused}. {}", refusal.operator_action()),
+        None => refused,
+    })
 }
 
 /// Lists relations, and says what to make of an empty list.
