@@ -45,10 +45,13 @@ pub(crate) async fn give_vouch(
         return Err(bad("A vouch does not hold so long", "Give 1 to 90 days"));
     }
     let now = home.now();
+    let level = level(wish.level.as_deref())?;
+    // Who may have work done by a vouch does not hand that on, unless it is meant (ADR 0027).
+    let depth = if level <= Level::Message { 2 } else { 0 };
     let terms = VouchTerms {
         scope: protocols(&wish.protocols)?,
-        level: level(wish.level.as_deref())?,
-        depth: wish.depth,
+        level,
+        depth: wish.depth.unwrap_or(depth),
         from: now,
         until: now.saturating_add(days * DAY_S),
         urn: format!("urn:uuid:{}", uuid::Uuid::now_v7()),
