@@ -122,7 +122,7 @@ async fn nobody_proposes_about_a_thread_that_never_was() {
             outcome: Ending::Disputed,
             at: now(),
         };
-        let token = work.sign((&kid, key)).unwrap();
+        let token = work.sign((kid, key)).unwrap();
         let mut message = OutcomeMessage::Propose { token, comment: None }
             .into_message(MessageId::parse(id).unwrap());
         (message.from, message.to) = (Some(peer.did.clone()), vec![did(&bruno)]);
@@ -166,7 +166,7 @@ async fn a_second_signature_that_is_forged_makes_no_outcome() {
         outcome: Ending::Disputed,
         at: now(),
     };
-    let token = work.sign((&kid, key)).unwrap();
+    let token = work.sign((kid, key)).unwrap();
     let document: DidDocument = b.document(&did(&bruno)).await;
     let their_kid = document.signing_keys().next().unwrap().0.clone();
     let forged = work.sign((&their_kid, key)).unwrap();
@@ -237,7 +237,7 @@ async fn others_show_only_what_somebody_signed_whom_the_operator_believes() {
     };
     let sign = |party: &Foreigner| {
         let (kid, key) = party.signing();
-        work.sign((&kid, key)).unwrap()
+        work.sign((kid, key)).unwrap()
     };
     let pair = [sign(&client), sign(&worker)];
     assert!(pair.iter().all(|token| SignedOutcome::parse(token).is_ok()));
