@@ -6,7 +6,7 @@ use comity_core::api::{ImportedOutcomes, ProposeOutcome, ShownOutcomes};
 use comity_core::limits::{OUTCOMES_PER_MESSAGE_MAX, REASON_CHARS_MAX};
 use comity_core::outbound::Unsendable;
 use comity_core::protocol::outcome::OutcomeMessage;
-use comity_core::trust::{Ending, SignedOutcome, Work, subject};
+use comity_core::trust::{Ending, SignedOutcome, TokenId, Work, subject};
 use comity_didcomm::{Did, Message, MessageId, MessageType, ProtocolId};
 use comity_store::records::notices::Debts;
 use comity_store::records::outcomes::{self, Agreed, Kept, Proposed, Side};
@@ -156,36 +156,56 @@ async fn beginning(
     })
 }
 
-/// Signs what the other side proposes, keeps it, and sends it back.
+/// Signs what the other side proposes, keeps it, and sends it back. What is agreed already is only sent
+/// again, should it have been lost.
 pub(crate) async fn agree(
     home: &Arc<Home>,
     agent: &Identity,
     id: &str,
 ) -> Result<Agreed, ApiError> {
-    let waiting = outcomes::proposals(home.store.as_ref(), &agent.did).await?;
-    let theirs = waiting
-        .into_iter()
-        .find(|one| one.side == Side::Theirs && id.parse().is_ok_and(|id| one.id == id));
-    let theirs =
-        theirs.ok_or_else(|| ApiError::of(ApiCode::NoSuchProposal, "See comity outcome list"))?;
-    let proposal = verify_side(home, &theirs.token).await.map_err(unproven)?;
+    let none = || ApiError::of(ApiCode::NoSuchProposal, "See comity outcome list");
+    let id: TokenId = id.parse().map_err(|_| none())?;
+    let store = home.store.as_ref();
+    let own = outcomes::own(store, &agent.did).await?;
+    if let Some(agreed) = own.into_iter().find(|one| one.id == id)
+        && let Some(tokens) = outcomes::tokens(store, &agent.did, &agreed.work).await?
+    {
+        hand_back(home, agent, (&agreed, tokens), None, Batch::new()).await?;
+        return Ok(agreed);
+    }
+    let mut waiting = outcomes::proposals(store, &agent.did).await?.into_iter();
+    let theirs = waiting.find(|one| one.side == Side::Theirs && one.id == id).ok_or_else(none)?;
+    let proposal = verify_side(home, &theirs.token).await.map_err(|error| unproven(&error))?;
     let keys = agent.sender_keys();
-    let token = proposal.agree((&keys.signing.0, &keys.signing.1));
-    let token = token.map_err(|error| unproven(error.into()))?;
-    let ours = SignedOutcome::parse(&token)
+    let ours = proposal.agree((&keys.signing.0, &keys.signing.1));
+    let ours = ours.map_err(|error| unproven(&error.into()))?;
+    let outcome = SignedOutcome::parse(&ours)
         .and_then(|signed| signed.verify(&agent.document, home.now()))
-        .map_err(|error| unproven(error.into()))?;
-    let outcome = proposal.with(&ours).map_err(|error| unproven(error.into()))?;
-    let tokens = [theirs.token.clone(), token];
+        .and_then(|ours| proposal.with(&ours))
+        .map_err(|error| unproven(&error.into()))?;
+    let tokens = [theirs.token, ours];
     let mut batch = Batch::new();
-    // It was known before: then it is only sent again.
-    let _kept: Kept = keep(home, &mut batch, &agent.did, &outcome, &tokens).await?;
-    let peer = theirs.work.other_than(&agent.did);
+    if keep(home, &mut batch, &agent.did, &outcome, &tokens).await? == Kept::Known {
+        let hint = "See comity outcome list; the other side may propose it anew";
+        return Err(bad("Something later is agreed about this work, or it is a year old", hint));
+    }
+    let agreed = Agreed { id, work: outcome.work().clone() };
+    hand_back(home, agent, (&agreed, tokens), Some(theirs.message), batch).await?;
+    tracing::info!(agent = %agent.did, outcome = %agreed.work.outcome, "an outcome is agreed");
+    Ok(agreed)
+}
+
+/// Sends the other side what both signed.
+async fn hand_back(
+    home: &Arc<Home>,
+    agent: &Identity,
+    (agreed, tokens): (&Agreed, [String; 2]),
+    thid: Option<String>,
+    batch: Batch,
+) -> Result<(), ApiError> {
+    let peer = agreed.work.other_than(&agent.did);
     let message = OutcomeMessage::Agreed { outcomes: vec![tokens] };
-    let message = address(message, agent, peer, Some(theirs.message.clone()))?;
-    send(home, batch, message).await?;
-    tracing::info!(agent = %agent.did, %peer, outcome = %outcome.work().outcome, "an outcome is agreed");
-    Ok(Agreed { id: outcome.id(), work: outcome.work().clone() })
+    send(home, batch, address(message, agent, peer, thid)?).await
 }
 
 /// Takes outcomes that were carried here, each verified.
@@ -269,7 +289,7 @@ async fn send(home: &Arc<Home>, batch: Batch, message: Message) -> Result<(), Ap
     }
 }
 
-fn unproven(error: Unproven) -> ApiError {
+fn unproven(error: &Unproven) -> ApiError {
     let hint = "The other side may propose it anew, with its present keys";
     ApiError::new(ApiCode::BadOutcome, &format!("It is no evidence: {error}"), hint)
 }

@@ -100,6 +100,8 @@ async fn what_one_side_proposes_counts_when_the_other_has_signed_it_and_survives
     assert_eq!(agreed.id, proposed.id);
     assert!(list(&scene.b, &scene.bruno, "ours").await.is_empty());
     assert!(list(&scene.a, &scene.aria, "theirs").await.is_empty());
+    let again = agree(&scene.a, &scene.aria, &proposed.id).await;
+    assert_eq!(again.id, proposed.id, "it is sent again, and nothing else happens");
     let a = scene.a.restart().await;
     let after = record(&a, &scene.aria, &scene.bruno.did).await;
     assert_eq!((after.accepted, after.standing), (1.0, 1.0));

@@ -120,7 +120,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             let show = ShowOutcomes { who };
             let shown: ShownOutcomes = client.post(&format!("{path}/show"), &show).await?;
             output.object(&shown, || {
-                format!("{} outcomes are on their way to {}", shown.outcomes, escape(&shown.to))
+                format!("outcomes on their way to {}: {}", escape(&shown.to), shown.outcomes)
             })
         }
         Command::Export { output: to } => {
@@ -132,7 +132,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
                     let said = serde_json::json!({ "file": to, "outcomes": file.outcomes.len() });
                     output.object(&said, || {
                         let to = to.display().to_string();
-                        format!("{} outcomes are in {}", file.outcomes.len(), escape(&to))
+                        format!("outcomes in {}: {}", escape(&to), file.outcomes.len())
                     })
                 }
             }

@@ -162,7 +162,7 @@ fn the_word_of_a_client_counts_as_far_as_the_reader_trusts_it() {
 fn a_rating_by_one_side_never_comes_to_be_counted() {
     let (worker, client) = (party("worker"), party("client"));
     let work = Work {
-        worker: worker.did.clone(),
+        worker: worker.did,
         client: client.did.clone(),
         thid: "t-1".to_owned(),
         protocol: "https://example.org/task/1.0".parse().unwrap(),
