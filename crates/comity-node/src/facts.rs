@@ -16,7 +16,7 @@ use comity_store::records::{MessageKey, contacts, mailbox, meters, outbox, relat
 use crate::grants;
 use crate::home::Home;
 use crate::limits::ENTRIES_MAX;
-use crate::vouches;
+use crate::{outcomes, vouches};
 
 /// Reads what is known about a message that arrives. When its sender is looked at closely, vouchers
 /// are asked what is not known.
@@ -66,6 +66,11 @@ pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<
     facts.price_bits = price(facts.policy.work_bits, load);
     if question.scrutiny == Scrutiny::Thorough {
         facts.book = vouches::look(home, question, &facts).await?;
+        // Conduct weighs vouches, and those begin with the anchors.
+        if !facts.anchors.is_empty() {
+            let (anchors, book) = (&facts.anchors, &facts.book);
+            facts.standings = outcomes::standings(home, recipient, anchors, book).await?;
+        }
     }
     Ok(facts)
 }

@@ -266,11 +266,11 @@ impl Case<'_> {
 
     /// Finds out how far the vouches of others carry the sender.
     fn vouched(&self) -> Option<Score<Did>> {
-        let Facts { anchors, book, .. } = self.facts;
+        let Facts { anchors, book, standings, .. } = self.facts;
         if self.question.scrutiny == Scrutiny::Quick || anchors.is_empty() {
             return None;
         }
-        let web = book.web(&self.question.protocol, self.now);
+        let web = book.web(&self.question.protocol, standings, self.now);
         Some(score(&web, anchors, &self.question.sender, self.now))
     }
 

@@ -17,6 +17,7 @@ mod grants;
 mod mediator;
 mod node_did;
 mod operator;
+mod outcomes;
 mod receipts;
 mod relay;
 mod relay_client;
