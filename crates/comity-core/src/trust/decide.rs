@@ -107,13 +107,13 @@ impl Case<'_> {
             let why = "The operator revoked this sender's permission".to_owned();
             return Some(self.refuse(Refusal::Revoked, why, &["comity allow WHO gives it back"]));
         }
-        if self.has_other_keys() {
-            let why =
-                "The sender has other keys than it had, and nothing proves that they are its own";
-            let change = "comity contacts approve WHO, after asking them by other means";
-            return Some(self.refuse(Refusal::KeyChanged, why.to_owned(), &[change]));
-        }
-        None
+        self.has_other_keys().then(|| self.key_changed())
+    }
+
+    fn key_changed(&self) -> Ruling {
+        let why = "The sender has other keys than it had, and nothing proves that they are its own";
+        let change = "comity contacts approve WHO, after asking them by other means";
+        self.refuse(Refusal::KeyChanged, why.to_owned(), &[change])
     }
 
     /// With a stolen domain come other keys. At the lower levels they can do little; but whoever
@@ -276,6 +276,10 @@ impl Case<'_> {
 
     fn by_vouches(&self, vouched: &Option<Score<Did>>) -> Option<Ruling> {
         let score = vouched.as_ref().filter(|score| self.needed <= score.level)?;
+        // Who vouched for the owner of a domain did not vouch for whoever took it.
+        if Level::Task <= score.level && others_of_sender(self.question, self.facts).is_some() {
+            return Some(self.key_changed());
+        }
         let why = "Others vouch for the sender, and the operator believes them so far";
         let ruling = self.allow(Admission::Vouches, score.level, why);
         Some(Ruling { grounds: score.lines(), ..ruling })

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
+use crate::protocol::vouch::VouchState;
 use crate::trust::{
-    ChallengeId, Changed, Contact, Direction, Limits, Policy, Pool, Prior, Shown, Whom,
+    ChallengeId, Changed, Contact, Direction, Limits, Policy, Pool, Prior, Shown, TokenId, Vouch,
+    VouchBook, VouchTerms, Whom,
 };
 
 const NOW: UnixTime = UnixTime(1_000_000);
@@ -496,6 +498,35 @@ fn other_keys_that_pass_at_a_low_level_are_not_taken_for_the_contacts_own() {
     // When it comes with its own again, nothing waits any more.
     question.keys = vec!["old".to_owned()];
     assert_eq!(Contact::after(&question, &facts, &ruling.decision, later), pinned("old"));
+}
+
+#[test]
+fn vouches_for_tasks_are_for_the_keys_that_the_vouched_had() {
+    let (anchors, mut book) =
+        (["did:web:x.example", "did:web:y.example"].map(did), VouchBook::default());
+    for anchor in &anchors {
+        let terms = VouchTerms {
+            subject: did(ARIA),
+            scope: Vec::new(),
+            level: Level::Task,
+            depth: 0,
+            from: UnixTime(1),
+            until: UnixTime(2_000_000),
+            urn: format!("urn:{anchor}"),
+        };
+        let id = TokenId::of(anchor.as_str().as_bytes());
+        assert!(book.insert(Vouch::remembered(id, anchor.clone(), terms), NOW));
+        assert!(book.say(anchor, id, VouchState::Good, UnixTime(2_000_000)));
+    }
+    let scrutiny = Scrutiny::Thorough;
+    let question = Question { scrutiny, ..question(PROTOCOLS[2].1, WayIn::Direct) };
+    let facts = Facts { anchors: anchors.into(), book: Arc::new(book), ..stranger() };
+    for (contact, expected) in
+        [(None, "vouches"), (pinned("key"), "vouches"), (pinned("other"), "e.p.trust.key-changed")]
+    {
+        let facts = Facts { contact, ..facts.clone() };
+        assert_eq!(outcome(decide(&question, &facts, NOW).decision), expected);
+    }
 }
 
 #[test]
