@@ -11,6 +11,7 @@ mod admission;
 mod conservation;
 mod events;
 mod faults;
+mod flood;
 mod foreign;
 mod mediator;
 mod node_did;
