@@ -43,9 +43,13 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
             facts.used.push((meter.id, meters::used(store, &meter, home.now()).await?));
         }
     }
-    for thread in &question.threads {
-        let wrote = outbox::wrote_in_thread(store, recipient, sender, thread).await?;
-        facts.wrote_in_thread = facts.wrote_in_thread.max(wrote);
+    // Who was written to may answer under the DID that it proves to have now.
+    let written_to = [Some(sender), question.prior.as_ref().map(|prior| &prior.did)];
+    for party in written_to.into_iter().flatten() {
+        for thread in &question.threads {
+            let wrote = outbox::wrote_in_thread(store, recipient, party, thread).await?;
+            facts.wrote_in_thread = facts.wrote_in_thread.max(wrote);
+        }
     }
     if goes_by_history {
         facts.processed = contacts::processed(store, recipient, sender).await?;
