@@ -27,10 +27,9 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
     }
     facts.sender_is_home = *sender == subject(&home.did);
     facts.entries = relations::about(store, recipient, Direction::In, sender).await?;
-    let goes_by_history = facts.policy.template == Template::Ants;
-    if goes_by_history || !question.keys.is_empty() {
-        facts.contact = contacts::contact(store, recipient, sender).await?;
-    }
+    // Also of those whose keys cannot change: since when they are known would else begin anew with each
+    // message.
+    facts.contact = contacts::contact(store, recipient, sender).await?;
     if let Some(prior) = &question.prior {
         let of_prior = relations::about(store, recipient, Direction::In, &prior.did).await?;
         facts.entries.extend(of_prior.into_iter().filter(|entry| entry.whom.did().is_some()));
@@ -51,7 +50,7 @@ pub(crate) async fn of_arrival(home: &Home, question: &Question) -> Result<Facts
             facts.wrote_in_thread = facts.wrote_in_thread.max(wrote);
         }
     }
-    if goes_by_history {
+    if facts.policy.template == Template::Ants {
         facts.processed = contacts::processed(store, recipient, sender).await?;
     }
     let request = mailbox::request(store, recipient, sender).await?;
