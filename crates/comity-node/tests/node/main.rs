@@ -23,5 +23,6 @@ mod relay_socket;
 mod rotation;
 mod support;
 mod via;
+mod ways_in;
 mod webhook;
 mod work;
