@@ -16,6 +16,7 @@ mod bad_input;
 mod cli;
 mod demo;
 mod didcomm;
+mod injection;
 mod invite;
 mod kill;
 mod public_surface;
