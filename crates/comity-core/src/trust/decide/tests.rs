@@ -551,7 +551,7 @@ fn bad_work_undoes_the_vouches_of_those_who_stand_close() {
     {
         let outcomes = Outcomes { disputed, ..Outcomes::default() };
         let records = [(did(ARIA), outcomes)].into();
-        let standings = Arc::new(Standings::new(&records, &facts.book, NOW));
+        let standings = Standings::new(&records, &facts.book, NOW);
         let facts = Facts { standings, ..facts.clone() };
         let scrutiny = Scrutiny::Thorough;
         let question = Question { scrutiny, ..question(PROTOCOLS[2].1, WayIn::Direct) };
