@@ -17,6 +17,7 @@ mod direction;
 mod drawers;
 mod machine_paths;
 mod module_docs;
+mod one_policy;
 mod purity;
 mod reasons;
 mod rust_code;
@@ -52,6 +53,7 @@ fn findings(tree: &Tree, workspace: &Workspace) -> Vec<Finding> {
     findings.extend(drawers::check(tree));
     findings.extend(machine_paths::check(tree));
     findings.extend(module_docs::check(tree));
+    findings.extend(one_policy::check(tree));
     findings.extend(purity::check(tree, workspace));
     findings.extend(reasons::check(tree, workspace));
     findings.extend(threats::check(tree));

@@ -4,8 +4,13 @@
 //! Times are RFC 3339 in UTC with seconds. Unknown members are ignored by clients, refused by the
 //! node.
 
+mod outcomes;
 mod vouches;
 
+pub use outcomes::{
+    AgreeOutcome, Evidence, ImportedOutcomes, OutcomeFile, OutcomeInfo, OutcomeRecord,
+    ProposeOutcome, ShowOutcomes, ShownOutcomes,
+};
 pub use vouches::{AskVouch, GiveVouch, GraphEdge, GraphNode, RevokeVouch, VouchGraph, VouchInfo};
 
 use comity_didcomm::UnixTime;

@@ -427,6 +427,24 @@ pub const CREDENTIAL_TYPES_MAX: usize = 16;
 /// Outcomes in one message at most: each is two tokens.
 pub const OUTCOMES_PER_MESSAGE_MAX: usize = TOKENS_PER_MESSAGE_MAX / 2;
 
+/// How long an outcome counts and is kept, in seconds (a year).
+pub const OUTCOME_KEPT_S: u64 = 365 * 24 * 3600;
+
+/// Outcomes of an agent's own dealings that are kept; for a new one, the oldest goes.
+pub const OUTCOMES_OWN_MAX: usize = 1_024;
+
+/// Outcomes of others that an agent was shown and that are kept.
+pub const OUTCOMES_SHOWN_MAX: usize = 512;
+
+/// Outcomes of one worker among those.
+pub const OUTCOMES_SHOWN_PER_WORKER_MAX: usize = 32;
+
+/// Proposals of outcomes that wait for an agent, its own among them.
+pub const OUTCOME_PROPOSALS_MAX: usize = 256;
+
+/// Proposals of one peer among those.
+pub const OUTCOME_PROPOSALS_PER_PEER_MAX: usize = 32;
+
 /// Vouches in a path from an anchor at most.
 pub const PATH_VOUCHES_MAX: usize = 3;
 

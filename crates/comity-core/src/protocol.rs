@@ -51,13 +51,13 @@ pub const ROUTING: &str = "https://didcomm.org/routing/2.0";
 pub const REPORT_PROBLEM: &str = "https://didcomm.org/report-problem/2.0";
 
 /// Whether a message to an agent is one that its home answers for it: what it is granted, whether
-/// vouches hold. Such a message reaches no agent, and asks for no more than the home decides.
+/// vouches hold, how work ended. Such a message reaches no agent, and asks for no more than the home decides.
 #[must_use]
 pub fn is_for_home(type_: &MessageType) -> bool {
     let protocol = type_.protocol();
     let is = |known: &str| known.parse().is_ok_and(|known| protocol.matches(&known));
     // Whether to vouch for somebody is the agent's to say, or its operator's.
-    is(ADMISSION) || is(GRANT) || (is(VOUCH) && type_.name() != vouch::REQUEST)
+    is(ADMISSION) || is(GRANT) || is(OUTCOME) || (is(VOUCH) && type_.name() != vouch::REQUEST)
 }
 
 /// Whether a message type is one of [`REPORT_PROBLEM`].

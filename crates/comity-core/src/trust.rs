@@ -61,6 +61,7 @@ use std::sync::Arc;
 use comity_didcomm::{Did, ProtocolId};
 use serde::{Deserialize, Serialize};
 
+use self::reputation::Standings;
 use crate::admission::Class;
 use crate::refusal::Refusal;
 
@@ -146,6 +147,8 @@ pub struct Facts {
     pub anchors: BTreeSet<Did>,
     /// The vouches that are known; only when the sender is looked at closely.
     pub book: Arc<VouchBook>,
+    /// What the outcomes that the operator believes leave of these vouches; likewise.
+    pub standings: Standings,
     /// What of the limits of those entries, and of what was shown, is used.
     pub used: Vec<(MeterId, Used)>,
     /// What is remembered of the sender.
@@ -181,6 +184,7 @@ impl Facts {
             entries: Vec::new(),
             anchors: BTreeSet::new(),
             book: Arc::default(),
+            standings: Standings::default(),
             used: Vec::new(),
             contact: None,
             prior_contact: None,

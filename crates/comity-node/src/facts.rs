@@ -16,7 +16,7 @@ use comity_store::records::{MessageKey, contacts, mailbox, meters, outbox, relat
 use crate::grants;
 use crate::home::Home;
 use crate::limits::ENTRIES_MAX;
-use crate::vouches;
+use crate::{outcomes, vouches};
 
 /// Reads what is known about a message that arrives. When its sender is looked at closely, vouchers
 /// are asked what is not known.
@@ -35,6 +35,8 @@ pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<
     }
     facts.sender_is_home = *sender == subject(&home.did);
     facts.entries = relations::about(store, recipient, Direction::In, sender).await?;
+    // Also of those whose keys cannot change: since when they are known would else begin anew with each
+    // message.
     facts.contact = contacts::contact(store, recipient, sender).await?;
     if let Some(prior) = &question.prior {
         let of_prior = relations::about(store, recipient, Direction::In, &prior.did).await?;
@@ -48,9 +50,13 @@ pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<
             facts.used.push((meter.id, meters::used(store, &meter, home.now()).await?));
         }
     }
-    for thread in &question.threads {
-        let wrote = outbox::wrote_in_thread(store, recipient, sender, thread).await?;
-        facts.wrote_in_thread = facts.wrote_in_thread.max(wrote);
+    // Who was written to may answer under the DID that it proves to have now.
+    let written_to = [Some(sender), question.prior.as_ref().map(|prior| &prior.did)];
+    for party in written_to.into_iter().flatten() {
+        for thread in &question.threads {
+            let wrote = outbox::wrote_in_thread(store, recipient, party, thread).await?;
+            facts.wrote_in_thread = facts.wrote_in_thread.max(wrote);
+        }
     }
     if facts.policy.template == Template::Ants {
         facts.processed = contacts::processed(store, recipient, sender).await?;
@@ -66,6 +72,11 @@ pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<
     facts.price_bits = price(facts.policy.work_bits, load);
     if question.scrutiny == Scrutiny::Thorough {
         facts.book = vouches::look(home, question, &facts).await?;
+        // Conduct weighs vouches, and those begin with the anchors.
+        if !facts.anchors.is_empty() {
+            let (anchors, book) = (&facts.anchors, &facts.book);
+            facts.standings = outcomes::standings(home, recipient, anchors, book).await?;
+        }
     }
     Ok(facts)
 }

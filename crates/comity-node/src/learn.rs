@@ -18,7 +18,7 @@ use comity_store::{Batch, StoreFault};
 use crate::deliver::StateEvent;
 use crate::grants;
 use crate::home::Home;
-use crate::vouches;
+use crate::{outcomes, vouches};
 
 /// What was learned, to be told once it is durable.
 #[derive(Default)]
@@ -97,6 +97,7 @@ pub(crate) async fn from_message(
         }
         _ => {
             learned.answers.extend(vouches::from_message(home, batch, commit).await?);
+            outcomes::from_message(home, batch, commit).await?;
             from_headers(home, batch, &mut learned, commit).await?;
         }
     }

@@ -56,6 +56,7 @@ mod node;
 mod notices;
 mod operator;
 mod outbound;
+mod outcomes;
 mod policies;
 mod problem;
 mod public;

@@ -147,6 +147,10 @@ pub const GRAPH_EDGES_MAX: usize = 1_000;
 /// Entries of one agent's allow-list that a listing shows.
 pub const ENTRIES_MAX: usize = 10_000;
 
+/// Characters of signed texts that one export of outcomes holds: it has to fit into the body of an
+/// import.
+pub const OUTCOMES_EXPORTED_CHARS_MAX: usize = LOCAL_BODY_BYTES_MAX / 2;
+
 /// Rows of events that are read at once.
 pub const EVENTS_READ_AT_ONCE: usize = 64;
 

@@ -14,6 +14,7 @@ mod grants;
 mod invite;
 mod long_poll;
 pub mod openapi;
+mod outcomes;
 mod relay;
 mod socket;
 mod trust;
@@ -67,6 +68,12 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/agents/{name}/grants/hand-on", post(grants::hand_on_grant))
         .route("/admin/agents/{name}/grants/revoke", post(grants::revoke_grant))
         .route("/admin/agents/{name}/graph", get(vouches::graph))
+        .route("/admin/agents/{name}/outcomes", get(outcomes::outcomes).post(outcomes::propose))
+        .route("/admin/agents/{name}/outcomes/agree", post(outcomes::agree))
+        .route("/admin/agents/{name}/outcomes/export", get(outcomes::export))
+        .route("/admin/agents/{name}/outcomes/import", post(outcomes::import))
+        .route("/admin/agents/{name}/outcomes/record", get(outcomes::record))
+        .route("/admin/agents/{name}/outcomes/show", post(outcomes::show))
         .route("/admin/agents/{name}/requests", get(admin::requests))
         .route("/admin/agents/{name}/revoke", post(admin::revoke))
         .route("/admin/agents/{name}/rotate", post(admin::rotate))

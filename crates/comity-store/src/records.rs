@@ -17,6 +17,7 @@ pub mod mailbox;
 pub mod meters;
 pub mod notices;
 pub mod outbox;
+pub mod outcomes;
 pub mod relations;
 pub mod relay;
 pub mod revocations;

@@ -1,5 +1,5 @@
 //! Comity's own records over every engine, each test three times over the same state: limits and
-//! what counts against them, entries, contacts, and who wrote to whom in a thread.
+//! what counts against them, entries, contacts, who wrote to whom in a thread, and how work ended.
 //!
 //! A case gets the state that earlier rounds of it left, and works with parties of its own.
 
@@ -11,6 +11,8 @@
     reason = "tests"
 )]
 
+#[path = "records/outcomes.rs"]
+mod outcomes;
 #[path = "records/support.rs"]
 mod support;
 
@@ -32,6 +34,9 @@ use comity_store::records::notices::Debts;
 use comity_store::records::{MessageKey, contacts, mailbox, meters, outbox, relations};
 use comity_store::{
     Batch, CommitError, Conflict, FaultyStore, FjallStore, Keyspace, MemoryStore, Store,
+};
+use outcomes::{
+    nobody_fills_what_is_kept_of_work, of_the_same_work_the_latest_word_is_kept_for_a_year,
 };
 use support::{ASK, Looked, NOW, Round, TASK, meter_id};
 
@@ -589,6 +594,8 @@ every_engine! {
     both_forms_of_a_peer_did_have_one_entry
     each_day_counts_from_nothing_and_is_forgotten_when_it_is_over
     entries_about_one_and_about_many_are_found_in_their_direction
+    nobody_fills_what_is_kept_of_work
+    of_the_same_work_the_latest_word_is_kept_for_a_year
     what_an_agent_has_processed_is_counted_for_each_sender
     what_an_agent_sends_counts_by_what_was_decided_about
     what_was_counted_last_conflicts_when_it_breaks_a_limit

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     agent, allow, allowed, bench, completions, contacts, demo, deny, did, didcomm, doctor, events,
-    grant, inbox, invite, relay, requests, revoke, send, status, trace, trust, up, vouch,
+    grant, inbox, invite, outcome, relay, requests, revoke, send, status, trace, trust, up, vouch,
 };
 
 /// A network in which agents of different organisations deal with each other as peers.
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Trust(trust::Args),
     /// Ask for vouches, give them and take them back
     Vouch(vouch::Args),
+    /// Agree with the other side on how work ended, and count what others did
+    Outcome(outcome::Args),
     /// List and remove those who have messages kept at the node, a relay
     Relay(relay::Args),
     /// Show what happened at the node that an operator should know

@@ -16,6 +16,7 @@ pub(crate) mod events;
 pub(crate) mod grant;
 pub(crate) mod inbox;
 pub(crate) mod invite;
+pub(crate) mod outcome;
 pub(crate) mod relay;
 pub(crate) mod requests;
 pub(crate) mod revoke;
@@ -64,6 +65,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Grant(args) => grant::run(args, context).await,
         Command::Inbox(args) => inbox::run(args, context).await,
         Command::Invite(args) => invite::run(args, context).await,
+        Command::Outcome(args) => outcome::run(args, context).await,
         Command::Relay(args) => relay::run(args, context).await,
         Command::Requests(args) => requests::run(args, context).await,
         Command::Revoke(args) => revoke::run(args, context).await,

@@ -44,3 +44,6 @@ pub(crate) const WORKBENCH_SECRETS_MAX: usize = 4096;
 
 /// Bytes of a file with a grant that are read: as many tokens as a chain has, and white space.
 pub(crate) const GRANT_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Bytes of a file of outcomes that are read: as many as the node takes.
+pub(crate) const OUTCOME_FILE_BYTES_MAX: u64 = 1024 * 1024;

@@ -201,12 +201,15 @@ pub(crate) fn ascii_safe(json: &str) -> String {
     safe
 }
 
-/// Control characters, and Unicode's invisible and direction-changing ones (UTS 55, "Source code spoofing").
+/// Control characters, and Unicode's invisible and direction-changing ones (UTS 55, "Source code spoofing"): tags and
+/// variation selectors too, in which whole sentences can be hidden. The one that makes an emoji colourful hides none.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn paint(colours: Colours, style: Style, text: &str) -> String {
@@ -253,6 +256,9 @@ mod tests {
         let text = "a\u{1b}[2J\u{9b}31m\u{202e}b\nc\u{200b}";
         assert_eq!(escape(text), "a\\u{1b}[2J\\u{9b}31m\\u{202e}b\\u{a}c\\u{200b}");
         assert_eq!(escape("Grüße, 世界"), "Grüße, 世界");
+        // Selectors, by which a text can carry another one that nobody sees.
+        assert_eq!(escape("a\u{fe01}\u{e0100}\u{3164}b"), "a\\u{fe01}\\u{e0100}\\u{3164}b");
+        assert_eq!(escape("\u{2764}\u{fe0f}"), "\u{2764}\u{fe0f}");
     }
 
     #[test]

@@ -34,9 +34,10 @@ pub struct GiveVouch {
     /// So far; `message` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
-    /// How many steps their own vouches count on the strength of this one, 0 to 3.
-    #[serde(default)]
-    pub depth: u8,
+    /// How many steps their own vouches count on the strength of this one, 0 to 3; when absent, 2 up
+    /// to the level `message`, and 0 beyond.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<u8>,
     /// For how many days, 1 to 90; 90 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<u64>,

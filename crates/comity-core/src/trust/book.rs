@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use comity_didcomm::{Did, ProtocolId, UnixTime};
 
-use super::reputation::Standing;
+use super::reputation::Standings;
 use super::score::{Edge, Web};
 use super::{Credential, TokenId, Vouch, subject};
 use crate::limits::{
@@ -21,7 +21,6 @@ pub struct VouchBook {
     /// Other credentials that their issuers are asked after: by whom, and until when.
     watched: BTreeMap<TokenId, (Did, UnixTime)>,
     states: BTreeMap<TokenId, State>,
-    standings: BTreeMap<Did, Standing>,
     count: usize,
 }
 
@@ -108,11 +107,6 @@ impl VouchBook {
         }
         self.states.insert(id, State::Said(state, until));
         true
-    }
-
-    /// Sets what the conduct of somebody leaves of the vouches for it.
-    pub fn set_standing(&mut self, party: Did, standing: Standing) {
-        self.standings.insert(party, standing);
     }
 
     /// Returns what is known about a vouch.
@@ -215,10 +209,16 @@ impl VouchBook {
         self.given.values().flatten()
     }
 
-    /// Returns the vouches that are known to hold and cover a protocol, for the score.
+    /// Returns the vouches that are known to hold and cover a protocol, for the score, each worth what
+    /// the conduct of the vouched leaves of it.
     #[must_use]
-    pub const fn web<'a>(&'a self, protocol: &'a ProtocolId, now: UnixTime) -> BookWeb<'a> {
-        BookWeb { book: self, protocol, now }
+    pub const fn web<'a>(
+        &'a self,
+        protocol: &'a ProtocolId,
+        standings: &'a Standings,
+        now: UnixTime,
+    ) -> BookWeb<'a> {
+        BookWeb { book: self, protocol, standings, now }
     }
 
     /// Drops what has run out; returns the names of what is gone.
@@ -256,6 +256,7 @@ impl VouchBook {
 pub struct BookWeb<'a> {
     book: &'a VouchBook,
     protocol: &'a ProtocolId,
+    standings: &'a Standings,
     now: UnixTime,
 }
 
@@ -267,7 +268,7 @@ impl Web<Did> for BookWeb<'_> {
         let edge = |vouch: &Vouch| {
             let terms = vouch.terms();
             let vouched = subject(&terms.subject);
-            let standing = self.book.standings.get(&vouched).copied().unwrap_or(Standing::FULL);
+            let standing = self.standings.of(&vouched);
             Edge { vouched, level: terms.level, depth: terms.depth, until: terms.until, standing }
         };
         self.book.given_by(voucher).filter(holds).map(edge).collect()

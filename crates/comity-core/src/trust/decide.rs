@@ -270,11 +270,11 @@ impl Case<'_> {
 
     /// Finds out how far the vouches of others carry the sender.
     fn vouched(&self) -> Option<Score<Did>> {
-        let Facts { anchors, book, .. } = self.facts;
+        let Facts { anchors, book, standings, .. } = self.facts;
         if self.question.scrutiny == Scrutiny::Quick || anchors.is_empty() {
             return None;
         }
-        let web = book.web(&self.question.protocol, self.now);
+        let web = book.web(&self.question.protocol, standings, self.now);
         Some(score(&web, anchors, &self.question.sender, self.now))
     }
 
@@ -333,21 +333,20 @@ impl Case<'_> {
             let why = "An earlier request of this sender is undecided".to_owned();
             return self.refuse(Refusal::Pending, why, &[decide]);
         }
-        if REQUEST_BYTES_MAX < self.question.size_bytes {
-            let why = "A stranger's first message is too large to keep".to_owned();
-            return self.refuse(Refusal::RequestTooLarge, why, &["comity allow WHO"]);
-        }
-        if self.facts.pool.is_full(self.question.size_bytes) {
-            let why = "Too many requests are undecided".to_owned();
-            return self.refuse(Refusal::RequestsFull, why, &[decide]);
-        }
         let level = vouched.as_ref().map_or(Level::Blocked, |score| score.level);
         // Whoever is vouched for has paid in another coin; so has an agent of this home, which its
         // operator made.
         let is_waived = Level::Introduced <= level || self.question.way_in == WayIn::SameHome;
         let price_bits = if is_waived { 0 } else { self.facts.price_bits };
         let is_paid = matches!(self.facts.work, WorkShown::Paid { .. });
+        let is_full = self.facts.pool.is_full(self.question.size_bytes);
         match self.question.way_in {
+            // Who has paid nothing gets no answer that has to be kept and sent, which would cost the home
+            // more than the stranger.
+            WayIn::Direct if 0 < price_bits && !is_paid && is_full => {
+                let why = "Too many requests are undecided to ask for work".to_owned();
+                return self.refuse(Refusal::MailboxFull, why, &[decide]);
+            }
             WayIn::Direct if 0 < price_bits && !is_paid => {
                 let why = "A sender that was never heard of, and has shown no work".to_owned();
                 let change = "Work, which the sender's home does by itself";
@@ -364,6 +363,14 @@ impl Case<'_> {
                 return self.refuse(Refusal::RequestsFull, why, &[decide]);
             }
             WayIn::Direct | WayIn::Relay(_) | WayIn::SameHome => {}
+        }
+        if REQUEST_BYTES_MAX < self.question.size_bytes {
+            let why = "A stranger's first message is too large to keep".to_owned();
+            return self.refuse(Refusal::RequestTooLarge, why, &["comity allow WHO"]);
+        }
+        if is_full {
+            let why = "Too many requests are undecided".to_owned();
+            return self.refuse(Refusal::RequestsFull, why, &[decide]);
         }
         let why = match self.question.way_in {
             WayIn::SameHome => {

@@ -59,6 +59,9 @@ fn known(question: &Question, facts: &Facts, now: UnixTime) -> Vec<String> {
     if let Some(contact) = &facts.contact {
         lines.push(format!("contact: since {}", crate::api::rfc3339(contact.since)));
     }
+    if 0 < facts.price_bits && facts.request.is_none() {
+        lines.push(format!("price of a stranger's knock: {} bits of work", facts.price_bits));
+    }
     if facts.request.is_some() {
         lines.push("request: waits for the operator".to_owned());
     }

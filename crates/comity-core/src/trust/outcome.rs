@@ -115,6 +115,14 @@ impl Ending {
     }
 }
 
+impl Ending {
+    /// Whether it speaks for the worker.
+    #[must_use]
+    pub const fn is_good(self) -> bool {
+        matches!(self, Self::Accepted | Self::Done)
+    }
+}
+
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -187,8 +195,16 @@ impl Work {
         if self.worker.same_subject(&self.client) { Err(OutcomeError::Party) } else { Ok(()) }
     }
 
-    fn is_party(&self, did: &Did) -> bool {
+    /// Whether somebody took part.
+    #[must_use]
+    pub fn is_party(&self, did: &Did) -> bool {
         self.worker.same_subject(did) || self.client.same_subject(did)
+    }
+
+    /// Returns with whom somebody who took part did so.
+    #[must_use]
+    pub fn other_than(&self, did: &Did) -> &Did {
+        if self.worker.same_subject(did) { &self.client } else { &self.worker }
     }
 }
 
@@ -233,6 +249,12 @@ impl SignedOutcome {
 }
 
 impl Proposal {
+    /// Returns the name that the outcome has once both have signed it.
+    #[must_use]
+    pub fn id(&self) -> TokenId {
+        TokenId::of(&self.payload)
+    }
+
     /// Returns what the side says.
     #[must_use]
     pub const fn work(&self) -> &Work {
@@ -268,7 +290,7 @@ impl Proposal {
         if self.signer == other.signer {
             return Err(OutcomeError::Party);
         }
-        Ok(Outcome { id: TokenId::of(&self.payload), work: self.work.clone() })
+        Ok(Outcome { id: self.id(), work: self.work.clone() })
     }
 }
 

@@ -18,7 +18,12 @@
 //! answers for each of its vouched by at most `d`, one hop and no further. What the vouched do well
 //! is not its merit: otherwise it could hide one bad vouch behind vouches for famous agents.
 
-use super::Level;
+use std::collections::{BTreeMap, BTreeSet};
+
+use comity_didcomm::{Did, UnixTime};
+
+use super::{Direction, Ending, Entry, EntryKind, Level, VouchBook, subject};
+use crate::protocol::vouch::VouchState;
 
 /// Counts of the outcomes of somebody's work, each outcome counted with the [`weight`] of the other
 /// party that signed it.
@@ -37,6 +42,18 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
+    /// Counts how one piece of work ended, for so much.
+    pub fn add(&mut self, ending: Ending, weight: f64) {
+        let count = match ending {
+            Ending::Accepted => &mut self.accepted,
+            Ending::Done => &mut self.done,
+            Ending::Refused => &mut self.refused,
+            Ending::Disputed => &mut self.disputed,
+            Ending::Expired => &mut self.expired,
+        };
+        *count += weight;
+    }
+
     /// Computes what remains of a vouch after these outcomes alone, from 0 to 1.
     fn conduct(&self) -> f64 {
         // A count that is no number, or negative, counts nothing.
@@ -81,6 +98,69 @@ impl Standing {
     }
 }
 
+/// What remains of the vouches for those of whom outcomes are known, to one reader.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standings(BTreeMap<Did, Standing>);
+
+impl Standings {
+    /// Computes the standings of those who worked, and of those who vouch for them. A vouch that has
+    /// run out or was taken back is answered for no more.
+    #[must_use]
+    pub fn new(records: &BTreeMap<Did, Outcomes>, book: &VouchBook, now: UnixTime) -> Self {
+        if records.is_empty() {
+            return Self::default();
+        }
+        let mut answers_for: BTreeMap<Did, BTreeSet<Did>> = BTreeMap::new();
+        for vouch in book.iter() {
+            let vouched = subject(&vouch.terms().subject);
+            let is_taken_back = book.state(vouch.id(), now) == VouchState::Revoked;
+            if !vouch.is_over(now) && !is_taken_back && records.contains_key(&vouched) {
+                answers_for.entry(subject(vouch.issuer())).or_default().insert(vouched);
+            }
+        }
+        let parties: BTreeSet<&Did> = records.keys().chain(answers_for.keys()).collect();
+        let standing = |party: &Did| {
+            let own = records.get(party).copied().unwrap_or_default();
+            let vouched = answers_for.get(party).into_iter().flatten();
+            let vouched: Vec<_> = vouched.filter_map(|one| records.get(one).copied()).collect();
+            Standing::of(&own, &vouched)
+        };
+        Self(parties.into_iter().map(|party| (party.clone(), standing(party))).collect())
+    }
+
+    /// Returns somebody's.
+    #[must_use]
+    pub fn of(&self, party: &Did) -> Standing {
+        self.0.get(&subject(party)).copied().unwrap_or(Standing::FULL)
+    }
+}
+
+/// Says how far a reader trusts somebody, for the [`weight`] of what it signed: itself and its
+/// anchors in everything, others as far as its entries let them go.
+#[must_use]
+pub fn trust_in(
+    party: &Did,
+    reader: &Did,
+    anchors: &BTreeSet<Did>,
+    entries: &[Entry],
+    now: UnixTime,
+) -> Level {
+    let holds = |entry: &&Entry| {
+        entry.direction == Direction::In
+            && entry.whom.is(party)
+            && !entry.is_over(now)
+            && !entry.is_early(now)
+    };
+    let about = || entries.iter().filter(holds);
+    if about().any(|entry| entry.kind != EntryKind::Allow) {
+        return Level::Blocked;
+    }
+    if party.same_subject(reader) || anchors.contains(&subject(party)) {
+        return Level::Execute;
+    }
+    about().map(|entry| entry.level).max().unwrap_or(Level::Blocked)
+}
+
 /// Says how much an outcome counts, by the level of the other party that signed it: nothing when
 /// that is a stranger, since strangers cost nothing to make.
 #[must_use]
@@ -99,62 +179,4 @@ const PATIENCE: f64 = 4.0;
 const VOUCHER_SHARE: f64 = 0.3;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NONE: Outcomes =
-        Outcomes { accepted: 0.0, done: 0.0, refused: 0.0, disputed: 0.0, expired: 0.0 };
-
-    fn standing(own: Outcomes, vouched: &[Outcomes]) -> f64 {
-        Standing::of(&own, vouched).as_f64()
-    }
-
-    #[test]
-    fn good_work_buys_nothing() {
-        assert_eq!(standing(NONE, &[]), 1.0);
-        let busy = Outcomes { accepted: 500.0, done: 500.0, ..NONE };
-        assert_eq!(standing(busy, &[busy, busy]), 1.0);
-    }
-
-    #[test]
-    fn bad_work_lowers_and_good_work_makes_up_for_it() {
-        let disputed = Outcomes { disputed: 4.0, ..NONE };
-        let also_busy = Outcomes { done: 32.0, ..disputed };
-        assert_eq!(standing(disputed, &[]), 0.25);
-        assert_eq!(standing(also_busy, &[]), 0.75);
-        let half = Outcomes { refused: 4.0, expired: 4.0, ..NONE };
-        assert_eq!(standing(half, &[]), 0.25, "a refusal or an expiry is half a dispute");
-    }
-
-    #[test]
-    fn a_voucher_answers_for_three_tenths_of_what_its_vouched_lack() {
-        let rotten = Outcomes { disputed: 1e11, ..NONE };
-        assert!((standing(NONE, &[rotten]) - 0.7).abs() < 1e-9);
-        assert!((standing(NONE, &[rotten, rotten]) - 0.49).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_bad_vouch_does_not_hide_behind_good_ones() {
-        let rotten = Outcomes { disputed: 40.0, ..NONE };
-        let famous = Outcomes { done: 1_000.0, ..NONE };
-        assert_eq!(standing(NONE, &[rotten]), standing(NONE, &[famous, rotten, famous]));
-    }
-
-    #[test]
-    fn the_word_of_a_stranger_weighs_nothing() {
-        assert_eq!(weight(Level::Blocked), 0.0);
-        assert!(Level::ALL.map(weight).is_sorted());
-    }
-
-    #[test]
-    fn what_is_no_count_leaves_a_standing_between_nothing_and_all() {
-        for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -3.0, f64::MAX] {
-            let all =
-                Outcomes { accepted: odd, done: odd, refused: odd, disputed: odd, expired: odd };
-            for outcomes in [all, Outcomes { disputed: odd, ..NONE }] {
-                let standing = standing(outcomes, &[outcomes]);
-                assert!((0.0..=1.0).contains(&standing), "{odd}: {standing}");
-            }
-        }
-    }
-}
+mod tests;

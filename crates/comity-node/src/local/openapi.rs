@@ -4,7 +4,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{admin, agents, events, grants, invite, relay, socket, trust, vouches};
+use super::{admin, agents, events, grants, invite, outcomes, relay, socket, trust, vouches};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -43,6 +43,13 @@ use super::{admin, agents, events, grants, invite, relay, socket, trust, vouches
         admin::rotate_node,
         admin::status,
         admin::trace,
+        outcomes::agree,
+        outcomes::export,
+        outcomes::import,
+        outcomes::outcomes,
+        outcomes::propose,
+        outcomes::record,
+        outcomes::show,
         trust::approve_keys,
         trust::explanation,
         trust::list_contacts,

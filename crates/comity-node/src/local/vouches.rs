@@ -11,6 +11,7 @@ use comity_core::api::{
 };
 use comity_core::limits::{REASON_CHARS_MAX, SCOPE_MAX, VOUCH_LIFE_S_MAX};
 use comity_core::protocol::vouch::VouchMessage;
+use comity_core::trust::reputation::Standings;
 use comity_core::trust::score::Chart;
 use comity_core::trust::{Level, TokenId, Vouch, VouchBook, VouchTerms, subject};
 use comity_didcomm::{Did, ProtocolId, UnixTime};
@@ -24,6 +25,7 @@ use super::extract::{JsonBody, Params};
 use super::trust::protocol_of;
 use crate::home::Home;
 use crate::limits::GRAPH_EDGES_MAX;
+use crate::outcomes;
 use crate::problem::{ApiCode, ApiError};
 use crate::vouches::{self, GiveError, Wanted};
 use crate::{identities::Identity, outbound};
@@ -45,10 +47,13 @@ pub(crate) async fn give_vouch(
         return Err(bad("A vouch does not hold so long", "Give 1 to 90 days"));
     }
     let now = home.now();
+    let level = level(wish.level.as_deref())?;
+    // Who may have work done by a vouch does not hand that on, unless it is meant (ADR 0027).
+    let depth = if level <= Level::Message { 2 } else { 0 };
     let terms = VouchTerms {
         scope: protocols(&wish.protocols)?,
-        level: level(wish.level.as_deref())?,
-        depth: wish.depth,
+        level,
+        depth: wish.depth.unwrap_or(depth),
         from: now,
         until: now.saturating_add(days * DAY_S),
         urn: format!("urn:uuid:{}", uuid::Uuid::now_v7()),
@@ -155,18 +160,19 @@ pub(crate) async fn graph(
     let (protocol, now) = (protocol_of(protocol.as_deref())?, home.now());
     let anchors = relations::anchors(home.store.as_ref(), &agent.did, now).await?;
     let book = home.vouches.book();
-    let (nodes, edges, is_part) = draw(&book, &anchors, &protocol, now);
+    let standings = outcomes::standings(home, &agent.did, &anchors, &book).await?;
+    let (nodes, edges, is_part) = draw((&book, &standings), &anchors, &protocol, now);
     let (agent, protocol) = (agent.did.to_string(), protocol.to_string());
     Ok(Json(VouchGraph { agent, protocol, nodes, edges, is_part }))
 }
 
 fn draw(
-    book: &VouchBook,
+    (book, standings): (&VouchBook, &Standings),
     anchors: &BTreeSet<Did>,
     protocol: &ProtocolId,
     now: UnixTime,
 ) -> (Vec<GraphNode>, Vec<GraphEdge>, bool) {
-    let chart = Chart::draw(&book.web(protocol, now), anchors, now);
+    let chart = Chart::draw(&book.web(protocol, standings, now), anchors, now);
     let levels: BTreeMap<&Did, Level> = chart.levels().collect();
     let shares: BTreeMap<(&Did, &Did), f64> =
         chart.shares().map(|(from, to, share)| ((from, to), share)).collect();

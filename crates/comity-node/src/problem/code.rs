@@ -35,6 +35,7 @@ codes! {
     Unauthorized = "http.unauthorized", 401, "The bearer token is missing or not valid";
     BadGrant = "node.bad-grant", 409, "The grant cannot be given, handed on or kept like this";
     BadName = "node.bad-name", 400, "The name cannot be an agent's";
+    BadOutcome = "node.bad-outcome", 422, "The outcome is not signed by both who took part";
     CannotRotate = "node.cannot-rotate", 409, "The keys cannot change: they are the DID";
     EntriesFull = "node.entries-full", 409, "The agent has as many entries about hosts, domains and credentials as are looked at for a message";
     Fault = "node.fault", 500, "The node failed to finish the call; it may or may not have taken effect";
@@ -46,12 +47,15 @@ codes! {
     NoSuchAgent = "node.no-such-agent", 404, "No agent of the node has this name";
     NoSuchGrant = "node.no-such-grant", 404, "The agent has no grant of this id that this could be done with";
     NoSuchMessage = "node.no-such-message", 404, "The agent has neither sent nor received a message with this id";
+    NoSuchProposal = "node.no-such-proposal", 404, "Nobody proposes an outcome of this name to the agent";
+    NoSuchThread = "node.no-such-thread", 404, "The agent had nothing to do with this peer in this thread";
     NoSuchVouch = "node.no-such-vouch", 404, "The agent neither gives nor holds a vouch with this name";
     OtherKeys = "node.other-keys", 409, "The contact has come with other keys than these since";
     Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
     TooManyAgents = "node.too-many-agents", 409, "The node has as many agents as it can";
     TooManyGrants = "node.too-many-grants", 409, "The agent has given, or holds, as many grants as it can";
     TooManyKeys = "node.too-many-keys", 409, "The document or keystore has no room for more former keys";
+    TooManyOutcomes = "node.too-many-outcomes", 409, "As many proposals wait, in all or with this peer, as are kept";
     TooManyVouches = "node.too-many-vouches", 409, "The agent gives as many vouches as it can";
     Unresolvable = "node.unresolvable", 422, "The DID or handle cannot be resolved";
 }

@@ -39,6 +39,10 @@
 //! | meta | `k` did | sealed keys |
 //! | meta | `l` did | the last DID document that was had of somebody written to |
 //! | meta | `node` | the node's own identity |
+//! | meta | `OA` agent work | how work of the agent's own ended, as both say |
+//! | meta | `OP` agent peer thread side | what one side says how work ended, which waits for the other |
+//! | meta | `OS` agent work | how work of others ended, as the agent was shown |
+//! | meta | `OT` agent work | the two signed texts of one of these |
 //! | meta | `Q` agent token asker | who asked whether a vouch by the agent holds: its DID |
 //! | meta | `R` ... | rows and counters of the relay, see `relay.rs` |
 //! | meta | `T` token issuer | that the issuer took the token back: until when it has to be known |
@@ -49,7 +53,7 @@
 
 use comity_core::receipt::State;
 use comity_core::record::{Received, key_hash};
-use comity_core::trust::{ChallengeId, Direction, Level, MeterId, TokenId, Whom, subject};
+use comity_core::trust::{ChallengeId, Direction, Level, MeterId, TokenId, Whom, Work, subject};
 use comity_didcomm::{Did, UnixTime};
 
 use crate::batch::Seq;
@@ -176,6 +180,28 @@ pub(super) fn entry(agent: &Did, direction: Direction, whom: &Whom) -> Vec<u8> {
         None => key_hash(&[whom.to_string().as_bytes()]),
     };
     join(entries_tag(direction, whom.did().is_some()), &[&did_hash(agent), &hash])
+}
+
+/// Stands for a piece of work among those of a kind: its worker, its client and its thread.
+pub(super) fn work(kind: &[u8; 2], agent: &Did, work: &Work) -> Vec<u8> {
+    let (worker, client) = (did_hash(&work.worker), did_hash(&work.client));
+    let hash = key_hash(&[&worker, &client, work.thid.as_bytes()]);
+    [&kind[..], &did_hash(agent), &hash].concat()
+}
+
+/// Begins the keys of everything of a kind that an agent has of outcomes.
+pub(super) fn outcomes(kind: &[u8; 2], agent: &Did) -> Vec<u8> {
+    [&kind[..], &did_hash(agent)].concat()
+}
+
+/// Begins the keys of the proposals between an agent and one peer.
+pub(super) fn proposals_with(agent: &Did, peer: &Did) -> Vec<u8> {
+    join(b'O', &[b"P", &did_hash(agent), &did_hash(peer)])
+}
+
+pub(super) fn proposal(agent: &Did, peer: &Did, thread: &str, side: u8) -> Vec<u8> {
+    let thread = key_hash(&[thread.as_bytes()]);
+    join(b'O', &[b"P", &did_hash(agent), &did_hash(peer), &thread, &[side]])
 }
 
 /// Stands for a token that its issuer took back.

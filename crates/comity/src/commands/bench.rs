@@ -4,8 +4,10 @@
 //! and durable at both homes before it counts. The senders and handlers share the machine's processors with the nodes,
 //! and are part of the figure.
 
+mod door;
 mod field;
 mod figures;
+mod flood;
 
 use std::{
     sync::{
@@ -47,17 +49,32 @@ pub(crate) struct Args {
     /// Messages of one sender that are on their way at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
     in_flight: u32,
+    /// Measure instead what friends notice when so many strangers knock at once
+    #[arg(long, value_name = "STRANGERS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    flood: Option<u32>,
+    /// With --flood: every stranger pays the price, instead of a few
+    #[arg(long, requires = "flood")]
+    full: bool,
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let folder = Folder::pass().map_err(|error| error.hint("Name another place with TMPDIR"))?;
-    let output = &context.output;
-    let figures = tokio::select! {
-        figures = measure(&args, &folder, context) => figures?,
+    tokio::select! {
+        told = tell(&args, &folder, context) => told,
         _ = tokio::signal::ctrl_c() => {
-            return Err(CliError::usage("interrupted", "The measurement was interrupted"));
+            Err(CliError::usage("interrupted", "The measurement was interrupted"))
         }
-    };
+    }
+}
+
+async fn tell(args: &Args, folder: &Folder, context: &Context) -> Result<(), CliError> {
+    let output = &context.output;
+    if let Some(strangers) = args.flood {
+        let say = |text: &str| output.remark(text);
+        let flooded = flood::measure(strangers, args, folder.path(), say).await?;
+        return output.object(&flooded, || flooded.describe(output));
+    }
+    let figures = measure(args, folder, context).await?;
     output.object(&figures, || figures.describe(output))
 }
 

@@ -45,9 +45,10 @@ enum Command {
         /// So far: introduced, message, task or execute
         #[arg(long, default_value = "message")]
         level: String,
-        /// How many steps their own vouches count on the strength of this one, 0 to 3
-        #[arg(long, default_value_t = 0)]
-        depth: u8,
+        /// How many steps their own vouches count on the strength of this one, 0 to 3; else 2 up to the level message,
+        /// and 0 beyond
+        #[arg(long)]
+        depth: Option<u8>,
         /// For how many days, 1 to 90
         #[arg(long, default_value_t = 90)]
         days: u64,

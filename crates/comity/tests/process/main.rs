@@ -17,6 +17,7 @@ mod cli;
 mod demo;
 mod didcomm;
 mod grant;
+mod injection;
 mod invite;
 mod kill;
 mod public_surface;

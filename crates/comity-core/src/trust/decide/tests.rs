@@ -6,6 +6,7 @@ use comity_didcomm::{Did, ProtocolId};
 
 use super::*;
 use crate::protocol::vouch::VouchState;
+use crate::refusal::Plane;
 use crate::trust::{
     ChallengeId, Changed, Contact, Direction, Limits, Policy, Pool, Prior, Shown, TokenId, Vouch,
     VouchBook, VouchTerms, Whom,
@@ -298,7 +299,12 @@ fn a_strangers_message_costs_work_only_where_it_would_be_held_and_can_be_answere
             let free = decide(&question, &facts, NOW).decision;
             let priced =
                 decide(&question, &Facts { price_bits: 20, ..facts.clone() }, NOW).decision;
-            let expected = if free == Decision::Hold { Decision::Charge(20) } else { free };
+            let expected = match free {
+                Decision::Hold | Decision::Refuse(Refusal::RequestTooLarge) => Decision::Charge(20),
+                // What would be kept about it costs more than it has.
+                Decision::Refuse(Refusal::RequestsFull) => Decision::Refuse(Refusal::MailboxFull),
+                other => other,
+            };
             assert_eq!(priced, expected, "{name}, {level}");
         }
     }
@@ -316,6 +322,21 @@ fn what_has_cost_no_work_at_the_relay_leaves_room_for_what_has() {
     assert_eq!(decided(Some(Class::Paid), &facts), "hold");
     let free = Facts { price_bits: 0, ..facts };
     assert_eq!(decided(Some(Class::Stranger), &free), "hold", "where nothing costs, all are alike");
+}
+
+#[test]
+fn who_has_paid_nothing_leaves_no_trace_in_a_full_pool() {
+    let full = Pool { pending: 10, pending_max: 10, ..Pool::EMPTY };
+    let facts = Facts { pool: full, price_bits: 20, ..stranger() };
+    let decided = |work, size_bytes| {
+        let question = Question { size_bytes, ..question(PROTOCOLS[1].1, WayIn::Direct) };
+        decide(&question, &Facts { work, ..facts.clone() }, NOW).decision
+    };
+    let paid = WorkShown::Paid { id: ChallengeId([0; 16]), expires: NOW };
+    assert_eq!(decided(WorkShown::None, 100), Decision::Refuse(Refusal::MailboxFull));
+    assert_eq!(Refusal::MailboxFull.plane(), Plane::Transport);
+    assert_eq!(decided(paid, 100), Decision::Refuse(Refusal::RequestsFull));
+    assert_eq!(decided(paid, REQUEST_BYTES_MAX + 1), Decision::Refuse(Refusal::RequestTooLarge));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use comity_sdk::{Agent, Facts, HandlerError};
 use tokio::sync::mpsc;
 
 use super::{
-    Scene, Show, crash,
+    Scene, Show, crash, door,
     stage::{Ending, Outcome, Proposal, Stage, Task, Update},
     wait::{check, failed, ladder, next, sdk, soon, until},
 };
@@ -24,10 +24,10 @@ const PERMISSION: Duration = Duration::from_secs(30 * 24 * 3600);
 const SHORT: Duration = Duration::from_secs(2);
 
 /// How long to wait before looking again at what cannot be waited for.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Messages that are looked at in a mailbox at once.
-const PAGE: usize = 64;
+pub(super) const PAGE: usize = 64;
 
 /// Bruno's program: it answers tasks by itself and tells the play about proposals.
 pub(super) struct BrunoAtWork {
@@ -67,6 +67,11 @@ pub(super) async fn play(folder: &Path, scene: Scene, show: &mut Show) -> Result
         .await?;
     show.step("The permission is revoked, and the next message refused", revoke(&mut stage, &aria))
         .await?;
+    if scene == Scene::Direct {
+        show.step("A newcomer's knock costs work; three vouches waive it", door::vouches(&stage))
+            .await?;
+        show.step("A grant is handed on in part, and revoked", door::grants(&stage)).await?;
+    }
     show.step("Every message has its full ladder", ladders(&stage)).await?;
     aria.shutdown().await;
     show.step("The nodes stop in good order", stop(&mut stage)).await
@@ -296,7 +301,7 @@ async fn stop(stage: &mut Stage) -> Result<((), String), CliError> {
     Ok(((), left.to_owned()))
 }
 
-fn expect_code(code: Option<&str>, refusal: Refusal) -> Result<&'static str, CliError> {
+pub(super) fn expect_code(code: Option<&str>, refusal: Refusal) -> Result<&'static str, CliError> {
     let code = code.unwrap_or("no code");
     check(code == refusal.code(), &format!("It was refused with {code}"))?;
     Ok(refusal.code())

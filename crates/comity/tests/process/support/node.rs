@@ -182,6 +182,11 @@ impl TestNode {
         self.folder.path().join("data")
     }
 
+    /// Reads what it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
     /// Returns the node's process, for signals.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
