@@ -102,6 +102,12 @@ pub(crate) async fn of_departure(home: &Home, passage: &Passage) -> Result<Fence
     Ok(fence)
 }
 
+/// Whether nothing that an agent says may get to somebody.
+pub(crate) async fn is_denied(home: &Home, agent: &Did, to: &Did) -> Result<bool, StoreFault> {
+    let entries = relations::about(home.store.as_ref(), agent, Direction::Out, to).await?;
+    Ok(Fence { entries, ..Fence::none() }.denies(to))
+}
+
 /// Whether an agent may have a host asked for whom a handle means.
 pub(crate) async fn lets_look_up(
     home: &Home,

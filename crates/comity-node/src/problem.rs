@@ -101,6 +101,10 @@ impl From<SendError> for ApiError {
                 let reason = Unsendable::Unresolvable;
                 Self::with(reason.status(), reason.code(), &title, reason.hint())
             }
+            SendError::Invalid { member: "to", reason } => {
+                let hint = "Give a DID, a handle NAME@HOST, or the link of an invitation";
+                Self::new(ApiCode::BadRequest, &format!("That names nobody: {reason}"), hint)
+            }
             SendError::Invalid { .. } => {
                 let hint = "Correct the request; docs/openapi.json has its form";
                 Self::new(ApiCode::BadRequest, &title, hint)

@@ -227,7 +227,7 @@ fn paint(colours: Colours, style: Style, text: &str) -> String {
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
-/// Puts rows under each other with their columns aligned.
+/// Puts rows under each other with their columns aligned; columns that are empty take no room.
 pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
@@ -237,6 +237,9 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let width = width(column).unwrap_or_default();
+            if width == 0 {
+                continue;
+            }
             let _ = write!(line, "{cell:width$}  ");
         }
         lines.push(line.trim_end().to_owned());
@@ -271,5 +274,7 @@ mod tests {
     fn columns_are_aligned() {
         let rows = [["a", "bb"], ["ccc", "d"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(columns(&rows), "a    bb\nccc  d");
+        let rows = [["a", "", "b"], ["c", "", ""]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(columns(&rows), "a  b\nc");
     }
 }

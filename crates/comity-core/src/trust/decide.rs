@@ -98,8 +98,12 @@ impl Case<'_> {
         let about = |kind| self.entries().find(move |entry| entry.kind == kind);
         if let Some(entry) = about(EntryKind::Deny) {
             let why = format!("The operator denied {}", whom(entry));
-            let change = "comity allow WHO takes a denial of the same WHO back";
-            return Some(self.refuse(Refusal::Denied, why, &[change]));
+            let change = match entry.whom.did() {
+                Some(_) => "comity allow WHO".to_owned(),
+                // To allow it would let all of them in.
+                None => format!("comity revoke '{}' takes the denial back", entry.whom),
+            };
+            return Some(self.refuse(Refusal::Denied, why, &[&change]));
         }
         // What was allowed to many is taken back by forgetting it, and bars nobody.
         let is_revoked = about(EntryKind::Revoke).is_some_and(|entry| entry.whom.did().is_some());

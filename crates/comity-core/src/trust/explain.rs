@@ -1,6 +1,6 @@
 //! A decision as somebody reads it: what, why, and what would change it.
 
-use super::{Decision, Facts, Level, Question, Ruling, decide};
+use super::{Decision, EntryKind, Facts, Level, Question, Ruling, decide};
 use comity_didcomm::UnixTime;
 
 /// What would be decided about a message, as text for the recipient's operator.
@@ -42,7 +42,11 @@ pub fn explain(question: &Question, facts: &Facts, now: UnixTime) -> Explanation
 fn known(question: &Question, facts: &Facts, now: UnixTime) -> Vec<String> {
     let mut lines = vec![format!("policy: {}", facts.policy.template.as_str())];
     for entry in facts.entries.iter().filter(|entry| entry.whom.is(&question.sender)) {
-        let mut line = format!("entry: {} {} up to {}", entry.whom, entry.state(now), entry.level);
+        let mut line = format!("entry: {} {}", entry.whom, entry.state(now));
+        // What forbids has no level, and is about everything.
+        if entry.kind == EntryKind::Allow {
+            line.push_str(&format!(" up to {}", entry.level));
+        }
         if !entry.protocols.is_empty() {
             let protocols: Vec<_> = entry.protocols.iter().map(ToString::to_string).collect();
             line.push_str(&format!(" for {}", protocols.join(", ")));

@@ -32,6 +32,13 @@ pub struct Fence {
 }
 
 impl Fence {
+    /// Whether nothing that the agent says may get to somebody, in whatever way.
+    #[must_use]
+    pub fn denies(&self, to: &Did) -> bool {
+        let forbids = |entry: &Entry| entry.kind != EntryKind::Allow && entry.whom.is(to);
+        self.entries.iter().any(|entry| entry.direction == Direction::Out && forbids(entry))
+    }
+
     /// Returns a fence that keeps nobody in.
     #[must_use]
     pub fn none() -> Self {
@@ -75,16 +82,18 @@ pub(crate) fn may_write(
         .collect();
     entries.sort_by_key(|entry| entry.whom.rank());
     let is_new = !fence.is_repeat;
-    if is_new && entries.iter().any(|entry| entry.kind != EntryKind::Allow) {
+    if is_new && fence.denies(&passage.to) {
         return Err(Unsendable::FencedIn);
     }
-    let covering = entries.into_iter().find(|entry| {
-        entry.allows(now) && entry.covers(&passage.protocol) && needed <= entry.level
-    });
+    let covering =
+        entries.iter().find(|entry| entry.admits(&passage.protocol, needed, now).is_ok());
     let Some(entry) = covering else {
-        return match fence.policy.outbound {
-            OutboundRule::Listed if is_new && !fence.is_answer => Err(Unsendable::FencedIn),
-            OutboundRule::Listed | OutboundRule::Open => Ok((Vec::new(), needed)),
+        // What is allowed towards somebody is all that is: else a limit would be got around by another
+        // protocol.
+        let is_fenced = !entries.is_empty() || fence.policy.outbound == OutboundRule::Listed;
+        return match is_fenced && is_new && !fence.is_answer {
+            true => Err(Unsendable::FencedIn),
+            false => Ok((Vec::new(), needed)),
         };
     };
     if entry.limits.is_unlimited() {
@@ -180,11 +189,16 @@ mod tests {
             (
                 "allowed messages",
                 vec![allow(Level::Message)],
-                ["goes", "goes", "goes", "fenced in"],
+                ["goes", "fenced in", "goes", "fenced in"],
             ),
             ("allowed tasks", vec![allow(Level::Task)], ["goes"; 4]),
-            ("only tasks", vec![for_tasks], ["goes", "goes", "fenced in", "goes"]),
+            ("only tasks", vec![for_tasks], ["fenced in", "goes", "fenced in", "goes"]),
             ("its host allowed", vec![host(EntryKind::Allow)], ["goes"; 4]),
+            (
+                "its host allowed messages",
+                vec![out("*@a.example", EntryKind::Allow, Level::Message)],
+                ["goes", "fenced in", "goes", "fenced in"],
+            ),
             ("denied", vec![deny(PEER)], ["fenced in"; 4]),
             ("its host denied", vec![allow(Level::Task), deny("*@a.example")], ["fenced in"; 4]),
             ("its domain denied", vec![allow(Level::Task), deny("*@*.example")], ["fenced in"; 4]),
@@ -199,9 +213,9 @@ mod tests {
                 ["goes", "goes", "fenced in", "fenced in"],
             ),
             ("allowed on the way in", vec![inward], ["goes", "goes", "fenced in", "fenced in"]),
-            ("until now", vec![until(1_000_000)], ["goes", "goes", "fenced in", "fenced in"]),
+            ("until now", vec![until(1_000_000)], ["fenced in"; 4]),
             ("until later", vec![until(1_000_001)], ["goes"; 4]),
-            ("from later", vec![from(1_000_001)], ["goes", "goes", "fenced in", "fenced in"]),
+            ("from later", vec![from(1_000_001)], ["fenced in"; 4]),
         ] {
             for (rule, piuri, expected) in [
                 (Open, "https://example.org/ask/1.0", open_message),
@@ -251,6 +265,7 @@ mod tests {
         let answer = |entries| Fence { is_answer: true, ..fence(OutboundRule::Listed, entries) };
         let may = |fence: &Fence| word(&may_write(&passage(TASK), 1, fence, NOW));
         assert_eq!(may(&answer(vec![])), "goes");
+        assert_eq!(may(&answer(vec![allow(Level::Message)])), "goes");
         assert_eq!(
             may(&answer(vec![out("*@a.example", EntryKind::Deny, Level::Message)])),
             "fenced in"

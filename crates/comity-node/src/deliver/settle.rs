@@ -16,7 +16,7 @@ use comity_store::{Batch, MailboxKey, Seq, StoreFault, Wake as _};
 use crate::home::{Committed, Home};
 use crate::identities::Identity;
 use crate::limits::HAND_OVER_MAX;
-use crate::outbound;
+use crate::{facts, outbound};
 
 /// Does what an agent says about messages; returns how many are out of the mailbox thereby or
 /// before.
@@ -88,6 +88,11 @@ async fn refuse(
     let mailbox = mailbox_key(&agent.did);
     let Some(received) = mailbox::row(home.store.as_ref(), mailbox, seq).await? else {
         return Ok(());
+    };
+    // Neither is said to whom the agent may not say anything.
+    let (code, reason) = match facts::is_denied(home, &agent.did, &received.sender).await? {
+        true => (None, ""),
+        false => (code, reason),
     };
     let code = code.and_then(|code| ProblemCode::parse(code).ok());
     let problem = match code {

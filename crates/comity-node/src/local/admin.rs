@@ -325,6 +325,12 @@ fn entry(
     if decision.anchor && whom.did().is_none() {
         return Err(bad("An anchor is one party", "Name it by its DID or handle"));
     }
+    let entry = Entry { direction, note: decision.note, ..Entry::new(whom, kind, now) };
+    let entry = Entry { salt: rand::random(), ..entry };
+    if kind != EntryKind::Allow {
+        // It is about everything, until it is taken back.
+        return Ok(entry);
+    }
     // Whoever vouches for others is looked at again after a while.
     let latest = decision.anchor.then(|| now.saturating_add(ANCHOR_S_MAX));
     let until = match (until, latest) {
@@ -336,9 +342,7 @@ fn entry(
         bytes_per_day: decision.bytes_per_day,
         tasks_open: decision.tasks_open,
     };
-    let (anchor, note) = (decision.anchor, decision.note);
-    let entry = Entry { salt: rand::random(), ..Entry::new(whom, kind, now) };
-    Ok(Entry { direction, protocols, level, anchor, from, until, limits, note, ..entry })
+    Ok(Entry { protocols, level, anchor: decision.anchor, from, until, limits, ..entry })
 }
 
 fn describe(home: &Home, entry: &Entry) -> Relation {

@@ -3,7 +3,8 @@
 
 use comity_core::api::{Decide, HANDED_OVER, Relation, parse_rfc3339};
 use comity_core::refusal::Refusal;
-use comity_core::trust::Level;
+use comity_core::trust::{Level, subject};
+use comity_didcomm::Did;
 
 use super::Context;
 use crate::{
@@ -21,12 +22,6 @@ pub(crate) struct Args {
     /// Whom it is about: a DID, a handle NAME@HOST, or the link of their invitation; or many: '*@HOST' for all agents
     /// of a node, '*@*.DOMAIN', or credential:TYPE@ISSUER
     who: String,
-    /// Only for this protocol, named by its URI without the message name; can be repeated
-    #[arg(long = "for", value_name = "PIURI")]
-    protocols: Vec<String>,
-    /// Until when: 2027-01-31, or RFC 3339
-    #[arg(long, value_name = "DATE", value_parser = parse_date)]
-    until: Option<String>,
     /// It is about what the agent sends to them, not about what they send
     #[arg(long)]
     out: bool,
@@ -40,15 +35,21 @@ pub(crate) struct Args {
 pub(crate) struct AllowArgs {
     #[command(flatten)]
     decide: Args,
+    /// Only for this protocol, named by its URI without the message name; can be repeated
+    #[arg(long = "for", value_name = "PIURI")]
+    protocols: Vec<String>,
     /// How far they may go: introduced, message, task or execute; else as far as the protocols named with --for need
     #[arg(long, value_name = "LEVEL")]
     level: Option<Level>,
     /// Their vouches for others count, for 90 days
     #[arg(long)]
     anchor: bool,
-    /// From when
+    /// From when: 2027-01-31, or RFC 3339
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     from: Option<String>,
+    /// Until when
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    until: Option<String>,
     /// How many messages they may send in a day
     #[arg(long, value_name = "N")]
     messages: Option<u64>,
@@ -62,11 +63,14 @@ pub(crate) struct AllowArgs {
 
 /// Tells the node that somebody is allowed.
 pub(crate) async fn allow(args: AllowArgs, context: &Context) -> Result<(), CliError> {
-    let AllowArgs { decide: args, level, anchor, from, messages, bytes, tasks } = args;
+    let AllowArgs { decide: args, protocols, level, anchor, from, until, messages, bytes, tasks } =
+        args;
     let decide = Decide {
+        protocols,
         level: level.map(|level| level.to_string()),
         anchor,
         from,
+        until,
         messages_per_day: messages,
         bytes_per_day: bytes,
         tasks_open: tasks,
@@ -84,8 +88,6 @@ impl Args {
     fn to_decide(&self) -> Decide {
         Decide {
             who: self.who.clone(),
-            protocols: self.protocols.clone(),
-            until: self.until.clone(),
             outbound: self.out,
             note: self.note.clone(),
             ..Decide::default()
@@ -135,33 +137,38 @@ pub(crate) fn list(
     output.remark(&columns(&rows))
 }
 
-fn row(relation: &Relation) -> Vec<String> {
-    let protocols = match relation.protocols.as_slice() {
-        [] => "all protocols".to_owned(),
-        named => named.join(" "),
-    };
-    let until = relation.until.as_ref().map(|until| format!("until {until}"));
-    let from = relation.from.as_ref().map(|from| format!("from {from}"));
-    let limit = |limit: Option<u64>, of: &str| limit.map(|limit| format!("{limit} {of}"));
-    let mut limits = Vec::new();
-    limits.extend(limit(relation.messages_per_day, "messages a day"));
-    limits.extend(limit(relation.bytes_per_day, "bytes a day"));
-    limits.extend(limit(relation.tasks_open, "open tasks"));
-    let way = if relation.outbound { "to" } else { "from" };
-    let times: Vec<String> = from.into_iter().chain(until).collect();
-    vec![
-        relation.state.clone(),
-        format!("{way} {}", escape(&relation.did)),
-        relation.level.clone().unwrap_or_default(),
-        if relation.anchor { "anchor".to_owned() } else { String::new() },
-        escape(&protocols),
-        times.join(" "),
-        limits.join(", "),
-        escape(&relation.note),
-    ]
+/// Writes whom it is about; of a did:peer that has its document in it, what it is known by.
+fn short(who: &str) -> String {
+    match who.parse::<Did>() {
+        Ok(did) => escape(subject(&did).as_str()),
+        Err(_) => escape(who),
+    }
 }
 
-/// Reads a date or a time.
+/// What every line has comes first, in columns; what only some have follows.
+fn row(relation: &Relation) -> Vec<String> {
+    let way = if relation.outbound { "to" } else { "from" };
+    let whom = format!("{way} {}", short(&relation.did));
+    let level = relation.level.clone().unwrap_or_default();
+    let mut more = Vec::new();
+    more.extend(relation.anchor.then(|| "anchor".to_owned()));
+    // What forbids is about everything.
+    match relation.protocols.as_slice() {
+        [] if relation.level.is_some() => more.push("all protocols".to_owned()),
+        protocols => more.extend(protocols.iter().map(|protocol| escape(protocol))),
+    }
+    more.extend(relation.from.as_ref().map(|from| format!("from {from}")));
+    more.extend(relation.until.as_ref().map(|until| format!("until {until}")));
+    let limit = |limit: Option<u64>, of: &str| limit.map(|limit| format!("{limit} {of}"));
+    more.extend(limit(relation.messages_per_day, "messages a day"));
+    more.extend(limit(relation.bytes_per_day, "bytes a day"));
+    more.extend(limit(relation.tasks_open, "open tasks"));
+    if !relation.note.is_empty() {
+        more.push(format!("note: {}", escape(&relation.note)));
+    }
+    vec![relation.state.clone(), whom, level, more.join(", ")]
+}
+
 pub(super) fn parse_date(text: &str) -> Result<String, String> {
     parse_rfc3339(text)
         .map(comity_core::api::rfc3339)

@@ -141,6 +141,132 @@ fn a_stranger_asks_is_allowed_writes_and_is_revoked() {
 }
 
 #[test]
+fn a_decision_has_bounds_and_reads_as_it_was_made() {
+    let node = TestNode::start();
+    let (aria, bruno) = (node.add("aria"), node.add("bruno"));
+    let decide = |verb: &str, who: &str, more: &[&str]| {
+        let mut args = vec![verb, "--as", "bruno", who];
+        args.extend(more);
+        node.run(&args)
+    };
+    let deploy = "https://example.org/deploy/1.0";
+    let bounds = [
+        "--for",
+        deploy,
+        "--level",
+        "task",
+        "--from",
+        "2026-01-31",
+        "--until",
+        "2099-01-31",
+        "--messages",
+        "100",
+        "--bytes",
+        "5000",
+        "--tasks",
+        "3",
+        "--note",
+        "of org A",
+    ];
+    let allowed = decide("allow", did(&aria), &bounds).ok();
+    assert_eq!(
+        allowed,
+        json!({
+            "did": aria["did"], "state": "allowed", "level": "task", "protocols": [deploy],
+            "from": "2026-01-31T00:00:00Z", "until": "2099-01-31T00:00:00Z",
+            "messages_per_day": 100, "bytes_per_day": 5000, "tasks_open": 3, "note": "of org A",
+        })
+    );
+    decide("allow", "*@org-c.example", &["--from", "2099-01-01"]).ok();
+    decide("allow", "credential:Employee@did:web:org-d.example", &["--level", "introduced"]).ok();
+    decide("deny", "*@*.evil.example", &["--note", "spam"]).ok();
+    let out = decide("allow", did(&aria), &["--out", "--messages", "10"]).ok();
+    assert_eq!((&out["outbound"], &out["messages_per_day"]), (&json!(true), &json!(10)));
+    let anchor = decide("allow", "did:web:org-e.example", &["--anchor"]).ok();
+    assert_eq!((&anchor["anchor"], anchor["until"].is_string()), (&json!(true), true));
+    let data = node.data();
+    let listed = comity(&["allowed", "--as", "bruno", "--data", data.to_str().unwrap()]).stdout;
+    let until = anchor["until"].as_str().unwrap();
+    let expected = format!(
+        "
+allowed  from DID  task  {deploy}, from 2026-01-31T00:00:00Z, until 2099-01-31T00:00:00Z, 100 messages a day, 5000 bytes a day, 3 open tasks, note: of org A
+allowed  from credential:Employee@did:web:org-d.example  introduced  all protocols
+allowed  from did:web:org-e.example  message  anchor, all protocols, until {until}
+allowed  to DID  message  all protocols, 10 messages a day
+denied  from *@*.evil.example  note: spam
+planned  from *@org-c.example  message  all protocols, from 2099-01-01T00:00:00Z"
+    );
+    // Columns are as wide as the port of this node's DIDs makes them.
+    let mut lines: Vec<_> = listed
+        .replace(did(&aria), "DID")
+        .lines()
+        .map(|line| {
+            line.split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect::<Vec<_>>()
+                .join("  ")
+        })
+        .collect();
+    lines.sort();
+    assert_eq!(lines.join("\n"), expected.trim_start());
+
+    let explain = |who: &str, more: &[&str]| {
+        let mut args = vec!["trust", "explain", who, "--as", "bruno"];
+        args.extend(more);
+        node.run(&args).ok()
+    };
+    let explained = explain(did(&aria), &["--for", deploy]);
+    assert_keys(&explained, &["did", "protocol", "decision", "level", "needed", "why", "known"]);
+    assert_eq!((&explained["decision"], &explained["level"]), (&json!("allow"), &json!("task")));
+    assert_eq!(explain(did(&aria), &[])["ground"], "e.m.trust.not-permitted");
+    let denied = explain("did:web:x.evil.example", &[]);
+    assert_eq!(denied["ground"], "e.m.trust.denied");
+    assert_eq!(
+        denied["changes"],
+        json!(["comity revoke '*@*.evil.example' takes the denial back"])
+    );
+    let forgotten = decide("revoke", "*@*.evil.example", &[]).ok();
+    assert_eq!(forgotten["state"], "revoked");
+    assert_ne!(explain("did:web:x.evil.example", &[])["ground"], "e.m.trust.denied");
+    assert_eq!(node.run(&["allowed", "--as", "bruno"]).lines().len(), 5);
+    assert!(!did(&bruno).is_empty());
+}
+
+#[test]
+fn a_request_that_is_approved_for_something_else_is_said_to_be_refused() {
+    let node = TestNode::start();
+    let (aria, bruno) = (node.add("aria"), node.add("bruno"));
+    let ask = "https://example.org/question/1.0/ask";
+    let send = ["send", "--as", "aria", did(&bruno), "{}", "--type", ask, "--wait", "accepted"];
+    node.run(&send).ok();
+    let data = node.data();
+    let offer = "https://example.org/offer/1.0";
+    let data = data.to_str().unwrap();
+    let told = comity(&["allow", "--as", "bruno", did(&aria), "--for", offer, "--data", data]);
+    assert_eq!(told.code, 0, "{told:?}");
+    let line = told.stdout.lines().last().unwrap();
+    let expected = "The message that waited was refused: e.m.trust.not-permitted. To widen it: comity allow WHO --for PIURI";
+    assert_eq!(line, expected);
+}
+
+#[test]
+fn contacts_are_listed_with_what_they_are_known_by() {
+    let (a, aria, b, _bruno) = start_demo_pair();
+    assert!(b.run(&["contacts", "--as", "bruno"]).lines().is_empty());
+    let bruno = b.run(&["agent", "show", "bruno"]).ok();
+    a.run(&["send", "--as", "aria", did(&bruno), "{}", "--wait", "accepted"]).ok();
+    let contacts = b.run(&["contacts", "--as", "bruno"]).lines();
+    assert_eq!(contacts.len(), 1);
+    assert_keys(&contacts[0], &["did", "since", "processed", "keys"]);
+    assert_eq!((&contacts[0]["did"], &contacts[0]["processed"]), (&aria["did"], &json!(0)));
+    let data = b.data();
+    let human = comity(&["contacts", "--as", "bruno", "--data", data.to_str().unwrap()]).stdout;
+    assert!(human.contains("0 processed  2 keys pinned"), "{human}");
+    b.run(&["contacts", "approve", did(&aria), "--as", "bruno"]).error(1);
+}
+
+#[test]
 fn sending_is_idempotent_by_id_and_expiry_is_reported() {
     let (a, _aria, _b, bruno) = start_demo_pair();
     let send = |more: &[&str]| {
@@ -258,6 +384,13 @@ fn wrong_usage_ends_with_1_and_says_what_to_do() {
         &["send", "--as", "aria", "did:x:y", "{}", "--wait", "never", "--json"],
         &["send", "--as", "aria", "did:x:y", "{}", "--expires", "5", "--json"],
         &["allow", "--as", "aria", "did:x:y", "--until", "soon", "--json"],
+        &["allow", "--as", "aria", "did:x:y", "--level", "all", "--json"],
+        &["allow", "--as", "aria", "did:x:y", "--messages", "-1", "--json"],
+        &["allow", "did:x:y", "--json"],
+        &["deny", "--as", "aria", "did:x:y", "--until", "2099-01-31", "--json"],
+        &["revoke", "--as", "aria", "did:x:y", "--for", "https://a.example/b/1.0", "--json"],
+        &["contacts", "--json"],
+        &["trust", "explain", "did:x:y", "--json"],
         &["bench", "--seconds", "0", "--json"],
     ] {
         comity(args).error(1);
@@ -266,6 +399,18 @@ fn wrong_usage_ends_with_1_and_says_what_to_do() {
     node.add("aria");
     let text = node.run(&["send", "--as", "aria", "did:x:y", "hello"]).error(1);
     assert!(text["hint"].as_str().unwrap().contains(r#"{"content":"hello"}"#), "{text}");
+    for (args, hint) in [
+        (&["did:x:y", "--level", "blocked"][..], "comity deny"),
+        (&["*@Org.example"], "*@host"),
+        (&["credential:Employee"], "credential:TYPE@ISSUER"),
+        (&["bruno"], "NAME@HOST"),
+        (&["did:x:y", "--for", "deploy"], "https://example.org"),
+        (&["*@org.example", "--anchor"], "DID"),
+        (&["did:x:y", "--out", "--tasks", "1"], "--out"),
+    ] {
+        let error = node.run(&[&["allow", "--as", "aria"], args].concat()).error(1);
+        assert!(error["hint"].as_str().unwrap().contains(hint), "{args:?} {error}");
+    }
     node.run(&["send", "--as", "nobody", "did:x:y", "{}"]).error(1);
     node.run(&["trace", "no-such-message"]).error(1);
     node.run(&["trace", "no-such-message", "--as", "aria"]).error(1);

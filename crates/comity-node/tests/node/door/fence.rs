@@ -161,3 +161,41 @@ async fn what_the_home_says_itself_is_not_fenced_in() {
     assert_eq!(door.fate(&peer, "m-2", DEPLOY).await, "e.m.trust.level");
     assert_eq!(peer.receive(&door.stand).await.body["code"], "e.m.trust.level");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_says_nothing_of_the_agents_to_whom_it_may_say_nothing() {
+    // The reason for a refusal is the agent's own words, and the home's report carried them out.
+    let (door, mut peer) = (Door::new().await, Foreigner::new().await);
+    door.allow(&peer, json!({})).await;
+    for (id, denied, code, comment) in
+        [("m-1", false, "e.m.the-secret", "the secret"), ("m-2", true, "e.m.refused", "")]
+    {
+        if denied {
+            door.enter("deny", json!({ "who": peer.did, "outbound": true })).await;
+        }
+        assert_eq!(door.fate(&peer, id, ASK).await, "accepted");
+        let delivery = door.stand.receive(&door.bruno, 1).await[0].delivery;
+        let refuse = json!({
+            "do": "refuse", "delivery": delivery, "code": "e.m.the-secret", "reason": "the secret"
+        });
+        assert_eq!(door.stand.settle(&door.bruno, refuse).await, 1);
+        let report = peer.receive(&door.stand).await;
+        assert_eq!(report.ack, [id], "it is told that it was refused");
+        assert_eq!(report.body["code"], code);
+        assert_eq!(report.body["comment"].as_str().unwrap_or_default(), comment);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_the_way_out_is_not_got_around_by_another_protocol() {
+    let (door, peer) = (Door::new().await, Foreigner::web().await);
+    for whom in [peer.did.to_string(), format!("*@{}", peer.authority())] {
+        let allow = json!({ "who": whom, "outbound": true, "messages_per_day": 1 });
+        door.enter("allow", allow).await;
+        let message = |name: &str, type_: &str| json!({ "id": format!("{name}-{}", whom.len()), "to": peer.did, "type": type_ });
+        assert_eq!(send(&door, message("m", ASK)).await, "queued");
+        assert_eq!(send(&door, message("n", ASK)).await, "429 send.limit");
+        assert_eq!(send(&door, message("t", DEPLOY)).await, "403 send.fenced-in");
+        door.enter("revoke", json!({ "who": whom, "outbound": true })).await;
+    }
+}
