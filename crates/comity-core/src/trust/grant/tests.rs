@@ -459,6 +459,10 @@ fn claims_that_are_not_those_of_a_grant_are_refused() {
         ("scope", json!(vec![PROPOSAL; SCOPE_MAX + 1])),
         ("limits", json!({ "calls_per_day": 1 })),
         ("limits", json!({ "messages_per_day": -1 })),
+        // Handed on to somebody who does better without it.
+        ("limits", json!({ "messages_per_day": 0 })),
+        ("limits", json!({ "bytes_per_day": 0 })),
+        ("limits", json!({ "messages_per_day": 5, "tasks_open": 0 })),
         ("limits", json!([])),
         ("nbf", json!(NOW.0 + 100)),
         ("exp", json!(NOW.0 + long + 1)),
@@ -581,6 +585,10 @@ fn what_could_not_be_read_is_not_signed() {
         (
             GrantTerms { until: good.from.saturating_add(GRANT_LIFE_S_MAX + 1), ..good.clone() },
             TermsError::Window,
+        ),
+        (
+            GrantTerms { limits: Limits { tasks_open: Some(0), ..good.limits }, ..good.clone() },
+            TermsError::Limits,
         ),
         (GrantTerms { name: "\u{e9}".to_owned(), ..good }, TermsError::Name),
     ] {
