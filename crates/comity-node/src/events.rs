@@ -55,8 +55,9 @@ pub(crate) fn of_keys(commit: &Commit) -> Option<Event> {
         _ => KeyRuling::Passed,
     };
     let received = commit.received();
-    let event = Event::key_changed(&received.recipient, commit.contact()?, ruling)?;
-    tracing::warn!(agent = %received.recipient, peer = %received.sender, ?ruling, "a contact has other keys");
+    let contact = commit.contact()?;
+    let event = Event::key_changed(&received.recipient, contact, ruling)?;
+    tracing::warn!(agent = %received.recipient, peer = %contact.did, ?ruling, "a contact has other keys");
     Some(event)
 }
 

@@ -49,6 +49,9 @@ pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<
         for meter in granted.meters() {
             facts.used.push((meter.id, meters::used(store, &meter, home.now()).await?));
         }
+        for (grantor, _) in granted.handed_on_by() {
+            facts.grantors.extend(contacts::contact(store, recipient, &subject(grantor)).await?);
+        }
     }
     // Who was written to may answer under the DID that it proves to have now.
     let written_to = [Some(sender), question.prior.as_ref().map(|prior| &prior.did)];

@@ -117,7 +117,8 @@ impl Contact {
         match decision {
             Decision::Refuse(Refusal::KeyChanged) => {
                 let (known, keys) = others_of_prior(question, facts)
-                    .or_else(|| others_of_sender(question, facts))?;
+                    .or_else(|| others_of_sender(question, facts))
+                    .or_else(|| others_of_grantors(question, facts))?;
                 let after = known.clone().with_others(keys, now);
                 (after != *known).then_some(after)
             }
@@ -156,6 +157,19 @@ pub(super) fn others_of_prior<'a>(
 ) -> Option<(&'a Contact, Vec<String>)> {
     let (prior, contact) = (question.prior.as_ref()?, facts.prior_contact.as_ref()?);
     (!contact.has(&prior.keys)).then(|| (contact, [&contact.keys[..], &prior.keys].concat()))
+}
+
+/// Returns a contact that handed on what the sender shows, and has other keys than it had, and these
+/// keys: whoever took its domain over would hand on to himself.
+pub(super) fn others_of_grantors<'a>(
+    question: &Question,
+    facts: &'a Facts,
+) -> Option<(&'a Contact, Vec<String>)> {
+    let granted = question.shown.granted.as_ref()?;
+    granted.handed_on_by().find_map(|(grantor, keys)| {
+        let contact = facts.grantors.iter().find(|contact| contact.did.same_subject(grantor))?;
+        (!contact.has(keys)).then(|| (contact, keys.to_vec()))
+    })
 }
 
 /// Whether those who are let in so are remembered: no more than the operator, the agent itself, or

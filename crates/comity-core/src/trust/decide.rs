@@ -3,7 +3,7 @@
 
 use comity_didcomm::{Did, UnixTime};
 
-use super::contact::{others_of_prior, others_of_sender};
+use super::contact::{others_of_grantors, others_of_prior, others_of_sender};
 use super::score::{Score, score};
 use super::{
     Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Level, Meter, Question,
@@ -246,6 +246,12 @@ impl Case<'_> {
             let why =
                 "The sender has other keys than it had, and nothing proves that they are its own";
             return short(Refusal::KeyChanged, why.to_owned(), "comity contacts approve WHO");
+        }
+        let grantor = others_of_grantors(self.question, self.facts);
+        if let Some((grantor, _)) = grantor.filter(|_| Level::Task <= level) {
+            let why =
+                format!("It was handed on by {}, which has other keys than it had", grantor.did);
+            return short(Refusal::KeyChanged, why, "comity contacts approve WHO");
         }
         let meters = granted.meters();
         let used_up = meters.iter().find_map(|meter| {
