@@ -275,7 +275,9 @@ impl Case<'_> {
             return None;
         }
         let web = book.web(&self.question.protocol, standings, self.now);
-        Some(score(&web, anchors, &self.question.sender, self.now))
+        let score = score(&web, anchors, &self.question.sender, self.now);
+        let level = score.level.min(standings.of(&self.question.sender).most());
+        Some(Score { level, ..score })
     }
 
     fn by_vouches(&self, vouched: &Option<Score<Did>>) -> Option<Ruling> {

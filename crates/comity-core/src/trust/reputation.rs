@@ -91,6 +91,17 @@ impl Standing {
         Self(own.conduct() * answered_for)
     }
 
+    /// Returns how far vouches carry somebody at most: below a half not to messages, below a quarter to
+    /// nothing. Points alone would not say it, since one anchor may have more to give than it can bring.
+    #[must_use]
+    pub const fn most(self) -> Level {
+        match self.0 {
+            ..0.25 => Level::Blocked,
+            ..0.5 => Level::Introduced,
+            _ => Level::Execute,
+        }
+    }
+
     /// Returns it as a number from 0 to 1.
     #[must_use]
     pub const fn as_f64(self) -> f64 {

@@ -323,7 +323,7 @@ struct Party {
 
 enum Sender {
     Agent(AgentInfo),
-    Peer(Peer, Option<Peer>),
+    Peer(Box<Peer>, Option<Box<Peer>>),
 }
 
 impl Sender {
@@ -395,8 +395,8 @@ impl<'a> Lane<'a> {
         };
         let sender = match self.way {
             Way::Neighbour => Sender::Agent(self.home.add_agent(&format!("n-{id}")).await),
-            Way::Successor => Sender::Peer(self.web.peer(), Some(peer())),
-            Way::Post | Way::Relay | Way::Socket => Sender::Peer(peer(), None),
+            Way::Successor => Sender::Peer(Box::new(self.web.peer()), Some(Box::new(peer()))),
+            Way::Post | Way::Relay | Way::Socket => Sender::Peer(Box::new(peer()), None),
         };
         let known = match &sender {
             Sender::Peer(_, Some(prior)) => prior.did.clone(),

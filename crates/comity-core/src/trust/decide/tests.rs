@@ -7,6 +7,7 @@ use comity_didcomm::{Did, ProtocolId};
 use super::*;
 use crate::protocol::vouch::VouchState;
 use crate::refusal::Plane;
+use crate::trust::reputation::{Outcomes, Standings};
 use crate::trust::{
     ChallengeId, Changed, Contact, Direction, Limits, Policy, Pool, Prior, Shown, TokenId, Vouch,
     VouchBook, VouchTerms, Whom,
@@ -521,8 +522,8 @@ fn other_keys_that_pass_at_a_low_level_are_not_taken_for_the_contacts_own() {
     assert_eq!(Contact::after(&question, &facts, &ruling.decision, later), pinned("old"));
 }
 
-#[test]
-fn vouches_for_tasks_are_for_the_keys_that_the_vouched_had() {
+/// A home whose anchors, two, vouch for the sender's tasks.
+fn vouched_for_tasks() -> Facts {
     let (anchors, mut book) =
         (["did:web:x.example", "did:web:y.example"].map(did), VouchBook::default());
     for anchor in &anchors {
@@ -539,9 +540,31 @@ fn vouches_for_tasks_are_for_the_keys_that_the_vouched_had() {
         assert!(book.insert(Vouch::remembered(id, anchor.clone(), terms), NOW));
         assert!(book.say(anchor, id, VouchState::Good, UnixTime(2_000_000)));
     }
+    Facts { anchors: anchors.into(), book: Arc::new(book), ..stranger() }
+}
+
+#[test]
+fn bad_work_undoes_the_vouches_of_those_who_stand_close() {
+    let facts = vouched_for_tasks();
+    for (disputed, expected) in
+        [(0.0, "vouches"), (1.0, "vouches"), (2.0, "hold"), (5.0, "hold"), (1e6, "hold")]
+    {
+        let outcomes = Outcomes { disputed, ..Outcomes::default() };
+        let records = [(did(ARIA), outcomes)].into();
+        let standings = Standings::new(&records, &facts.book, NOW);
+        let facts = Facts { standings, ..facts.clone() };
+        let scrutiny = Scrutiny::Thorough;
+        let question = Question { scrutiny, ..question(PROTOCOLS[2].1, WayIn::Direct) };
+        let ruling = decide(&question, &facts, NOW);
+        assert_eq!(outcome(ruling.decision), expected, "{disputed}");
+    }
+}
+
+#[test]
+fn vouches_for_tasks_are_for_the_keys_that_the_vouched_had() {
+    let facts = vouched_for_tasks();
     let scrutiny = Scrutiny::Thorough;
     let question = Question { scrutiny, ..question(PROTOCOLS[2].1, WayIn::Direct) };
-    let facts = Facts { anchors: anchors.into(), book: Arc::new(book), ..stranger() };
     for (contact, expected) in
         [(None, "vouches"), (pinned("key"), "vouches"), (pinned("other"), "e.p.trust.key-changed")]
     {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use comity_core::api::Status;
+use comity_core::{api::Status, trust::Challenge};
 use serde::Serialize;
 
 use super::Args;
@@ -136,11 +136,19 @@ pub(super) struct Strangers {
     pub(super) taken_unpaid: u64,
     /// Letters that were paid for and answered 202: held, or refused with a report.
     pub(super) paid_and_answered: u64,
-    /// Puzzles that are being solved or were, those that were, and the processor time that these took.
-    pub(super) begun: usize,
-    pub(super) solved: u64,
-    pub(super) solving: Duration,
+    /// Puzzles that are to be solved afterwards.
+    pub(super) puzzles: Vec<Challenge>,
+    solved: u64,
+    solving: Duration,
     pub(super) bits_most: u8,
+}
+
+impl Strangers {
+    /// Counts a puzzle that was solved, and the processor time that it took.
+    pub(super) fn solved(&mut self, cpu: Duration) {
+        self.solved += 1;
+        self.solving += cpu;
+    }
 }
 
 /// The result of a flood.

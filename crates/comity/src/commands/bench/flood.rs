@@ -3,7 +3,7 @@
 //!
 //! Every stranger is a fresh did:key with one letter, signed and sealed before the flood begins, so that only posting it
 //! competes with the node for the machine. Each letter is answered by a demand for work. A few of the puzzles are
-//! solved to know the price; with `--full` all are, for as long as they are asked for, and the letters paid for.
+//! solved afterwards to know the price; with `--full` all are at once, on the same machine, and the letters paid for.
 
 use std::{
     collections::VecDeque,
@@ -98,7 +98,7 @@ pub(super) async fn measure(
     let before: Status = b.client()?.get("/admin/status").await?;
     say("and with them ..")?;
     let began = meter.open_window();
-    let crowd = flood(&b.ready().url, letters, args.full).await?;
+    let mut crowd = flood(&b.ready().url, letters, args.full).await?;
     let took = began.elapsed();
     let loud = meter.close_window();
     let after: Status = b.client()?.get("/admin/status").await?;
@@ -108,6 +108,10 @@ pub(super) async fn measure(
     }
     field.leave().await;
     tokio::try_join!(a.stop(), b.stop())?;
+    for challenge in std::mem::take(&mut crowd.puzzles) {
+        let solved = tokio::task::spawn_blocking(move || solve(&challenge));
+        crowd.solved(solved.await.map_err(|error| broken(&error))?.1);
+    }
     let friends = Friends {
         sent: sent.load(Ordering::Relaxed),
         lost: lost.load(Ordering::Relaxed),
@@ -228,19 +232,17 @@ impl Crowd {
             let Some(challenge) = self.note(&answer) else { continue };
             let solved = tokio::task::spawn_blocking(move || solve(&challenge));
             let (work, cpu) = solved.await.map_err(|error| broken(&error))?;
-            self.paid(cpu);
-            if self.is_full {
-                let answer = door.post(&letter, Some(&work)).await?;
-                let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
-                match answer.status {
-                    202 => came.paid_and_answered += 1,
-                    _ => came.turned_away += 1,
-                }
+            let answer = door.post(&letter, Some(&work)).await?;
+            let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
+            came.solved(cpu);
+            match answer.status {
+                202 => came.paid_and_answered += 1,
+                _ => came.turned_away += 1,
             }
         }
     }
 
-    /// Counts an answer to an unpaid letter; returns the puzzle that is to be solved for it.
+    /// Counts an answer to an unpaid letter; returns the puzzle if it is to be solved at once.
     fn note(&self, answer: &Answer) -> Option<Challenge> {
         let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
         match answer.status {
@@ -250,15 +252,13 @@ impl Crowd {
         }
         let charged = serde_json::from_slice::<Charged>(&answer.body).ok()?;
         came.bits_most = came.bits_most.max(charged.work.bits);
-        let is_wanted = self.is_full || came.begun < PUZZLES_SOLVED;
-        came.begun += usize::from(is_wanted);
-        is_wanted.then_some(charged.work)
-    }
-
-    fn paid(&self, cpu: Duration) {
-        let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
-        came.solved += 1;
-        came.solving += cpu;
+        if self.is_full {
+            return Some(charged.work);
+        }
+        if came.puzzles.len() < PUZZLES_SOLVED {
+            came.puzzles.push(charged.work);
+        }
+        None
     }
 }
 
