@@ -287,7 +287,8 @@ async fn an_operator_that_is_named_later_is_asked_about_what_still_waits_and_onl
     let stand = stopped.start().await;
     let notice = operator.receive(&stand).await;
     assert_eq!(notice.body["did"], json!(waits.did));
-    // Told once, also over a restart.
+    // Told once, also over a restart; a node that does not know yet that it told tells it again.
+    stand.until("it is told", async || stand.status().await.outbox_messages == 0).await;
     let stand = stand.restart().await;
     let asked = ask(&stand, &bruno, &mut operator, "m-2").await;
     assert_eq!(asked.notice.body["message"], "m-2");
