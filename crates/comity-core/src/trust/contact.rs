@@ -9,7 +9,7 @@
 use comity_didcomm::{Did, DidDocument, PublicKey, Rotation, UnixTime};
 use serde::{Deserialize, Serialize};
 
-use super::{Admission, Decision, Facts, Question, subject};
+use super::{Admission, Decision, Entry, EntryKind, Facts, Level, Question, subject};
 use crate::record::{Act, LogRecord, digest_text};
 use crate::refusal::Refusal;
 
@@ -87,6 +87,14 @@ impl Contact {
         self.keys.is_empty() || keys.iter().all(|key| self.keys.contains(key))
     }
 
+    /// Returns it with these other keys, if they keep an entry from being made about it: an operator
+    /// who sees a DID that he knows thinks of its owner, and not of whoever took its domain.
+    #[must_use]
+    pub fn held_up(&self, entry: &Entry, keys: &[String], now: UnixTime) -> Option<Self> {
+        let goes_far = entry.kind == EntryKind::Allow && Level::Task <= entry.level;
+        (goes_far && !self.has(keys)).then(|| self.clone().with_others(keys.to_vec(), now))
+    }
+
     /// Takes the keys that waited as its own.
     #[must_use]
     pub fn approved(self) -> Self {
@@ -115,7 +123,7 @@ impl Contact {
         let keys = question.keys.clone();
         let did = question.sender.clone();
         match decision {
-            Decision::Refuse(Refusal::KeyChanged) => {
+            Decision::Hold | Decision::Refuse(Refusal::KeyChanged) => {
                 let (known, keys) = others_of_prior(question, facts)
                     .or_else(|| others_of_sender(question, facts))?;
                 let after = known.clone().with_others(keys, now);

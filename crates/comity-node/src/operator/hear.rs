@@ -60,6 +60,7 @@ pub(crate) async fn hear(home: &Arc<Home>, commit: &Commit) -> Result<Written, S
                     Settled::EntriesFull | Settled::MailboxFull => {
                         refused = Some(Refusal::MailboxFull)
                     }
+                    Settled::OtherKeys => refused = Some(Refusal::KeyChanged),
                 }
             }
             Ok(Judged::Over(outcome)) => {
