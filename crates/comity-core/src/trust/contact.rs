@@ -119,7 +119,6 @@ impl Contact {
         decision: &Decision,
         now: UnixTime,
     ) -> Option<Self> {
-        let known = facts.contact.as_ref().or(facts.prior_contact.as_ref());
         let keys = question.keys.clone();
         let did = question.sender.clone();
         match decision {
@@ -130,8 +129,10 @@ impl Contact {
                 (after != *known).then_some(after)
             }
             Decision::Allow(admission) if makes_contact(*admission) => {
-                let Some(known) = known else {
-                    return Some(Self { did, since: now, keys, changed: None });
+                let Some(known) = facts.contact.as_ref() else {
+                    // Its keys are its own, whatever those of its prior DID were.
+                    let since = facts.prior_contact.as_ref().map_or(now, |prior| prior.since);
+                    return Some(Self { did, since, keys, changed: None });
                 };
                 // Other keys that little depends on are let pass, and not taken for its own: it may
                 // be allowed more one day.

@@ -470,6 +470,19 @@ fn a_succession_says_nothing_about_the_keys_of_the_successor() {
 }
 
 #[test]
+fn a_successor_is_known_since_its_prior_did_was_and_by_its_own_keys() {
+    // Its keys were taken for other keys of the prior DID, which was forgotten then: whoever took
+    // the domain of the successor was let in.
+    let successor = successor("key");
+    let facts = Facts { prior_contact: pinned("key"), ..with([allowed(Level::Task)]) };
+    let ruling = decide(&successor, &facts, NOW);
+    let after = Contact::after(&successor, &facts, &ruling.decision, NOW);
+    let since = pinned("key").unwrap().since;
+    let (did, keys) = (successor.sender.clone(), successor.keys.clone());
+    assert_eq!(after, Some(Contact { did, since, keys, changed: None }));
+}
+
+#[test]
 fn with_ants_who_is_known_for_long_may_send_messages_and_no_more() {
     let known = |age_s, processed| {
         let since = UnixTime(NOW.0 - age_s);
