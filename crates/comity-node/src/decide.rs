@@ -177,7 +177,7 @@ async fn has_other_keys(
     let Some(contact) = known.held_up(entry, &keys, home.now()) else { return Ok(false) };
     if contact != known {
         let mut batch = Batch::new();
-        contacts::assert_unchanged(&mut batch, agent, &known);
+        contacts::assert_unchanged(&mut batch, agent, &known.did, Some(&known));
         contacts::put(&mut batch, agent, &contact);
         let event = Event::key_changed(agent, &contact, KeyRuling::NeedsApproval);
         events::put(&mut batch, home.now(), event.into_iter().collect());

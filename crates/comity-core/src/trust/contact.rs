@@ -26,6 +26,9 @@ pub struct Contact {
     /// Other keys, which wait for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,
+    /// Its one successor, if it has shown that it has another DID now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<Did>,
 }
 
 /// Who a sender was before, and the key that says so.
@@ -61,7 +64,7 @@ impl Contact {
     #[must_use]
     pub fn new(did: &Did, document: Option<&DidDocument>, since: UnixTime) -> Self {
         let keys = document.map(pinned_keys).unwrap_or_default();
-        Self { did: subject(did), since, keys, changed: None }
+        Self { did: subject(did), since, keys, changed: None, moved_to: None }
     }
 
     /// Returns what the log says about a decision on its keys.
@@ -93,6 +96,12 @@ impl Contact {
     pub fn held_up(&self, entry: &Entry, keys: &[String], now: UnixTime) -> Option<Self> {
         let goes_far = entry.kind == EntryKind::Allow && Level::Task <= entry.level;
         (goes_far && !self.has(keys)).then(|| self.clone().with_others(keys.to_vec(), now))
+    }
+
+    /// Whether somebody may succeed it: whoever has its keys could else send one after the other.
+    #[must_use]
+    pub fn may_be_succeeded_by(&self, successor: &Did) -> bool {
+        self.moved_to.as_ref().is_none_or(|to| to.same_subject(successor))
     }
 
     /// Takes the keys that waited as its own.
@@ -132,12 +141,16 @@ impl Contact {
                 let Some(known) = facts.contact.as_ref() else {
                     // Its keys are its own, whatever those of its prior DID were.
                     let since = facts.prior_contact.as_ref().map_or(now, |prior| prior.since);
-                    return Some(Self { did, since, keys, changed: None });
+                    return Some(Self { did, since, keys, changed: None, moved_to: None });
                 };
                 // Other keys that little depends on are let pass, and not taken for its own: it may
                 // be allowed more one day.
+                // Only by whom it went over to does it come back.
+                let is_back =
+                    |to: &Did| question.prior.as_ref().is_some_and(|prior| prior.did == *to);
+                let moved_to = known.moved_to.clone().filter(|to| !is_back(to));
                 let after = match known.has(&keys) {
-                    true => Self { did, keys, changed: None, ..known.clone() },
+                    true => Self { did, keys, changed: None, moved_to, ..known.clone() },
                     false => known.clone().with_others(keys, now),
                 };
                 (after != *known).then_some(after)

@@ -97,7 +97,9 @@ pub(crate) async fn list_contacts(
     let agent = find(home, &name)?;
     let mut listed = Vec::new();
     for contact in contacts::contacts(home.store.as_ref(), &agent.did, ENTRIES_MAX).await? {
-        listed.push(describe(home, &agent.did, contact).await?);
+        if contact.moved_to.is_none() {
+            listed.push(describe(home, &agent.did, contact).await?);
+        }
     }
     Ok(Json(listed))
 }
@@ -125,7 +127,7 @@ pub(crate) async fn approve_keys(
         return Err(other_keys());
     }
     let mut batch = Batch::new();
-    contacts::assert_unchanged(&mut batch, &agent.did, &known);
+    contacts::assert_unchanged(&mut batch, &agent.did, &did, Some(&known));
     let approved = known.approved();
     contacts::put(&mut batch, &agent.did, &approved);
     let leaf = approved.to_log_record(&agent.did, home.now()).to_leaf();

@@ -72,7 +72,7 @@ fn with(entries: impl IntoIterator<Item = Entry>) -> Facts {
 
 fn pinned(key: &str) -> Option<Contact> {
     let keys = vec![key.to_owned()];
-    Some(Contact { did: did(ARIA), since: UnixTime(1), keys, changed: None })
+    Some(Contact { did: did(ARIA), since: UnixTime(1), keys, changed: None, moved_to: None })
 }
 
 /// What one relation comes to, in a letter: Allowed, Held, Closed; or the refusal in words.
@@ -479,7 +479,7 @@ fn a_successor_is_known_since_its_prior_did_was_and_by_its_own_keys() {
     let after = Contact::after(&successor, &facts, &ruling.decision, NOW);
     let since = pinned("key").unwrap().since;
     let (did, keys) = (successor.sender.clone(), successor.keys.clone());
-    assert_eq!(after, Some(Contact { did, since, keys, changed: None }));
+    assert_eq!(after, Some(Contact { did, since, keys, changed: None, moved_to: None }));
 }
 
 #[test]
