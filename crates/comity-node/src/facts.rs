@@ -22,14 +22,17 @@ use crate::{outcomes, vouches};
 /// are asked what is not known.
 pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<Facts, StoreFault> {
     let (recipient, sender) = (&question.recipient, &question.sender);
+    let store = home.store.as_ref();
     let role = home.identities.role(recipient).unwrap_or(Recipient::Agent);
     let mut facts = Facts::nothing_known(role);
     if role == Recipient::Home {
         let operator = home.config.operator.as_ref().map(subject);
         facts.sender_is_operator = operator.is_some_and(|operator| operator == question.sender);
+        if facts.sender_is_operator {
+            facts.contact = contacts::contact(store, recipient, sender).await?;
+        }
         return Ok(facts);
     }
-    let store = home.store.as_ref();
     if let Some(agent) = home.identities.by_did(recipient) {
         facts.policy = home.policies.of(&agent.name);
     }

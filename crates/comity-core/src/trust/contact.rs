@@ -137,7 +137,7 @@ impl Contact {
                 let after = known.clone().with_others(keys, now);
                 (after != *known).then_some(after)
             }
-            Decision::Allow(admission) if makes_contact(*admission) => {
+            Decision::Allow(admission) if makes_contact(*admission) || facts.sender_is_operator => {
                 let Some(known) = facts.contact.as_ref() else {
                     // Its keys are its own, whatever those of its prior DID were.
                     let since = facts.prior_contact.as_ref().map_or(now, |prior| prior.since);

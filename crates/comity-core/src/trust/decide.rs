@@ -86,6 +86,10 @@ impl Case<'_> {
             return self.allow(Admission::HomeProtocol, self.needed, why);
         }
         if self.facts.sender_is_operator && self.question.protocol.as_str() == OPERATOR {
+            // Whoever took the operator's domain would decide everything.
+            if others_of_sender(self.question, self.facts).is_some() {
+                return self.key_changed();
+            }
             let why = "The operator decides by this protocol";
             return self.allow(Admission::HomeProtocol, self.needed, why);
         }
