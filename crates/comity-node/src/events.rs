@@ -51,7 +51,10 @@ pub(crate) async fn of_arrival(
 /// Gives the event of a contact that comes with other keys than it had, once for each.
 pub(crate) fn of_keys(commit: &Commit) -> Option<Event> {
     let ruling = match commit.placement() {
-        Placement::Refused(Refusal::KeyChanged, _) => KeyRuling::NeedsApproval,
+        // A home has one contact, its operator.
+        Placement::Home | Placement::Request | Placement::Refused(Refusal::KeyChanged, _) => {
+            KeyRuling::NeedsApproval
+        }
         _ => KeyRuling::Passed,
     };
     let received = commit.received();

@@ -86,6 +86,10 @@ impl Case<'_> {
             return self.allow(Admission::HomeProtocol, self.needed, why);
         }
         if self.facts.sender_is_operator && self.question.protocol.as_str() == OPERATOR {
+            // Whoever took the operator's domain would decide everything.
+            if others_of_sender(self.question, self.facts).is_some() {
+                return self.key_changed();
+            }
             let why = "The operator decides by this protocol";
             return self.allow(Admission::HomeProtocol, self.needed, why);
         }
@@ -269,6 +273,10 @@ impl Case<'_> {
     /// An answer is welcome, as far as the agent itself went in that thread; so is what asks for no
     /// more than a message.
     fn by_thread(&self) -> Option<Ruling> {
+        // Who has moved on answers under its new DID, of which the operator may think otherwise.
+        if self.facts.contact.as_ref().is_some_and(|contact| contact.moved_to.is_some()) {
+            return None;
+        }
         let level = self.facts.wrote_in_thread?.max(Level::Message);
         let why = "The agent wrote to this sender in this thread";
         (self.needed <= level).then(|| self.allow(Admission::Thread, level, why))
@@ -325,7 +333,7 @@ impl Case<'_> {
 
     fn is_known_for_long(&self, vouched: &Option<Score<Did>>) -> bool {
         let contact = self.facts.contact.as_ref().or(self.facts.prior_contact.as_ref());
-        let since = contact.map(|contact| contact.since);
+        let since = contact.filter(|known| known.moved_to.is_none()).map(|known| known.since);
         let age_s = since.map_or(0, |since| self.now.0.saturating_sub(since.0));
         let vouchers = vouched.as_ref().map_or(0, |score| score.message.anchors);
         ANTS_VOUCHERS <= vouchers || (ANTS_AGE_S <= age_s && ANTS_PROCESSED <= self.facts.processed)

@@ -72,7 +72,7 @@ fn with(entries: impl IntoIterator<Item = Entry>) -> Facts {
 
 fn pinned(key: &str) -> Option<Contact> {
     let keys = vec![key.to_owned()];
-    Some(Contact { did: did(ARIA), since: UnixTime(1), keys, changed: None })
+    Some(Contact { did: did(ARIA), since: UnixTime(1), keys, changed: None, moved_to: None })
 }
 
 /// What one relation comes to, in a letter: Allowed, Held, Closed; or the refusal in words.
@@ -467,6 +467,19 @@ fn a_succession_says_nothing_about_the_keys_of_the_successor() {
     assert_eq!(ruling.decision, Decision::Refuse(Refusal::KeyChanged));
     let after = Contact::after(&stolen, &facts, &ruling.decision, NOW).unwrap();
     assert_eq!((after.did.as_str(), after.changed.unwrap().keys), (ARIA, stolen.keys));
+}
+
+#[test]
+fn a_successor_is_known_since_its_prior_did_was_and_by_its_own_keys() {
+    // Its keys were taken for other keys of the prior DID, which was forgotten then: whoever took
+    // the domain of the successor was let in.
+    let successor = successor("key");
+    let facts = Facts { prior_contact: pinned("key"), ..with([allowed(Level::Task)]) };
+    let ruling = decide(&successor, &facts, NOW);
+    let after = Contact::after(&successor, &facts, &ruling.decision, NOW);
+    let since = pinned("key").unwrap().since;
+    let (did, keys) = (successor.sender.clone(), successor.keys.clone());
+    assert_eq!(after, Some(Contact { did, since, keys, changed: None, moved_to: None }));
 }
 
 #[test]
