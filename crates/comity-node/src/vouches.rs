@@ -119,9 +119,9 @@ pub(crate) async fn look(
     if !new.is_empty() || !watched.is_empty() {
         home.vouches.change(|book| {
             for vouch in new {
-                if book.insert(vouch.clone(), now) {
-                    vouches::put_known(&mut batch, vouch);
-                }
+                let Some(gone) = book.insert(vouch.clone(), now) else { continue };
+                vouches::put_known(&mut batch, vouch);
+                gone.into_iter().for_each(|id| vouches::remove_known(&mut batch, id));
             }
             for credential in &watched {
                 book.watch(credential, now);

@@ -34,21 +34,42 @@ enum State {
 }
 
 impl VouchBook {
-    /// Takes a vouch; says whether it is new. When the book is full, what has run out is dropped, and
-    /// nothing else. Nobody fills it alone.
-    pub fn insert(&mut self, vouch: Vouch, now: UnixTime) -> bool {
-        if VOUCHES_KEPT_MAX <= self.count {
-            self.forget_expired(now);
-        }
-        let given = self.given.entry(subject(vouch.issuer())).or_default();
+    /// Takes a vouch; returns the names of those that it took the place of, or nothing when it was
+    /// not taken. When the book is full, what has run out makes room, and then what is least missed.
+    /// Nobody fills it alone.
+    pub fn insert(&mut self, vouch: Vouch, now: UnixTime) -> Option<Vec<TokenId>> {
+        let given = self.given.get(&subject(vouch.issuer())).map_or(&[][..], Vec::as_slice);
         let is_known = given.iter().any(|known| known.id() == vouch.id());
-        let is_full = VOUCHES_KEPT_MAX <= self.count || VOUCHES_PER_VOUCHER_MAX <= given.len();
-        if is_known || is_full {
-            return false;
+        if is_known || VOUCHES_PER_VOUCHER_MAX <= given.len() {
+            return None;
         }
-        given.push(vouch);
+        let mut gone = Vec::new();
+        if VOUCHES_KEPT_MAX <= self.count {
+            gone = self.forget_expired(now);
+        }
+        if VOUCHES_KEPT_MAX <= self.count {
+            gone.extend(self.forget_least(now));
+        }
+        self.given.entry(subject(vouch.issuer())).or_default().push(vouch);
         self.count += 1;
-        true
+        Some(gone)
+    }
+
+    /// Drops the oldest vouch that is not known to hold, of whoever has most of these: who floods the
+    /// book crowds out itself. It is asked after anew when it is shown again.
+    fn forget_least(&mut self, now: UnixTime) -> Option<TokenId> {
+        let doubtful = |given: &[Vouch]| {
+            given.iter().filter(|vouch| self.state(vouch.id(), now) != VouchState::Good).count()
+        };
+        let rank = |given: &Vec<Vouch>| (doubtful(given), given.len());
+        let (voucher, given) = self.given.iter().max_by_key(|(_, given)| rank(given))?;
+        let is_doubtful = |vouch: &Vouch| self.state(vouch.id(), now) != VouchState::Good;
+        let place = given.iter().position(is_doubtful).unwrap_or_default();
+        let given = self.given.get_mut(&voucher.clone())?;
+        let id = given.remove(place).id();
+        self.states.remove(&id);
+        self.count -= 1;
+        Some(id)
     }
 
     /// Takes a credential that is no vouch and whose issuer answers for it in the same way; says

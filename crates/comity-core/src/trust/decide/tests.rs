@@ -537,7 +537,7 @@ fn vouched_for_tasks() -> Facts {
             urn: format!("urn:{anchor}"),
         };
         let id = TokenId::of(anchor.as_str().as_bytes());
-        assert!(book.insert(Vouch::remembered(id, anchor.clone(), terms), NOW));
+        assert!(book.insert(Vouch::remembered(id, anchor.clone(), terms), NOW).is_some());
         assert!(book.say(anchor, id, VouchState::Good, UnixTime(2_000_000)));
     }
     Facts { anchors: anchors.into(), book: Arc::new(book), ..stranger() }
@@ -551,7 +551,7 @@ fn bad_work_undoes_the_vouches_of_those_who_stand_close() {
     {
         let outcomes = Outcomes { disputed, ..Outcomes::default() };
         let records = [(did(ARIA), outcomes)].into();
-        let standings = Arc::new(Standings::new(&records, &facts.book, NOW));
+        let standings = Standings::new(&records, &facts.book, NOW);
         let facts = Facts { standings, ..facts.clone() };
         let scrutiny = Scrutiny::Thorough;
         let question = Question { scrutiny, ..question(PROTOCOLS[2].1, WayIn::Direct) };
