@@ -9,8 +9,8 @@ use super::reputation::Standings;
 use super::score::{Edge, Web};
 use super::{Credential, TokenId, Vouch, subject};
 use crate::limits::{
-    CREDENTIALS_WATCHED_MAX, PATH_VOUCHES_MAX, VOUCH_ASKED_S, VOUCH_LIFE_S_MAX, VOUCHES_KEPT_MAX,
-    VOUCHES_PER_VOUCHER_MAX,
+    CREDENTIALS_WATCHED_MAX, PATH_VOUCHES_MAX, VOUCH_ASKED_S, VOUCH_LIFE_S_MAX, VOUCHERS_ASKED_MAX,
+    VOUCHES_KEPT_MAX, VOUCHES_PER_VOUCHER_MAX,
 };
 use crate::protocol::vouch::VouchState;
 
@@ -65,8 +65,8 @@ impl VouchBook {
         let (voucher, given) = self.given.iter().max_by_key(|(_, given)| rank(given))?;
         let is_doubtful = |vouch: &Vouch| self.state(vouch.id(), now) != VouchState::Good;
         let place = given.iter().position(is_doubtful).unwrap_or_default();
-        let given = self.given.get_mut(&voucher.clone())?;
-        let id = given.remove(place).id();
+        let voucher = voucher.clone();
+        let id = self.given.get_mut(&voucher)?.remove(place).id();
         self.states.remove(&id);
         self.count -= 1;
         Some(id)
@@ -157,6 +157,30 @@ impl VouchBook {
             Some(State::Said(VouchState::Revoked, _)) => false,
             Some(State::Said(_, until)) => *until <= now,
         }
+    }
+
+    /// Returns whom to ask after statements, and about which of them: those whose statements come
+    /// first, and no more than a message is worth.
+    #[must_use]
+    pub fn to_ask<'a>(
+        &self,
+        statements: impl Iterator<Item = (TokenId, &'a Did)>,
+        now: UnixTime,
+    ) -> Vec<(Did, Vec<TokenId>)> {
+        let mut asked: Vec<(Did, Vec<TokenId>)> = Vec::new();
+        for (id, issuer) in statements {
+            if !self.knows(id, issuer) || !self.needs_asking(id, now) {
+                continue;
+            }
+            if let Some((_, ids)) =
+                asked.iter_mut().find(|(voucher, _)| voucher.same_subject(issuer))
+            {
+                ids.push(id);
+            } else if asked.len() < VOUCHERS_ASKED_MAX {
+                asked.push((issuer.clone(), vec![id]));
+            }
+        }
+        asked
     }
 
     /// Whether this is in the book as a statement by this party.

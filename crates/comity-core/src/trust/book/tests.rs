@@ -121,3 +121,20 @@ fn a_flood_that_nobody_confirmed_makes_room_for_others() {
     assert!(book.knows(good, &did("a")) && book.knows(quiet, &did("a")));
     assert!((0..30).all(|n| book.given_by(&did(&format!("new{n}"))).count() == 1));
 }
+
+/// One message by somebody whom a thousand vouch for had the node write to a thousand endpoints.
+#[test]
+fn one_message_has_a_few_vouchers_asked_and_the_nearest_first() {
+    let mut book = VouchBook::default();
+    for n in 0..100 {
+        assert!(book.insert(vouch("b", &format!("c{n}")), NOW).is_some());
+        assert!(book.insert(vouch(&format!("c{n}"), "x"), NOW).is_some());
+    }
+    assert!(book.insert(vouch("a", "b"), NOW).is_some());
+    let ways = book.ways(&BTreeSet::from([did("a")]), &did("x"), NOW);
+    assert_eq!(ways.len(), 201);
+    let asked = book.to_ask(ways.iter().map(|vouch| (vouch.id(), vouch.issuer())), NOW);
+    assert_eq!(asked.len(), VOUCHERS_ASKED_MAX);
+    assert_eq!((&asked[0].0, &asked[1].0), (&did("a"), &did("b")));
+    assert_eq!(asked[1].1.len(), 100);
+}
