@@ -193,16 +193,17 @@ async fn is_wanted(home: &Home, commit: &Commit) -> Result<bool, StoreFault> {
     Ok(entries.iter().any(|entry| entry.kind == EntryKind::Allow && entry.whom.is(peer)))
 }
 
-/// Shows a vouch no more that its voucher took back.
+/// Shows vouches no more that their voucher took back.
 pub(super) async fn lose(
     home: &Home,
     batch: &mut Batch,
     agent: &Did,
-    (voucher, id): (&Did, TokenId),
+    (voucher, ids): (&Did, &[TokenId]),
 ) -> Result<(), StoreFault> {
     let wallet = vouches::held(home.store.as_ref(), agent).await?;
-    if wallet.iter().any(|held| held.id == id && held.voucher.same_subject(voucher)) {
-        vouches::remove_held(batch, agent, id);
+    let is_lost = |held: &&Held| ids.contains(&held.id) && held.voucher.same_subject(voucher);
+    for held in wallet.iter().filter(is_lost) {
+        vouches::remove_held(batch, agent, held.id);
     }
     Ok(())
 }
