@@ -424,3 +424,23 @@ async fn nobody_is_answered_who_asks_only_about_what_the_agent_never_gave() {
     }
     assert_eq!(reader.receive(&theirs).await.thid.as_deref(), Some("q-3"), "the others wait not");
 }
+
+/// A contact sent vouches until there was no room for those of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_fills_the_wallet_alone() {
+    let ours = stand().await;
+    let bruno = ours.add_agent("bruno").await;
+    let contact = Foreigner::new().await;
+    anchor(&ours, &bruno, contact.did.as_str()).await;
+    let to: Did = bruno.did.parse().unwrap();
+    let mut newest = String::new();
+    for n in 0..6 {
+        newest = sign(contact.signing(), &to, UnixTime(now().0 - 100 + n));
+        let message = VouchMessage::Vouch { path: vec![newest.clone()], comment: None };
+        let message = told(message, &format!("v-{n}"), &contact.did, &to);
+        assert_eq!(ours.post(&contact.seal(&ours, &message).await).await.0, 202);
+    }
+    held(&ours, &bruno, 4).await;
+    let newest = name_of(&newest).to_string();
+    assert!(wallet(&ours, &bruno).await.iter().any(|vouch| vouch.id == newest));
+}
