@@ -550,7 +550,7 @@ fn vouched_for_tasks() -> Facts {
             urn: format!("urn:{anchor}"),
         };
         let id = TokenId::of(anchor.as_str().as_bytes());
-        assert!(book.insert(Vouch::remembered(id, anchor.clone(), terms), NOW));
+        assert!(book.insert(Vouch::remembered(id, anchor.clone(), terms), NOW).is_some());
         assert!(book.say(anchor, id, VouchState::Good, UnixTime(2_000_000)));
     }
     Facts { anchors: anchors.into(), book: Arc::new(book), ..stranger() }
