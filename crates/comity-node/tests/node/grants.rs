@@ -175,7 +175,9 @@ async fn what_is_revoked_is_refused_with_the_next_message_also_by_who_handed_it_
     revoke(&bruno_home, &bruno, &given.id).await;
     let bruno_home = bruno_home.restart().await;
     until_refused((&aria_home, &aria), &bruno, &given).await;
-    assert_eq!(fate(&aria_home, &aria, &bruno, ASK).await, "pending", "she may ask");
+    // She may have asked already, if she heard of the end between adding the grant again and writing.
+    let asked = fate(&aria_home, &aria, &bruno, ASK).await;
+    assert!(["pending", "e.m.trust.pending"].contains(&asked.as_str()), "she may ask: {asked}");
     let events = bruno_home.first_events(5).await;
     let told = events.iter().map(|event| serde_json::to_value(event).unwrap());
     let told: Vec<_> = told.map(|event| (event["type"].clone(), event["grant"].clone())).collect();
