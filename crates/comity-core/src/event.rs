@@ -446,7 +446,8 @@ mod tests {
         let did: Did = "did:web:a.example".parse().unwrap();
         let keys: Vec<_> = (0..100).map(|n| format!("key-{n}")).collect();
         let changed = Some(Changed { keys: keys[..1].to_vec(), at: UnixTime(2) });
-        let contact = Contact { did: did.clone(), since: UnixTime(1), keys, changed };
+        let contact =
+            Contact { did: did.clone(), since: UnixTime(1), keys, changed, moved_to: None };
         let event = Event::key_changed(&did, &contact, KeyRuling::NeedsApproval).unwrap();
         let Event::KeyChanged { before, after, .. } = event else { panic!("{event:?}") };
         assert_eq!((before.len(), after.len()), (EVENT_KEYS_MAX, 1));

@@ -401,6 +401,10 @@ pub const VOUCHES_HELD_MAX: usize = 64;
 /// Vouches of those among which nobody has asked for, by the agent or its operator.
 pub const VOUCHES_UNASKED_MAX: usize = 16;
 
+/// Vouches of one voucher among those that an agent holds: one that gives many has no right to all
+/// the room.
+pub const VOUCHES_HELD_PER_VOUCHER_MAX: usize = 4;
+
 /// Those who asked about one vouch and are told when it is revoked, at most. Others learn it when
 /// they ask again.
 pub const VOUCH_ASKERS_MAX: usize = 256;
@@ -411,6 +415,10 @@ pub const SHOWN_CHARS_MAX: usize = 24 * 1024;
 
 /// Credentials other than vouches whose issuers are asked after, at most.
 pub const CREDENTIALS_WATCHED_MAX: usize = 1_000;
+
+/// Vouchers that are asked on account of one message, at most. More than the score needs; who sends
+/// for nothing should not have us write to hundreds.
+pub const VOUCHERS_ASKED_MAX: usize = 8;
 
 /// How long a message waits for the answer to the question whether a vouch holds, in seconds.
 pub const VOUCH_ASKED_S: u64 = 30;

@@ -155,6 +155,8 @@ pub struct Facts {
     pub contact: Option<Contact>,
     /// What is remembered of whom it was before.
     pub prior_contact: Option<Contact>,
+    /// What is remembered of those who handed on the grant that was shown.
+    pub grantors: Vec<Contact>,
     /// How many of the sender's messages the agent has processed; counted for the policies that go
     /// by it.
     pub processed: u64,
@@ -188,6 +190,7 @@ impl Facts {
             used: Vec::new(),
             contact: None,
             prior_contact: None,
+            grantors: Vec::new(),
             processed: 0,
             request: None,
             wrote_in_thread: None,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use comity_core::event::{Decider, Event};
+use comity_core::event::{Decider, Event, KeyRuling};
 use comity_core::inbound::problem_report;
 use comity_core::log::leaf_hash;
 use comity_core::outbound::Queued;
@@ -11,7 +11,7 @@ use comity_core::protocol::is_notice;
 use comity_core::receipt::Rung;
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Approval, Contact, Direction, Entry, EntryKind, Meter};
+use comity_core::trust::{Approval, Contact, Direction, Entry, EntryKind, Meter, pinned_keys};
 use comity_didcomm::Did;
 use comity_store::records::mailbox::{HeldRequest, Waiting};
 use comity_store::records::notices::Debts;
@@ -34,6 +34,8 @@ pub(crate) enum Settled {
     EntriesFull,
     /// The agent's mailbox has no room for the message that it lets in: nothing was stored.
     MailboxFull,
+    /// What waits came with other keys than the contact had: the decision was not stored.
+    OtherKeys,
 }
 
 /// Stores a decision, whatever waits for it at this moment.
@@ -65,6 +67,11 @@ pub(crate) async fn settle_with(
     waiting: Option<&Waiting>,
     mut debts: Debts,
 ) -> Result<Settled, StoreFault> {
+    if let Some(waiting) = waiting
+        && has_other_keys(home, agent, entry, &waiting.held.received).await?
+    {
+        return Ok(Settled::OtherKeys);
+    }
     let mut batch = Batch::new();
     // What was allowed to many, or on the way out, is taken back by forgetting it.
     let is_forgotten = entry.kind == EntryKind::Revoke
@@ -151,6 +158,34 @@ async fn approve(
     let policy = home.identities.by_did(agent).map(|agent| home.policies.of(&agent.name));
     let request = (request, received.size_bytes);
     Ok(Approval::new(entry, agent, request, &policy.unwrap_or_default(), used, home.now()))
+}
+
+/// Whether a request came with other keys than the contact had, so that an entry about it has to wait
+/// until the operator approves them. It is told, if it was not yet.
+async fn has_other_keys(
+    home: &Arc<Home>,
+    agent: &Did,
+    entry: &Entry,
+    received: &Received,
+) -> Result<bool, StoreFault> {
+    let store = home.store.as_ref();
+    let Some(known) = contacts::contact(store, agent, &received.sender).await? else {
+        return Ok(false);
+    };
+    let document = documents::document(store, &received.sender, &received.document).await?;
+    let keys = document.as_ref().map(pinned_keys).unwrap_or_default();
+    let Some(contact) = known.held_up(entry, &keys, home.now()) else { return Ok(false) };
+    if contact != known {
+        let mut batch = Batch::new();
+        contacts::assert_unchanged(&mut batch, agent, &known.did, Some(&known));
+        contacts::put(&mut batch, agent, &contact);
+        let event = Event::key_changed(agent, &contact, KeyRuling::NeedsApproval);
+        events::put(&mut batch, home.now(), event.into_iter().collect());
+        // If somebody was faster, that was told.
+        home.commit_and_report(batch, Debts::new(), None).await.map(drop)?;
+        home.news.wake();
+    }
+    Ok(true)
 }
 
 /// Remembers whose request is approved, with the keys that it came with: those are what the operator

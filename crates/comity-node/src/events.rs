@@ -51,12 +51,16 @@ pub(crate) async fn of_arrival(
 /// Gives the event of a contact that comes with other keys than it had, once for each.
 pub(crate) fn of_keys(commit: &Commit) -> Option<Event> {
     let ruling = match commit.placement() {
-        Placement::Refused(Refusal::KeyChanged, _) => KeyRuling::NeedsApproval,
+        // A home has one contact, its operator.
+        Placement::Home | Placement::Request | Placement::Refused(Refusal::KeyChanged, _) => {
+            KeyRuling::NeedsApproval
+        }
         _ => KeyRuling::Passed,
     };
     let received = commit.received();
-    let event = Event::key_changed(&received.recipient, commit.contact()?, ruling)?;
-    tracing::warn!(agent = %received.recipient, peer = %received.sender, ?ruling, "a contact has other keys");
+    let contact = commit.contact()?;
+    let event = Event::key_changed(&received.recipient, contact, ruling)?;
+    tracing::warn!(agent = %received.recipient, peer = %contact.did, ?ruling, "a contact has other keys");
     Some(event)
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use comity_core::limits::TOKENS_PER_MESSAGE_MAX;
 use comity_core::trust::{
-    self, Direction, Entry, Facts, Fence, Load, Meter, MeterId, Passage, Question, Recipient,
-    Scrutiny, Template, Used, price, subject,
+    self, Contact, Direction, Entry, Facts, Fence, Load, Meter, MeterId, Passage, Question,
+    Recipient, Scrutiny, Template, Used, price, subject,
 };
 use comity_didcomm::Did;
 use comity_net::Handle;
@@ -22,14 +22,17 @@ use crate::{outcomes, vouches};
 /// are asked what is not known.
 pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<Facts, StoreFault> {
     let (recipient, sender) = (&question.recipient, &question.sender);
+    let store = home.store.as_ref();
     let role = home.identities.role(recipient).unwrap_or(Recipient::Agent);
     let mut facts = Facts::nothing_known(role);
     if role == Recipient::Home {
         let operator = home.config.operator.as_ref().map(subject);
         facts.sender_is_operator = operator.is_some_and(|operator| operator == question.sender);
+        if facts.sender_is_operator {
+            facts.contact = contacts::contact(store, recipient, sender).await?;
+        }
         return Ok(facts);
     }
-    let store = home.store.as_ref();
     if let Some(agent) = home.identities.by_did(recipient) {
         facts.policy = home.policies.of(&agent.name);
     }
@@ -38,10 +41,17 @@ pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<
     // Also of those whose keys cannot change: since when they are known would else begin anew with each
     // message.
     facts.contact = contacts::contact(store, recipient, sender).await?;
-    if let Some(prior) = &question.prior {
+    let prior_contact = match &question.prior {
+        Some(prior) => contacts::contact(store, recipient, &prior.did).await?,
+        None => None,
+    };
+    let has_moved_here = |contact: &Contact| contact.may_be_succeeded_by(sender);
+    let prior =
+        question.prior.as_ref().filter(|_| prior_contact.as_ref().is_none_or(has_moved_here));
+    if let Some(prior) = prior {
         let of_prior = relations::about(store, recipient, Direction::In, &prior.did).await?;
         facts.entries.extend(of_prior.into_iter().filter(|entry| entry.whom.did().is_some()));
-        facts.prior_contact = contacts::contact(store, recipient, &prior.did).await?;
+        facts.prior_contact = prior_contact;
     }
     facts.anchors = relations::anchors(store, recipient, home.now()).await?;
     facts.used = used(home, recipient, &facts.entries).await?;
@@ -49,9 +59,12 @@ pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<
         for meter in granted.meters() {
             facts.used.push((meter.id, meters::used(store, &meter, home.now()).await?));
         }
+        for (grantor, _) in granted.handed_on_by() {
+            facts.grantors.extend(contacts::contact(store, recipient, &subject(grantor)).await?);
+        }
     }
     // Who was written to may answer under the DID that it proves to have now.
-    let written_to = [Some(sender), question.prior.as_ref().map(|prior| &prior.did)];
+    let written_to = [Some(sender), prior.map(|prior| &prior.did)];
     for party in written_to.into_iter().flatten() {
         for thread in &question.threads {
             let wrote = outbox::wrote_in_thread(store, recipient, party, thread).await?;

@@ -7,7 +7,7 @@ use comity_core::inbound::{
 };
 use comity_core::log::leaf_hash;
 use comity_core::refusal::Refusal;
-use comity_core::trust::{Direction, Whom, subject};
+use comity_core::trust::{Contact, Direction, Whom, subject};
 use comity_didcomm::Did;
 use comity_net::Source;
 use comity_store::records::mailbox::Snapshot;
@@ -227,6 +227,12 @@ async fn succeed(
 ) -> Result<(), StoreFault> {
     let (store, received) = (home.store.as_ref(), commit.received());
     let (agent, successor) = (&received.recipient, subject(&received.sender));
+    let known = contacts::contact(store, agent, prior).await?;
+    contacts::assert_unchanged(batch, agent, prior, known.as_ref());
+    let known = known.unwrap_or_else(|| Contact::new(prior, None, home.now()));
+    if !known.may_be_succeeded_by(&successor) {
+        return Ok(());
+    }
     let (before, after) = (Whom::Did(prior.clone()), Whom::Did(successor.clone()));
     for direction in [Direction::In, Direction::Out] {
         let Some(found) = relations::find(store, agent, direction, &before).await? else {
@@ -241,7 +247,9 @@ async fn succeed(
         let leaf = entry.to_log_record(agent).to_leaf();
         batch.append_leaf(leaf_hash(&leaf), leaf);
     }
-    contacts::remove(batch, agent, prior);
+    // It stays known, so that nothing more comes of what was written to it.
+    let moved = Contact { moved_to: Some(successor.clone()), ..known };
+    contacts::put(batch, agent, &moved);
     tracing::info!(%agent, %prior, %successor, "a contact has another DID now");
     Ok(())
 }

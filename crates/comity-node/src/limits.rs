@@ -132,6 +132,9 @@ pub const AGENTS_MAX: usize = 10_000;
 /// Registrations with the relay that one page of their list shows.
 pub const REGISTRATIONS_LISTED_MAX: usize = 1_000;
 
+/// Vouchers whose addresses are looked up at once to ask them; the others wait for their turn.
+pub const ASKING_MAX: usize = 32;
+
 /// Vouchers whose documents cannot be had and for whom messages wait; for more, none does.
 pub const AWAY_MAX: usize = 1_000;
 

@@ -20,11 +20,11 @@ use comity_didcomm::{Did, Message, MessageId, UnixTime};
 use comity_store::records::notices::Debts;
 use comity_store::records::{revocations, vouches};
 use comity_store::{Batch, Store, StoreFault};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::home::{Committed, Home};
-use crate::limits::{AWAY_MAX, AWAY_S, VOUCHERS_WAIT};
+use crate::limits::{ASKING_MAX, AWAY_MAX, AWAY_S, VOUCHERS_WAIT};
 use crate::outbound;
 
 /// The book in memory, as it is in the store, with what vouchers said since the start.
@@ -34,6 +34,8 @@ pub(crate) struct Vouches {
     changed: Notify,
     /// Vouchers whose documents cannot be had, and since when.
     away: Mutex<BTreeMap<Did, UnixTime>>,
+    /// Places for those who are being asked.
+    asking: Semaphore,
 }
 
 impl Vouches {
@@ -53,6 +55,7 @@ impl Vouches {
             book: RwLock::new(Arc::new(book)),
             changed: Notify::new(),
             away: Mutex::default(),
+            asking: Semaphore::new(ASKING_MAX),
         })
     }
 
@@ -119,9 +122,9 @@ pub(crate) async fn look(
     if !new.is_empty() || !watched.is_empty() {
         home.vouches.change(|book| {
             for vouch in new {
-                if book.insert(vouch.clone(), now) {
-                    vouches::put_known(&mut batch, vouch);
-                }
+                let Some(gone) = book.insert(vouch.clone(), now) else { continue };
+                vouches::put_known(&mut batch, vouch);
+                gone.into_iter().for_each(|id| vouches::remove_known(&mut batch, id));
             }
             for credential in &watched {
                 book.watch(credential, now);
@@ -133,15 +136,10 @@ pub(crate) async fn look(
     }
     let book = home.vouches.book();
     let on_way = book.ways(&facts.anchors, &question.sender, now);
-    let vouches = shown.vouches.iter().chain(on_way).map(|vouch| (vouch.id(), vouch.issuer()));
+    // The operator named the issuers of these, so they are the nearest.
     let watched = watched.iter().map(|credential| (credential.id(), credential.issuer()));
-    let mut open: BTreeMap<Did, Vec<TokenId>> = BTreeMap::new();
-    for (id, issuer) in vouches.chain(watched) {
-        if book.knows(id, issuer) && book.needs_asking(id, now) {
-            open.entry(issuer.clone()).or_default().push(id);
-        }
-    }
-    for (voucher, ids) in open {
+    let vouches = on_way.iter().map(|vouch| (vouch.id(), vouch.issuer()));
+    for (voucher, ids) in book.to_ask(watched.chain(vouches), now) {
         ask(home, &question.recipient, voucher, ids).await?;
     }
     Ok(home.vouches.book())
@@ -174,7 +172,9 @@ async fn ask(
     let home = Arc::clone(home);
     // Apart from the message that is being judged: its sender waits for the answer elsewhere.
     tokio::spawn(async move {
-        if !send(&home, message).await {
+        // Nobody is asked again before long, so no more wait for a place than there are vouches.
+        let place = home.vouches.asking.acquire().await;
+        if place.is_err() || !send(&home, message).await {
             home.vouches.change(|book| ids.iter().for_each(|id| book.give_up(*id)));
         }
     });

@@ -32,6 +32,12 @@ impl Limits {
         *self == Self::UNLIMITED
     }
 
+    /// Whether one of them allows nothing at all.
+    #[must_use]
+    pub fn has_zero(&self) -> bool {
+        [self.messages_per_day, self.bytes_per_day, self.tasks_open].contains(&Some(0))
+    }
+
     /// Whether these limits allow nothing that others do not.
     #[must_use]
     pub fn is_within(&self, wider: &Self) -> bool {

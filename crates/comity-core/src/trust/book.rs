@@ -9,8 +9,8 @@ use super::reputation::Standings;
 use super::score::{Edge, Web};
 use super::{Credential, TokenId, Vouch, subject};
 use crate::limits::{
-    CREDENTIALS_WATCHED_MAX, PATH_VOUCHES_MAX, VOUCH_ASKED_S, VOUCH_LIFE_S_MAX, VOUCHES_KEPT_MAX,
-    VOUCHES_PER_VOUCHER_MAX,
+    CREDENTIALS_WATCHED_MAX, PATH_VOUCHES_MAX, VOUCH_ASKED_S, VOUCH_LIFE_S_MAX, VOUCHERS_ASKED_MAX,
+    VOUCHES_KEPT_MAX, VOUCHES_PER_VOUCHER_MAX,
 };
 use crate::protocol::vouch::VouchState;
 
@@ -34,21 +34,42 @@ enum State {
 }
 
 impl VouchBook {
-    /// Takes a vouch; says whether it is new. When the book is full, what has run out is dropped, and
-    /// nothing else. Nobody fills it alone.
-    pub fn insert(&mut self, vouch: Vouch, now: UnixTime) -> bool {
-        if VOUCHES_KEPT_MAX <= self.count {
-            self.forget_expired(now);
-        }
-        let given = self.given.entry(subject(vouch.issuer())).or_default();
+    /// Takes a vouch; returns the names of those that it took the place of, or nothing when it was
+    /// not taken. When the book is full, what has run out makes room, and then what is least missed.
+    /// Nobody fills it alone.
+    pub fn insert(&mut self, vouch: Vouch, now: UnixTime) -> Option<Vec<TokenId>> {
+        let given = self.given.get(&subject(vouch.issuer())).map_or(&[][..], Vec::as_slice);
         let is_known = given.iter().any(|known| known.id() == vouch.id());
-        let is_full = VOUCHES_KEPT_MAX <= self.count || VOUCHES_PER_VOUCHER_MAX <= given.len();
-        if is_known || is_full {
-            return false;
+        if is_known || VOUCHES_PER_VOUCHER_MAX <= given.len() {
+            return None;
         }
-        given.push(vouch);
+        let mut gone = Vec::new();
+        if VOUCHES_KEPT_MAX <= self.count {
+            gone = self.forget_expired(now);
+        }
+        if VOUCHES_KEPT_MAX <= self.count {
+            gone.extend(self.forget_least(now));
+        }
+        self.given.entry(subject(vouch.issuer())).or_default().push(vouch);
         self.count += 1;
-        true
+        Some(gone)
+    }
+
+    /// Drops the oldest vouch that is not known to hold, of whoever has most of these: who floods the
+    /// book crowds out itself. It is asked after anew when it is shown again.
+    fn forget_least(&mut self, now: UnixTime) -> Option<TokenId> {
+        let doubtful = |given: &[Vouch]| {
+            given.iter().filter(|vouch| self.state(vouch.id(), now) != VouchState::Good).count()
+        };
+        let rank = |given: &Vec<Vouch>| (doubtful(given), given.len());
+        let (voucher, given) = self.given.iter().max_by_key(|(_, given)| rank(given))?;
+        let is_doubtful = |vouch: &Vouch| self.state(vouch.id(), now) != VouchState::Good;
+        let place = given.iter().position(is_doubtful).unwrap_or_default();
+        let voucher = voucher.clone();
+        let id = self.given.get_mut(&voucher)?.remove(place).id();
+        self.states.remove(&id);
+        self.count -= 1;
+        Some(id)
     }
 
     /// Takes a credential that is no vouch and whose issuer answers for it in the same way; says
@@ -136,6 +157,30 @@ impl VouchBook {
             Some(State::Said(VouchState::Revoked, _)) => false,
             Some(State::Said(_, until)) => *until <= now,
         }
+    }
+
+    /// Returns whom to ask after statements, and about which of them: those whose statements come
+    /// first, and no more than a message is worth.
+    #[must_use]
+    pub fn to_ask<'a>(
+        &self,
+        statements: impl Iterator<Item = (TokenId, &'a Did)>,
+        now: UnixTime,
+    ) -> Vec<(Did, Vec<TokenId>)> {
+        let mut asked: Vec<(Did, Vec<TokenId>)> = Vec::new();
+        for (id, issuer) in statements {
+            if !self.knows(id, issuer) || !self.needs_asking(id, now) {
+                continue;
+            }
+            if let Some((_, ids)) =
+                asked.iter_mut().find(|(voucher, _)| voucher.same_subject(issuer))
+            {
+                ids.push(id);
+            } else if asked.len() < VOUCHERS_ASKED_MAX {
+                asked.push((issuer.clone(), vec![id]));
+            }
+        }
+        asked
     }
 
     /// Whether this is in the book as a statement by this party.

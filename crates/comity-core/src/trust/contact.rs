@@ -9,7 +9,7 @@
 use comity_didcomm::{Did, DidDocument, PublicKey, Rotation, UnixTime};
 use serde::{Deserialize, Serialize};
 
-use super::{Admission, Decision, Facts, Question, subject};
+use super::{Admission, Decision, Entry, EntryKind, Facts, Level, Question, subject};
 use crate::record::{Act, LogRecord, digest_text};
 use crate::refusal::Refusal;
 
@@ -26,6 +26,9 @@ pub struct Contact {
     /// Other keys, which wait for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,
+    /// Its one successor, if it has shown that it has another DID now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<Did>,
 }
 
 /// Who a sender was before, and the key that says so.
@@ -61,7 +64,7 @@ impl Contact {
     #[must_use]
     pub fn new(did: &Did, document: Option<&DidDocument>, since: UnixTime) -> Self {
         let keys = document.map(pinned_keys).unwrap_or_default();
-        Self { did: subject(did), since, keys, changed: None }
+        Self { did: subject(did), since, keys, changed: None, moved_to: None }
     }
 
     /// Returns what the log says about a decision on its keys.
@@ -85,6 +88,20 @@ impl Contact {
     pub fn has(&self, keys: &[String]) -> bool {
         // One that is remembered from before its keys were is pinned with the next message.
         self.keys.is_empty() || keys.iter().all(|key| self.keys.contains(key))
+    }
+
+    /// Returns it with these other keys, if they keep an entry from being made about it: an operator
+    /// who sees a DID that he knows thinks of its owner, and not of whoever took its domain.
+    #[must_use]
+    pub fn held_up(&self, entry: &Entry, keys: &[String], now: UnixTime) -> Option<Self> {
+        let goes_far = entry.kind == EntryKind::Allow && Level::Task <= entry.level;
+        (goes_far && !self.has(keys)).then(|| self.clone().with_others(keys.to_vec(), now))
+    }
+
+    /// Whether somebody may succeed it: whoever has its keys could else send one after the other.
+    #[must_use]
+    pub fn may_be_succeeded_by(&self, successor: &Did) -> bool {
+        self.moved_to.as_ref().is_none_or(|to| to.same_subject(successor))
     }
 
     /// Takes the keys that waited as its own.
@@ -111,24 +128,30 @@ impl Contact {
         decision: &Decision,
         now: UnixTime,
     ) -> Option<Self> {
-        let known = facts.contact.as_ref().or(facts.prior_contact.as_ref());
         let keys = question.keys.clone();
         let did = question.sender.clone();
         match decision {
-            Decision::Refuse(Refusal::KeyChanged) => {
+            Decision::Hold | Decision::Refuse(Refusal::KeyChanged) => {
                 let (known, keys) = others_of_prior(question, facts)
-                    .or_else(|| others_of_sender(question, facts))?;
+                    .or_else(|| others_of_sender(question, facts))
+                    .or_else(|| others_of_grantors(question, facts))?;
                 let after = known.clone().with_others(keys, now);
                 (after != *known).then_some(after)
             }
-            Decision::Allow(admission) if makes_contact(*admission) => {
-                let Some(known) = known else {
-                    return Some(Self { did, since: now, keys, changed: None });
+            Decision::Allow(admission) if makes_contact(*admission) || facts.sender_is_operator => {
+                let Some(known) = facts.contact.as_ref() else {
+                    // Its keys are its own, whatever those of its prior DID were.
+                    let since = facts.prior_contact.as_ref().map_or(now, |prior| prior.since);
+                    return Some(Self { did, since, keys, changed: None, moved_to: None });
                 };
                 // Other keys that little depends on are let pass, and not taken for its own: it may
                 // be allowed more one day.
+                // Only by whom it went over to does it come back.
+                let is_back =
+                    |to: &Did| question.prior.as_ref().is_some_and(|prior| prior.did == *to);
+                let moved_to = known.moved_to.clone().filter(|to| !is_back(to));
                 let after = match known.has(&keys) {
-                    true => Self { did, keys, changed: None, ..known.clone() },
+                    true => Self { did, keys, changed: None, moved_to, ..known.clone() },
                     false => known.clone().with_others(keys, now),
                 };
                 (after != *known).then_some(after)
@@ -156,6 +179,19 @@ pub(super) fn others_of_prior<'a>(
 ) -> Option<(&'a Contact, Vec<String>)> {
     let (prior, contact) = (question.prior.as_ref()?, facts.prior_contact.as_ref()?);
     (!contact.has(&prior.keys)).then(|| (contact, [&contact.keys[..], &prior.keys].concat()))
+}
+
+/// Returns a contact that handed on what the sender shows, and has other keys than it had, and these
+/// keys: whoever took its domain over would hand on to himself.
+pub(super) fn others_of_grantors<'a>(
+    question: &Question,
+    facts: &'a Facts,
+) -> Option<(&'a Contact, Vec<String>)> {
+    let granted = question.shown.granted.as_ref()?;
+    granted.handed_on_by().find_map(|(grantor, keys)| {
+        let contact = facts.grantors.iter().find(|contact| contact.did.same_subject(grantor))?;
+        (!contact.has(keys)).then(|| (contact, keys.to_vec()))
+    })
 }
 
 /// Whether those who are let in so are remembered: no more than the operator, the agent itself, or

@@ -3,7 +3,7 @@
 
 use comity_didcomm::{Did, UnixTime};
 
-use super::contact::{others_of_prior, others_of_sender};
+use super::contact::{others_of_grantors, others_of_prior, others_of_sender};
 use super::score::{Score, score};
 use super::{
     Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Level, Meter, Question,
@@ -86,6 +86,10 @@ impl Case<'_> {
             return self.allow(Admission::HomeProtocol, self.needed, why);
         }
         if self.facts.sender_is_operator && self.question.protocol.as_str() == OPERATOR {
+            // Whoever took the operator's domain would decide everything.
+            if others_of_sender(self.question, self.facts).is_some() {
+                return self.key_changed();
+            }
             let why = "The operator decides by this protocol";
             return self.allow(Admission::HomeProtocol, self.needed, why);
         }
@@ -247,6 +251,12 @@ impl Case<'_> {
                 "The sender has other keys than it had, and nothing proves that they are its own";
             return short(Refusal::KeyChanged, why.to_owned(), "comity contacts approve WHO");
         }
+        let grantor = others_of_grantors(self.question, self.facts);
+        if let Some((grantor, _)) = grantor.filter(|_| Level::Task <= level) {
+            let why =
+                format!("It was handed on by {}, which has other keys than it had", grantor.did);
+            return short(Refusal::KeyChanged, why, "comity contacts approve WHO");
+        }
         let meters = granted.meters();
         let used_up = meters.iter().find_map(|meter| {
             meter.limits.broken_by(self.facts.used_of(meter.id), self.counts_as())
@@ -263,6 +273,10 @@ impl Case<'_> {
     /// An answer is welcome, as far as the agent itself went in that thread; so is what asks for no
     /// more than a message.
     fn by_thread(&self) -> Option<Ruling> {
+        // Who has moved on answers under its new DID, of which the operator may think otherwise.
+        if self.facts.contact.as_ref().is_some_and(|contact| contact.moved_to.is_some()) {
+            return None;
+        }
         let level = self.facts.wrote_in_thread?.max(Level::Message);
         let why = "The agent wrote to this sender in this thread";
         (self.needed <= level).then(|| self.allow(Admission::Thread, level, why))
@@ -319,7 +333,7 @@ impl Case<'_> {
 
     fn is_known_for_long(&self, vouched: &Option<Score<Did>>) -> bool {
         let contact = self.facts.contact.as_ref().or(self.facts.prior_contact.as_ref());
-        let since = contact.map(|contact| contact.since);
+        let since = contact.filter(|known| known.moved_to.is_none()).map(|known| known.since);
         let age_s = since.map_or(0, |since| self.now.0.saturating_sub(since.0));
         let vouchers = vouched.as_ref().map_or(0, |score| score.message.anchors);
         ANTS_VOUCHERS <= vouchers || (ANTS_AGE_S <= age_s && ANTS_PROCESSED <= self.facts.processed)

@@ -11,11 +11,13 @@ mod terms;
 pub use chain::{GrantChain, GrantError, GrantInput, GrantOutput};
 pub use terms::{GrantTerms, NarrowError, TermsError};
 
-use comity_didcomm::{Did, DidUrl, Jwt, ProtocolId, SigningKey, UnixTime, VerifiedJwt};
+use comity_didcomm::{
+    Did, DidDocument, DidUrl, Jwt, ProtocolId, SigningKey, UnixTime, VerifiedJwt,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Level, Limits, Meter, MeterId, TokenId, subject};
+use super::{Level, Limits, Meter, MeterId, TokenId, pinned_keys, subject};
 use crate::limits::TOKEN_CHARS_MAX;
 
 /// The `typ` of a grant.
@@ -26,6 +28,8 @@ pub const GRANT_TYPE: &str = "comity-grant+jwt";
 pub struct Grant {
     id: TokenId,
     grantor: Did,
+    /// The grantor's keys, as [`Contact::keys`](super::Contact::keys).
+    grantor_keys: Vec<String>,
     audience: Did,
     parent: Option<TokenId>,
     terms: GrantTerms,
@@ -120,8 +124,9 @@ impl Grant {
         &self.terms
     }
 
-    /// Takes the claims of a token whose signature was verified, if they are those of a grant.
-    fn read(token: VerifiedJwt) -> Option<Self> {
+    /// Takes the claims of a token whose signature was verified by its issuer's document, if they are
+    /// those of a grant.
+    fn read(token: VerifiedJwt, document: &DidDocument) -> Option<Self> {
         let claims: Claims = serde_json::from_value(Value::Object(token.claims)).ok()?;
         let terms = GrantTerms {
             grantee: claims.sub,
@@ -135,7 +140,9 @@ impl Grant {
         };
         terms.check().ok()?;
         let id = TokenId::from_digest(token.digest);
-        Some(Self { id, grantor: claims.iss, audience: claims.aud, parent: claims.parent, terms })
+        let (grantor, grantor_keys) = (claims.iss, pinned_keys(document));
+        let (audience, parent) = (claims.aud, claims.parent);
+        Some(Self { id, grantor, grantor_keys, audience, parent, terms })
     }
 }
 
@@ -228,6 +235,12 @@ impl Granted {
     /// that was handed on to many is still one.
     pub fn links(&self) -> impl Iterator<Item = &Grant> {
         std::iter::once(&self.root).chain(&self.rest)
+    }
+
+    /// Returns those who handed it on, with the keys that each has now, as
+    /// [`Contact::keys`](super::Contact::keys).
+    pub fn handed_on_by(&self) -> impl Iterator<Item = (&Did, &[String])> {
+        self.rest.iter().map(|link| (&link.grantor, &*link.grantor_keys))
     }
 
     /// Returns what its use counts against: each token that has limits.

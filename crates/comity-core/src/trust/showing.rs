@@ -4,13 +4,14 @@
 //! names its DID, or where somebody whom the operator believes vouches: what a stranger makes up
 //! makes us fetch nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use comity_didcomm::{Did, DidDocument, UnixTime};
 
 use super::{
     Credential, CredentialStatus, Facts, GrantChain, GrantError, GrantInput, GrantOutput, Granted,
-    Question, SignedCredential, TokenId, Vouch, VouchBook, Whom,
+    Question, SignedCredential, TokenId, Vouch, VouchBook, Whom, subject,
 };
 use crate::limits::PATH_VOUCHES_MAX;
 use crate::protocol::attached_tokens::AttachedTokens;
@@ -23,7 +24,7 @@ pub struct Shown {
     pub granted: Option<Arc<Granted>>,
     /// Why the grant that it showed gives none.
     pub grant_error: Option<GrantError>,
-    /// The vouches on a way from somebody whom the operator believes.
+    /// The vouches on a way from somebody whom the operator believes to the sender.
     pub vouches: Vec<Vouch>,
     /// Credentials about the sender, by issuers whom an entry names.
     pub credentials: Vec<Credential>,
@@ -122,7 +123,10 @@ impl Showing {
         }
         match self.next().and_then(|next| self.credentials.get(next)) {
             Some(credential) => ShowingOutput::Resolve(credential.issuer().clone()),
-            None => ShowingOutput::Done(std::mem::take(&mut self.shown)),
+            None => {
+                self.keep_on_way();
+                ShowingOutput::Done(std::mem::take(&mut self.shown))
+            }
         }
     }
 
@@ -169,6 +173,21 @@ impl Showing {
     fn reach(&self, issuer: &Did) -> Option<usize> {
         let is_issuer = |(believed, _): &&(Did, usize)| believed.same_subject(issuer);
         self.believed.iter().filter(is_issuer).map(|(_, reach)| *reach).max()
+    }
+
+    /// Drops the vouches that do not lead to the sender: it has no business to show them, and who
+    /// may vouch for others could fill the book with them.
+    fn keep_on_way(&mut self) {
+        let mut led_to = BTreeSet::from([subject(&self.sender)]);
+        for _ in 0..PATH_VOUCHES_MAX {
+            for vouch in &self.shown.vouches {
+                if led_to.contains(&subject(&vouch.terms().subject)) {
+                    led_to.insert(subject(vouch.issuer()));
+                }
+            }
+        }
+        let vouches = &mut self.shown.vouches;
+        vouches.retain(|vouch| led_to.contains(&subject(&vouch.terms().subject)));
     }
 
     fn take(&mut self, credential: Credential) {

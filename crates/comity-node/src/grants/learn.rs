@@ -145,12 +145,13 @@ async fn take_back(
     let Some(latest) = may_hand_on_until(home, (agent, sender), chain).await? else {
         return Ok(None);
     };
-    let until = until.min(latest);
-    if until <= home.now() {
+    if until.min(latest) <= home.now() {
         return Ok(None);
     }
     let store = home.store.as_ref();
-    match grants::take_back(store, batch, (agent, sender), (id, until)).await? {
+    // Nobody has seen the token. Were it forgotten as soon as its grantor says, there would be room
+    // for another at once, and for what the log and the operator are told of each.
+    match grants::take_back(store, batch, (agent, sender), (id, latest)).await? {
         TakenBack::Full => {
             tracing::warn!(%agent, %sender, "too many revocations: one is not remembered");
             Ok(None)
@@ -164,8 +165,8 @@ async fn take_back(
     }
 }
 
-/// Finds out until when somebody may hand on the right to reach an agent: by what the agent gave it,
-/// or by the chain that it shows.
+/// Finds out until when what somebody hands on of the right to reach an agent can last: by what the
+/// agent gave it, or by the chain that it shows.
 async fn may_hand_on_until(
     home: &Home,
     (agent, sender): (&Did, &Did),
@@ -180,6 +181,7 @@ async fn may_hand_on_until(
         return Ok(latest);
     }
     let granted = verify(home, GrantChain::new(chain, agent, sender, home.now())).await?;
-    let last = granted.links().last().map(|last| last.terms());
-    Ok(last.filter(|terms| 0 < terms.depth).map(|terms| terms.until))
+    let may_hand_on = granted.links().last().is_some_and(|last| 0 < last.terms().depth);
+    // Who handed it on may do so again, for as long as the agent itself has allowed.
+    Ok(granted.links().next().filter(|_| may_hand_on).map(|root| root.terms().until))
 }

@@ -16,8 +16,8 @@ use crate::home::Home;
 /// Rows that the grants of one agent take at most.
 pub(super) const WALLET_MAX: usize = 2 * GRANTS_HELD_MAX + GRANTS_UNASKED_MAX;
 
-/// Returns the chain that an agent shows with a message: of those that cover its protocol, the one
-/// that goes furthest.
+/// Returns the chain that an agent shows with a message: of those that cover its protocol and came
+/// most surely, the one that goes furthest.
 pub(crate) async fn carried(home: &Home, passage: &Passage) -> Result<Vec<String>, StoreFault> {
     let store = home.store.as_ref();
     let held = grants::held_for(store, &passage.from, &passage.to, WALLET_MAX).await?;
@@ -29,13 +29,19 @@ fn best(held: Vec<Held>, passage: &Passage, now: UnixTime) -> Option<Held> {
         let terms = &held.terms;
         terms.from <= now && now < terms.until && terms.covers(&passage.protocol)
     };
-    // Between equals what the operator added comes first, then what has no limit of its own, then
-    // what holds longer.
+    // What was handed on may have been made to be refused, whatever level it has. Between equals what
+    // the operator added comes first, then what has no limit of its own, then what holds longer.
     let rank = |held: &Held| {
         let Held { terms, standing, .. } = held;
-        (terms.level, *standing, terms.limits == Limits::UNLIMITED, terms.until)
+        let surety = if is_handed_on(held) { *standing } else { Standing::Added };
+        (surety, terms.level, *standing, terms.limits == Limits::UNLIMITED, terms.until)
     };
     held.into_iter().filter(is_good).max_by_key(rank)
+}
+
+/// Whether somebody else than the agent that it gives access to chose its terms.
+fn is_handed_on(held: &Held) -> bool {
+    1 < held.chain.len()
 }
 
 /// Drops the grant that an agent has shown in vain, when its audience says that it was taken back:
@@ -58,7 +64,7 @@ pub(crate) async fn drop_refused(
     let passage = Passage { id, from, to, protocol, threads: Vec::new() };
     let (store, agent) = (home.store.as_ref(), &sent.sender);
     let held = grants::held_for(store, agent, &sent.recipient, WALLET_MAX).await?;
-    let is_made_up = |held: &Held| held.standing == Standing::Unasked && 1 < held.chain.len();
+    let is_made_up = |held: &Held| held.standing == Standing::Unasked && is_handed_on(held);
     let shown = best(held, &passage, home.now());
     if let Some(shown) = shown.filter(|shown| is_over || is_made_up(shown)) {
         tracing::info!(%agent, grant = %shown.id, "a grant was refused, and is dropped");
@@ -222,7 +228,17 @@ mod tests {
         let mut other = held(4, Standing::Added, "bruno");
         other.terms.level = Level::Execute;
         other.terms.scope = vec!["https://example.org/other/1.0".parse().unwrap()];
-        let shown = best(vec![low, high.clone(), over, other], &passage, NOW);
-        assert_eq!(shown, Some(high));
+        let shown = best(vec![low.clone(), high.clone(), over, other], &passage, NOW);
+        assert_eq!(shown, Some(high.clone()));
+
+        // Anybody who may hand on could hand on one with hardly any messages.
+        let mut handed_on = high.clone();
+        (handed_on.terms.level, handed_on.chain) = (Level::Execute, vec![String::new(); 2]);
+        for (others, expected) in [(vec![&high], &high), (vec![&low], &low), (vec![], &handed_on)] {
+            let wallet = others.into_iter().chain([&handed_on]).cloned().collect();
+            assert_eq!(best(wallet, &passage, NOW).as_ref(), Some(expected));
+        }
+        let known = Held { standing: Standing::Known, chain: handed_on.chain.clone(), ..low };
+        assert_eq!(best(vec![handed_on, known.clone()], &passage, NOW), Some(known));
     }
 }

@@ -270,6 +270,12 @@ async fn decided(
             let hint = "Let the agent take its messages first, then decide again";
             Err(ApiError::of(ApiCode::MailboxFull, hint))
         }
+        Settled::OtherKeys => {
+            let title = "The request came with other keys than the contact had";
+            let hint =
+                "Ask them by other means, then: comity contacts approve WHO, and decide again";
+            Err(ApiError::new(ApiCode::OtherKeys, title, hint))
+        }
         Settled::Changed => Ok(Json(describe(home, &entry))),
         Settled::Done(fate) => {
             let word =

@@ -97,7 +97,17 @@ pub(crate) async fn list_contacts(
     let agent = find(home, &name)?;
     let mut listed = Vec::new();
     for contact in contacts::contacts(home.store.as_ref(), &agent.did, ENTRIES_MAX).await? {
-        listed.push(describe(home, &agent.did, contact).await?);
+        if contact.moved_to.is_none() {
+            listed.push(describe(home, &agent.did, contact).await?);
+        }
+    }
+    // The node has one contact of its own, its operator.
+    if let Some(operator) = &home.config.operator {
+        let operator =
+            contacts::contact(home.store.as_ref(), &home.did, &subject(operator)).await?;
+        if let Some(waiting) = operator.filter(|operator| operator.changed.is_some()) {
+            listed.push(describe(home, &home.did, waiting).await?);
+        }
     }
     Ok(Json(listed))
 }
@@ -113,8 +123,10 @@ pub(crate) async fn approve_keys(
     let home = &local.home;
     let agent = find(home, &name)?;
     let did = subject(&outbound::resolve_who(home, &who).await?);
-    let known = contacts::contact(home.store.as_ref(), &agent.did, &did).await?;
-    let waiting = known.and_then(|known| Some((known.changed.clone()?.keys, known)));
+    let (mut whose, mut waiting) = (&agent.did, keys_waiting(home, &agent.did, &did).await?);
+    if waiting.is_none() {
+        (whose, waiting) = (&home.did, keys_waiting(home, &home.did, &did).await?);
+    }
     let Some((changed, known)) = waiting else {
         let hint = "See comity contacts for those who come with other keys";
         return Err(ApiError::new(ApiCode::NotFound, "Nobody waits with other keys", hint));
@@ -125,17 +137,27 @@ pub(crate) async fn approve_keys(
         return Err(other_keys());
     }
     let mut batch = Batch::new();
-    contacts::assert_unchanged(&mut batch, &agent.did, &known);
+    contacts::assert_unchanged(&mut batch, whose, &did, Some(&known));
     let approved = known.approved();
-    contacts::put(&mut batch, &agent.did, &approved);
-    let leaf = approved.to_log_record(&agent.did, home.now()).to_leaf();
+    contacts::put(&mut batch, whose, &approved);
+    let leaf = approved.to_log_record(whose, home.now()).to_leaf();
     batch.append_leaf(leaf_hash(&leaf), leaf);
     match home.commit(batch, Debts::new(), None).await? {
         Committed::Durable => {}
         Committed::Conflict(_) => return Err(other_keys()),
     }
-    tracing::info!(agent = %agent.did, peer = %did, "the operator approved other keys");
-    Ok(Json(describe(home, &agent.did, approved).await?))
+    tracing::info!(agent = %whose, peer = %did, "the operator approved other keys");
+    Ok(Json(describe(home, whose, approved).await?))
+}
+
+/// Returns the keys that wait for the operator, and whose they would be.
+async fn keys_waiting(
+    home: &Home,
+    whose: &Did,
+    did: &Did,
+) -> Result<Option<(Vec<String>, Contact)>, StoreFault> {
+    let known = contacts::contact(home.store.as_ref(), whose, did).await?;
+    Ok(known.and_then(|known| Some((known.changed.clone()?.keys, known))))
 }
 
 async fn describe(home: &Home, agent: &Did, contact: Contact) -> Result<ContactInfo, StoreFault> {

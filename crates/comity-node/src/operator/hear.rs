@@ -13,7 +13,7 @@ use comity_core::trust::{Direction, Entry, EntryKind, Level, Whom};
 use comity_didcomm::{Did, Message};
 use comity_store::records::mailbox::Waiting;
 use comity_store::records::notices::Debts;
-use comity_store::records::{ladder, mailbox, message_key, relations};
+use comity_store::records::{contacts, ladder, mailbox, message_key, relations};
 use comity_store::{Batch, StoreFault};
 
 use super::{decided, message_of};
@@ -39,6 +39,12 @@ enum Judged {
 /// Takes a decision: it is stored, with what becomes of the request, when this returns. Taken twice, it
 /// changes nothing more, so that nothing has to be kept by which a repeat is known.
 pub(crate) async fn hear(home: &Arc<Home>, commit: &Commit) -> Result<Written, StoreFault> {
+    // The keys of other DIDs cannot change.
+    if let Some(contact) = commit.contact().filter(|contact| !contact.keys.is_empty()) {
+        let mut batch = Batch::new();
+        contacts::put(&mut batch, &commit.received().recipient, contact);
+        home.commit_and_report(batch, Debts::new(), None).await.map(drop)?;
+    }
     let mut refused = None;
     for _attempt in 0..CONFLICTS_MAX {
         let judged = match refused {
@@ -60,6 +66,7 @@ pub(crate) async fn hear(home: &Arc<Home>, commit: &Commit) -> Result<Written, S
                     Settled::EntriesFull | Settled::MailboxFull => {
                         refused = Some(Refusal::MailboxFull)
                     }
+                    Settled::OtherKeys => refused = Some(Refusal::KeyChanged),
                 }
             }
             Ok(Judged::Over(outcome)) => {

@@ -6,7 +6,7 @@ use comity_core::inbound::{Commit, Placement};
 use comity_core::limits::{VOUCH_ASKERS_MAX, VOUCH_STATUS_S_MAX};
 use comity_core::protocol::is_for_home;
 use comity_core::protocol::vouch::{VouchMessage, VouchState, VouchStatus};
-use comity_core::trust::TokenId;
+use comity_core::trust::{TokenId, VouchBook};
 use comity_didcomm::{Did, Message};
 use comity_store::records::{revocations, vouches};
 use comity_store::{Batch, StoreFault};
@@ -30,31 +30,47 @@ pub(crate) async fn from_message(
     match told {
         VouchMessage::Decline { .. } => tracing::info!(%agent, %peer, "a vouch was declined"),
         VouchMessage::Query { ids } => {
-            let status = answer(home, batch, (agent, peer), ids).await?;
-            let status = VouchMessage::Status(status);
-            return Ok(address(status, agent, peer, Some(message.thread_id())));
+            let status = answer(home, batch, (agent, peer), ids).await?.map(VouchMessage::Status);
+            let thid = Some(message.thread_id());
+            return Ok(status.and_then(|status| address(status, agent, peer, thid)));
         }
         VouchMessage::Revoke { ids } => {
-            for id in ids {
-                if home.vouches.change(|book| book.say(peer, id, VouchState::Revoked, home.now())) {
-                    remember_revoked(home, batch, peer, id);
-                }
-                wallet::lose(home, batch, agent, (peer, id)).await?;
-            }
+            let told: Vec<_> = ids.iter().map(|id| (*id, VouchState::Revoked)).collect();
+            hear(home, batch, peer, &told, |book, id, state| book.say(peer, id, state, home.now()));
+            wallet::lose(home, batch, agent, (peer, &ids)).await?;
         }
         VouchMessage::Status(status) => {
             let until = status.holds_until(home.now());
-            for (id, state) in &status.vouches {
-                let is_news = home.vouches.change(|book| book.answer(peer, *id, *state, until));
-                if is_news && *state == VouchState::Revoked {
-                    remember_revoked(home, batch, peer, *id);
-                }
-            }
+            hear(home, batch, peer, &status.vouches, |book, id, state| {
+                book.answer(peer, id, state, until)
+            });
         }
         VouchMessage::Vouch { path, .. } => wallet::keep(home, batch, commit, path).await?,
         VouchMessage::Request { .. } => {}
     }
     Ok(None)
+}
+
+/// Takes what an issuer says of its own into the book, all at once: each change copies the book, so
+/// what is about nothing in it is no change.
+fn hear(
+    home: &Home,
+    batch: &mut Batch,
+    issuer: &Did,
+    told: &[(TokenId, VouchState)],
+    take: impl Fn(&mut VouchBook, TokenId, VouchState) -> bool,
+) {
+    let book = home.vouches.book();
+    let mut known: Vec<_> = told.iter().filter(|(id, _)| book.knows(*id, issuer)).collect();
+    // Else the change would have to copy it.
+    drop(book);
+    if known.is_empty() {
+        return;
+    }
+    home.vouches.change(|book| known.retain(|(id, state)| take(book, *id, *state)));
+    for (id, _) in known.into_iter().filter(|(_, state)| *state == VouchState::Revoked) {
+        remember_revoked(home, batch, issuer, *id);
+    }
 }
 
 fn remember_revoked(home: &Home, batch: &mut Batch, issuer: &Did, id: TokenId) {
@@ -64,13 +80,15 @@ fn remember_revoked(home: &Home, batch: &mut Batch, issuer: &Did, id: TokenId) {
     }
 }
 
-/// Says which vouches of an agent hold, and remembers who asked, to tell it when that changes.
+/// Says which vouches of an agent hold, and remembers who asked, to tell it when that changes. Says
+/// nothing when none of them is the agent's: an answer to whoever makes up names and cannot be
+/// reached would wait in the outbox for nothing.
 async fn answer(
     home: &Home,
     batch: &mut Batch,
     (agent, asker): (&Did, &Did),
     ids: Vec<TokenId>,
-) -> Result<VouchStatus, StoreFault> {
+) -> Result<Option<VouchStatus>, StoreFault> {
     let store = home.store.as_ref();
     let mut states = Vec::with_capacity(ids.len());
     for id in ids {
@@ -83,5 +101,7 @@ async fn answer(
         }
         states.push((id, wallet::state_of(given.as_ref())));
     }
-    Ok(VouchStatus { vouches: states, at: home.now(), valid_for_s: VOUCH_STATUS_S_MAX })
+    let is_any_ours = states.iter().any(|(_, state)| *state != VouchState::Unknown);
+    let (at, valid_for_s) = (home.now(), VOUCH_STATUS_S_MAX);
+    Ok(is_any_ours.then_some(VouchStatus { vouches: states, at, valid_for_s }))
 }

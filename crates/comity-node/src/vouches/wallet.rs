@@ -1,16 +1,18 @@
 //! The vouches that the agents of this home give and hold.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use comity_core::api::{SendAnswer, SendRequest};
 use comity_core::inbound::Commit;
 use comity_core::limits::{
     SHOWN_CHARS_MAX, TOKENS_PER_MESSAGE_MAX, VOUCHES_GIVEN_MAX, VOUCHES_HELD_MAX,
-    VOUCHES_UNASKED_MAX,
+    VOUCHES_HELD_PER_VOUCHER_MAX, VOUCHES_UNASKED_MAX,
 };
 use comity_core::protocol::vouch::{VOUCH, VouchMessage, VouchState};
 use comity_core::trust::{
-    Direction, EntryKind, SignedCredential, TokenId, Vouch, VouchError, VouchTerms,
+    Direction, SignedCredential, TokenId, Vouch, VouchError, VouchTerms, subject,
 };
 use comity_didcomm::{Did, MessageId};
 use comity_store::records::notices::Debts;
@@ -170,9 +172,19 @@ pub(super) async fn keep(
         false => before.map_or(Wish::Unasked, |held| held.wish),
     };
     let unasked = wallet.iter().filter(|held| held.wish == Wish::Unasked).count();
-    let is_full = VOUCHES_HELD_MAX <= wallet.len()
+    let own: Vec<_> = wallet.iter().filter(|held| held.voucher.same_subject(peer)).collect();
+    // The oldest of its own, and what came by itself before what was asked for.
+    let oldest = own.iter().max_by_key(|held| (held.wish, Reverse(held.terms.from)));
+    let is_crowded = VOUCHES_HELD_PER_VOUCHER_MAX <= own.len();
+    let displaced = oldest.filter(|held| is_crowded && held.wish >= wish);
+    let is_full = is_crowded
+        || VOUCHES_HELD_MAX <= wallet.len()
         || (wish == Wish::Unasked && VOUCHES_UNASKED_MAX <= unasked);
-    if before.is_none() && is_full {
+    if before.is_none()
+        && let Some(displaced) = displaced
+    {
+        vouches::remove_held(batch, agent, displaced.id);
+    } else if before.is_none() && is_full {
         tracing::warn!(%agent, %peer, "there is no room for another vouch");
         return Ok(());
     }
@@ -190,19 +202,20 @@ async fn is_wanted(home: &Home, commit: &Commit) -> Result<bool, StoreFault> {
         return Ok(true);
     }
     let entries = relations::about(store, agent, Direction::In, peer).await?;
-    Ok(entries.iter().any(|entry| entry.kind == EntryKind::Allow && entry.whom.is(peer)))
+    Ok(entries.iter().any(|entry| entry.allows(home.now()) && entry.whom.is(peer)))
 }
 
-/// Shows a vouch no more that its voucher took back.
+/// Shows vouches no more that their voucher took back.
 pub(super) async fn lose(
     home: &Home,
     batch: &mut Batch,
     agent: &Did,
-    (voucher, id): (&Did, TokenId),
+    (voucher, ids): (&Did, &[TokenId]),
 ) -> Result<(), StoreFault> {
     let wallet = vouches::held(home.store.as_ref(), agent).await?;
-    if wallet.iter().any(|held| held.id == id && held.voucher.same_subject(voucher)) {
-        vouches::remove_held(batch, agent, id);
+    let is_lost = |held: &&Held| ids.contains(&held.id) && held.voucher.same_subject(voucher);
+    for held in wallet.iter().filter(is_lost) {
+        vouches::remove_held(batch, agent, held.id);
     }
     Ok(())
 }
@@ -217,7 +230,7 @@ pub(crate) async fn to_show(
     let now = home.now();
     let mut wallet = vouches::held(home.store.as_ref(), agent).await?;
     wallet.retain(|held| now < held.terms.until);
-    wallet.sort_by_key(|held| (held.wish, held.path.len(), std::cmp::Reverse(held.terms.until)));
+    wallet.sort_by_key(|held| (held.wish, held.path.len(), Reverse(held.terms.until)));
     Ok(pick(wallet.iter(), room))
 }
 
@@ -226,14 +239,18 @@ async fn to_lead(home: &Home, agent: &Did) -> Result<Vec<String>, StoreFault> {
     let now = home.now();
     let mut wallet = vouches::held(home.store.as_ref(), agent).await?;
     wallet.retain(|held| now < held.terms.until && 0 < held.terms.depth);
-    wallet.sort_by_key(|held| (held.wish, held.path.len(), std::cmp::Reverse(held.terms.until)));
+    wallet.sort_by_key(|held| (held.wish, held.path.len(), Reverse(held.terms.until)));
     Ok(pick(wallet.iter(), TOKENS_PER_MESSAGE_MAX - 1))
 }
 
-/// Picks vouches with the whole way to each, as long as there is room.
+/// Picks vouches with the whole way to each, as long as there is room: one of each voucher before a
+/// second of any.
 fn pick<'a>(wallet: impl Iterator<Item = &'a Held>, room: usize) -> Vec<String> {
     let mut picked: Vec<String> = Vec::new();
-    for held in wallet {
+    let mut vouchers = BTreeSet::new();
+    let (first, more): (Vec<_>, Vec<_>) =
+        wallet.partition(|held| vouchers.insert(subject(&held.voucher)));
+    for held in first.into_iter().chain(more) {
         let way = held.path.iter().chain([&held.token]);
         let new: Vec<_> = way.filter(|text| !picked.contains(text)).cloned().collect();
         let chars: usize = picked.iter().chain(&new).map(String::len).sum();

@@ -5,6 +5,7 @@ use comity_core::limits::{GRANTS_OF_ONE_MAX, GRANTS_UNASKED_MAX};
 use comity_core::protocol::attached_tokens::TokenKind;
 use comity_core::trust::{GRANT_TYPE, Grant, GrantTerms, Level, Limits, TokenId};
 use comity_didcomm::{Did, Jwt, Message, UnixTime};
+use comity_store::records::due::{self, Due};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -223,6 +224,30 @@ async fn nobody_takes_back_what_somebody_else_gave() {
     }
     assert_eq!(fate(&aria_home, &aria, &bruno, ASK).await, "accepted");
     assert_eq!(bruno_home.receive(&bruno, 1).await[0].admitted, "grant");
+}
+
+/// A grantee who may hand on makes up names, each of which it takes back for a moment only: as soon
+/// as they were forgotten there was room for more, and each has its place in the log for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_takes_its_room_for_as_long_as_the_right_to_hand_on_holds() {
+    let stand = Stand::new().await;
+    let bruno = stand.add_agent("bruno").await;
+    let peer = Foreigner::new().await;
+    give(&stand, &bruno, json!({ "who": peer.did, "depth": 1, "unsent": true })).await;
+    let forgotten_soon = async || {
+        let soon = now().saturating_add(7200);
+        let rows = due::until(stand.store().as_ref(), soon, None, 1_000).await.unwrap();
+        rows.iter().filter(|row| matches!(row.due, Due::ForgetMeta(_))).count()
+    };
+    let before = forgotten_soon().await;
+    let type_ = "https://comity.dev/protocols/grant/1.0/revoke";
+    let mut message = peer.message("m-1", type_, &bruno);
+    let body = json!({ "id": TokenId::of(b"made up"), "exp": now().0 + 3600 });
+    message.body = body.as_object().unwrap().clone();
+    assert_eq!(stand.post(&peer.seal(&stand, &message).await).await.0, 202);
+    let events = stand.first_events(2).await;
+    assert_eq!(serde_json::to_value(&events[1]).unwrap()["type"], "grant-revoked");
+    assert_eq!(forgotten_soon().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

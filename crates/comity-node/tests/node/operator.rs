@@ -294,3 +294,40 @@ async fn an_operator_that_is_named_later_is_asked_about_what_still_waits_and_onl
     assert_eq!(asked.notice.body["message"], "m-2");
     assert!(operator.has_nothing());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_keys_of_the_operator_decide_nothing_before_they_are_approved() {
+    // Whoever took the domain of an operator with a did:web decided for all agents of the node.
+    let mut operator = Foreigner::web().await;
+    let stand = stand_of(&operator.did).await;
+    let bruno = stand.add_agent("bruno").await;
+    let approve = || json!({ "decision": "approve", "level": "execute" });
+    let asked = ask(&stand, &bruno, &mut operator, "m-1").await;
+    let first = decision(&stand, &bruno, &operator, ("d-1", asked.notice.id.as_str()), approve());
+    assert_eq!(stand.post(&operator.seal(&stand, &first).await).await.0, 202);
+    assert_eq!(operator.receive(&stand).await.body["state"], "allowed");
+
+    operator.change_keys(2);
+    let stand = stand.restart().await;
+    let asked = ask(&stand, &bruno, &mut operator, "m-2").await;
+    let thread = asked.notice.id.as_str();
+    let stolen = decision(&stand, &bruno, &operator, ("d-2", thread), approve());
+    assert_eq!(stand.post(&operator.seal(&stand, &stolen).await).await.0, 202);
+    assert_eq!(operator.receive(&stand).await.body["code"], "e.p.trust.key-changed");
+    assert_eq!((allowed(&stand).await.len(), stand.status().await.requests_pending), (1, 1));
+    let events = serde_json::to_value(stand.first_events(5).await).unwrap();
+    let alarm = &events[4];
+    assert_eq!(
+        (&alarm["type"], &alarm["contact"], &alarm["ruling"]),
+        (&json!("key-changed"), &json!(operator.did), &json!("needs-approval"))
+    );
+
+    let contacts: Vec<Value> =
+        stand.admin(Method::GET, "/admin/agents/bruno/contacts", Value::Null).await;
+    assert!(contacts.iter().any(|contact| contact["did"] == json!(operator.did)));
+    let path = "/admin/agents/bruno/contacts/approve";
+    assert_eq!(stand.call_admin(path, &json!({ "who": operator.did })).await.0, 200);
+    let again = decision(&stand, &bruno, &operator, ("d-3", thread), approve());
+    assert_eq!(stand.post(&operator.seal(&stand, &again).await).await.0, 202);
+    assert_eq!(operator.receive(&stand).await.body["state"], "allowed");
+}

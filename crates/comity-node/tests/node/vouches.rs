@@ -376,20 +376,16 @@ async fn anybody_may_ask_after_a_vouch_and_is_told_when_it_is_taken_back() {
     let given = give(&theirs, &vera, &other.did, "message", 0).await;
     let id: TokenId = given.id.parse().unwrap();
     let unknown = TokenId::of(b"another");
-    for (to, states) in [
-        (&vera, [(id, VouchState::Good), (unknown, VouchState::Unknown)]),
-        (&other, [(id, VouchState::Unknown), (unknown, VouchState::Unknown)]),
-    ] {
-        let query = VouchMessage::Query { ids: vec![id, unknown] };
-        let query = told(query, "q-1", &reader.did, &to.did.parse().unwrap());
-        assert_eq!(theirs.post(&reader.seal(&theirs, &query).await).await.0, 202);
-        let answer = reader.receive(&theirs).await;
-        assert_eq!(answer.thid.as_deref(), Some("q-1"));
-        let VouchMessage::Status(status) = VouchMessage::parse(&answer).unwrap() else {
-            panic!("not a status")
-        };
-        assert_eq!((status.vouches, status.valid_for_s), (states.to_vec(), 300));
-    }
+    let states = [(id, VouchState::Good), (unknown, VouchState::Unknown)];
+    let query = VouchMessage::Query { ids: vec![id, unknown] };
+    let query = told(query, "q-1", &reader.did, &vera.did.parse().unwrap());
+    assert_eq!(theirs.post(&reader.seal(&theirs, &query).await).await.0, 202);
+    let answer = reader.receive(&theirs).await;
+    assert_eq!(answer.thid.as_deref(), Some("q-1"));
+    let VouchMessage::Status(status) = VouchMessage::parse(&answer).unwrap() else {
+        panic!("not a status")
+    };
+    assert_eq!((status.vouches, status.valid_for_s), (states.to_vec(), 300));
     // Too many at once are not answered; what does come next shows it.
     let vera_did: Did = vera.did.parse().unwrap();
     let type_ = format!("{VOUCH}/query");
@@ -406,4 +402,45 @@ async fn anybody_may_ask_after_a_vouch_and_is_told_when_it_is_taken_back() {
     take_back(&theirs, &vera, &given).await;
     let revoke = reader.receive(&theirs).await;
     assert_eq!(VouchMessage::parse(&revoke), Ok(VouchMessage::Revoke { ids: vec![id] }));
+}
+
+/// A stranger asked about names that it had made up, and each answer waited a day for its dead
+/// endpoint, until there was no room for those to others.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_answered_who_asks_only_about_what_the_agent_never_gave() {
+    let theirs = stand().await;
+    let (vera, other) = (theirs.add_agent("vera").await, theirs.add_agent("other").await);
+    let given = give(&theirs, &vera, &other.did, "message", 0).await;
+    let mut reader = Foreigner::new().await;
+    let made_up = TokenId::of(b"made up");
+    for (id, asked, to) in [
+        ("q-1", made_up, &vera),
+        ("q-2", given.id.parse().unwrap(), &other),
+        ("q-3", given.id.parse().unwrap(), &vera),
+    ] {
+        let query = VouchMessage::Query { ids: vec![asked] };
+        let query = told(query, id, &reader.did, &to.did.parse().unwrap());
+        assert_eq!(theirs.post(&reader.seal(&theirs, &query).await).await.0, 202);
+    }
+    assert_eq!(reader.receive(&theirs).await.thid.as_deref(), Some("q-3"), "the others wait not");
+}
+
+/// A contact sent vouches until there was no room for those of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_fills_the_wallet_alone() {
+    let ours = stand().await;
+    let bruno = ours.add_agent("bruno").await;
+    let contact = Foreigner::new().await;
+    anchor(&ours, &bruno, contact.did.as_str()).await;
+    let to: Did = bruno.did.parse().unwrap();
+    let mut newest = String::new();
+    for n in 0..6 {
+        newest = sign(contact.signing(), &to, UnixTime(now().0 - 100 + n));
+        let message = VouchMessage::Vouch { path: vec![newest.clone()], comment: None };
+        let message = told(message, &format!("v-{n}"), &contact.did, &to);
+        assert_eq!(ours.post(&contact.seal(&ours, &message).await).await.0, 202);
+    }
+    held(&ours, &bruno, 4).await;
+    let newest = name_of(&newest).to_string();
+    assert!(wallet(&ours, &bruno).await.iter().any(|vouch| vouch.id == newest));
 }

@@ -13,13 +13,17 @@ pub fn put(batch: &mut Batch, agent: &Did, contact: &Contact) {
 }
 
 /// Demands that what is remembered of a contact is still this.
-pub fn assert_unchanged(batch: &mut Batch, agent: &Did, contact: &Contact) -> usize {
-    batch.assert_value(Keyspace::Meta, &keys::contact(agent, &contact.did), &encode(contact))
-}
-
-/// Forgets a contact.
-pub fn remove(batch: &mut Batch, agent: &Did, did: &Did) {
-    batch.delete(Keyspace::Meta, &keys::contact(agent, did));
+pub fn assert_unchanged(
+    batch: &mut Batch,
+    agent: &Did,
+    did: &Did,
+    known: Option<&Contact>,
+) -> usize {
+    let key = keys::contact(agent, did);
+    match known {
+        Some(known) => batch.assert_value(Keyspace::Meta, &key, &encode(known)),
+        None => batch.assert_absent(Keyspace::Meta, &key),
+    }
 }
 
 /// Reads what is remembered of somebody.

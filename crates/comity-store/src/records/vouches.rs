@@ -123,6 +123,11 @@ pub fn put_known(batch: &mut Batch, vouch: &Vouch) {
     put(batch, keys::vouch_shown(id), encode(&Known { id, issuer, terms }), until);
 }
 
+/// Forgets a vouch that was shown.
+pub fn remove_known(batch: &mut Batch, id: TokenId) {
+    batch.delete(Keyspace::Meta, &keys::vouch_shown(id));
+}
+
 /// Reads the vouches that were shown.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ fn vouch(from: &str, to: &str) -> Vouch {
 fn book(vouches: &[(&str, &str)]) -> VouchBook {
     let mut book = VouchBook::default();
     for (from, to) in vouches {
-        assert!(book.insert(vouch(from, to), NOW), "{from} > {to}");
+        assert!(book.insert(vouch(from, to), NOW).is_some(), "{from} > {to}");
     }
     book
 }
@@ -94,9 +94,47 @@ fn a_voucher_that_does_not_answer_is_waited_for_once_and_left_alone() {
 fn nobody_fills_the_book_alone() {
     let mut book = VouchBook::default();
     let many = VOUCHES_PER_VOUCHER_MAX + 5;
-    let taken = (0..many).filter(|n| book.insert(vouch("a", &format!("b{n}")), NOW)).count();
+    let taken =
+        (0..many).filter(|n| book.insert(vouch("a", &format!("b{n}")), NOW).is_some()).count();
     assert_eq!(taken, VOUCHES_PER_VOUCHER_MAX);
-    assert!(book.insert(vouch("c", "b"), NOW));
+    assert!(book.insert(vouch("c", "b"), NOW).is_some());
     assert_eq!(book.forget_expired(UnixTime(NOW.0 + 1_000)).len(), taken + 1);
-    assert!(book.insert(vouch("a", "b"), NOW));
+    assert!(book.insert(vouch("a", "b"), NOW).is_some());
+}
+
+/// Somebody with one vouch of depth 2 vouches for twenty, and each of them for hundreds that it made
+/// up: a new vouch found no room for the 90 days that those lasted.
+#[test]
+fn a_flood_that_nobody_confirmed_makes_room_for_others() {
+    let mut book = book(&[("a", "b"), ("a", "c")]);
+    let (good, quiet) = (vouch("a", "b").id(), vouch("a", "c").id());
+    assert!(book.say(&did("a"), good, VouchState::Good, UnixTime(NOW.0 + 300)));
+    for n in 0..VOUCHES_KEPT_MAX - 2 {
+        let flood = vouch(&format!("q{}", n % 20), &format!("x{n}"));
+        assert_eq!(book.insert(flood, NOW), Some(Vec::new()));
+    }
+    for n in 0..30 {
+        let gone = book.insert(vouch(&format!("new{n}"), "b"), NOW).unwrap();
+        assert!(gone.len() == 1 && ![good, quiet].contains(&gone[0]));
+    }
+    assert_eq!(book.iter().count(), VOUCHES_KEPT_MAX);
+    assert!(book.knows(good, &did("a")) && book.knows(quiet, &did("a")));
+    assert!((0..30).all(|n| book.given_by(&did(&format!("new{n}"))).count() == 1));
+}
+
+/// One message by somebody whom a thousand vouch for had the node write to a thousand endpoints.
+#[test]
+fn one_message_has_a_few_vouchers_asked_and_the_nearest_first() {
+    let mut book = VouchBook::default();
+    for n in 0..100 {
+        assert!(book.insert(vouch("b", &format!("c{n}")), NOW).is_some());
+        assert!(book.insert(vouch(&format!("c{n}"), "x"), NOW).is_some());
+    }
+    assert!(book.insert(vouch("a", "b"), NOW).is_some());
+    let ways = book.ways(&BTreeSet::from([did("a")]), &did("x"), NOW);
+    assert_eq!(ways.len(), 201);
+    let asked = book.to_ask(ways.iter().map(|vouch| (vouch.id(), vouch.issuer())), NOW);
+    assert_eq!(asked.len(), VOUCHERS_ASKED_MAX);
+    assert_eq!((&asked[0].0, &asked[1].0), (&did("a"), &did("b")));
+    assert_eq!(asked[1].1.len(), 100);
 }

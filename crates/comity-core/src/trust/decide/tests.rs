@@ -72,7 +72,7 @@ fn with(entries: impl IntoIterator<Item = Entry>) -> Facts {
 
 fn pinned(key: &str) -> Option<Contact> {
     let keys = vec![key.to_owned()];
-    Some(Contact { did: did(ARIA), since: UnixTime(1), keys, changed: None })
+    Some(Contact { did: did(ARIA), since: UnixTime(1), keys, changed: None, moved_to: None })
 }
 
 /// What one relation comes to, in a letter: Allowed, Held, Closed; or the refusal in words.
@@ -470,6 +470,19 @@ fn a_succession_says_nothing_about_the_keys_of_the_successor() {
 }
 
 #[test]
+fn a_successor_is_known_since_its_prior_did_was_and_by_its_own_keys() {
+    // Its keys were taken for other keys of the prior DID, which was forgotten then: whoever took
+    // the domain of the successor was let in.
+    let successor = successor("key");
+    let facts = Facts { prior_contact: pinned("key"), ..with([allowed(Level::Task)]) };
+    let ruling = decide(&successor, &facts, NOW);
+    let after = Contact::after(&successor, &facts, &ruling.decision, NOW);
+    let since = pinned("key").unwrap().since;
+    let (did, keys) = (successor.sender.clone(), successor.keys.clone());
+    assert_eq!(after, Some(Contact { did, since, keys, changed: None, moved_to: None }));
+}
+
+#[test]
 fn with_ants_who_is_known_for_long_may_send_messages_and_no_more() {
     let known = |age_s, processed| {
         let since = UnixTime(NOW.0 - age_s);
@@ -537,7 +550,7 @@ fn vouched_for_tasks() -> Facts {
             urn: format!("urn:{anchor}"),
         };
         let id = TokenId::of(anchor.as_str().as_bytes());
-        assert!(book.insert(Vouch::remembered(id, anchor.clone(), terms), NOW));
+        assert!(book.insert(Vouch::remembered(id, anchor.clone(), terms), NOW).is_some());
         assert!(book.say(anchor, id, VouchState::Good, UnixTime(2_000_000)));
     }
     Facts { anchors: anchors.into(), book: Arc::new(book), ..stranger() }

@@ -222,7 +222,7 @@ impl GrantChain {
         let verified = token.verify(document, Relationship::Authentication);
         let verified = verified.map_err(|_| GrantError::Signature)?;
         // 4: the claims of a grant, within the bounds.
-        let grant = Grant::read(verified).ok_or(GrantError::Malformed)?;
+        let grant = Grant::read(verified, document).ok_or(GrantError::Malformed)?;
         // 5 to 8: it follows from the one before.
         let granted = match before {
             None => self.begin(grant)?,

@@ -38,6 +38,9 @@ pub enum TermsError {
     /// Its level gives nothing.
     #[error("the level of a grant is one of introduced, message, task, execute")]
     Level,
+    /// One of its limits allows nothing.
+    #[error("a limit of a grant is at least one")]
+    Limits,
     /// Its name is empty, too long, or has other characters than ASCII.
     #[error("the name of a grant is up to 128 ASCII characters")]
     Name,
@@ -95,6 +98,10 @@ impl GrantTerms {
             self.from < self.until && self.until <= self.from.saturating_add(GRANT_LIFE_S_MAX);
         if self.level == Level::Blocked {
             return Err(TermsError::Level);
+        }
+        // Whoever shows it would get less by it than without it.
+        if self.limits.has_zero() {
+            return Err(TermsError::Limits);
         }
         if SCOPE_MAX < self.scope.len() {
             return Err(TermsError::Scope);

@@ -8,7 +8,11 @@ use serde_json::json;
 
 use super::*;
 use crate::limits::{CLOCK_SKEW_S_MAX, GRANT_CHAIN_MAX, GRANT_LIFE_S_MAX, SCOPE_MAX};
+use crate::refusal::Refusal;
 use crate::testing::{NOW, Party};
+use crate::trust::{
+    Admission, Contact, Decision, Facts, Question, Recipient, Scrutiny, Shown, WayIn, decide,
+};
 
 mod properties;
 
@@ -338,6 +342,53 @@ fn only_a_key_for_authentication_grants() {
     }
 }
 
+/// Aria's domain is taken over by a thief. Messages from there were refused for their keys; but by
+/// Aria's grant the thief could give a DID of its own what was given to her.
+#[test]
+fn whoever_has_taken_a_domain_does_not_hand_on_what_its_owner_was_granted() {
+    let mut world = World::new();
+    let aria = Contact::new(&world.others[0].did, Some(&world.others[0].document), NOW);
+    let task = "https://comity.dev/protocols/task/1.0".parse().unwrap();
+    let low = "https://didcomm.org/trust-ping/2.0".parse().unwrap();
+    let ruling = |world: &World, level, protocol: &ProtocolId| {
+        let scope = vec![protocol.clone()];
+        let terms = world.terms().into_iter().take(2);
+        let terms: Vec<_> =
+            terms.map(|terms| GrantTerms { scope: scope.clone(), level, ..terms }).collect();
+        let granted = Some(world.show(&world.chain(&terms), &world.others[1]).unwrap());
+        let question = Question {
+            recipient: world.bruno.did.clone(),
+            sender: world.others[1].did.clone(),
+            protocol: protocol.clone(),
+            threads: Vec::new(),
+            way_in: WayIn::Direct,
+            size_bytes: 100,
+            keys: pinned_keys(&world.others[1].document),
+            is_for_home: false,
+            shown: Shown { granted, ..Shown::default() },
+            scrutiny: Scrutiny::Thorough,
+            prior: None,
+        };
+        let facts =
+            Facts { grantors: vec![aria.clone()], ..Facts::nothing_known(Recipient::Agent) };
+        let decision = decide(&question, &facts, NOW).decision;
+        (decision, Contact::after(&question, &facts, &decision, NOW))
+    };
+    assert_eq!(ruling(&world, Level::Task, &task).0, Decision::Allow(Admission::Grant));
+
+    let did = world.others[0].did.to_string();
+    world.others[0] = Party::new(&did, None);
+    let (decision, after) = ruling(&world, Level::Task, &task);
+    assert_eq!(decision, Decision::Refuse(Refusal::KeyChanged));
+    // The operator is asked about Aria, and not about whom she seems to have chosen.
+    let after = after.unwrap();
+    assert_eq!((&after.did, &after.keys), (&aria.did, &aria.keys));
+    assert_eq!(after.changed.unwrap().keys, pinned_keys(&world.others[0].document));
+    // As for messages of her own, little is no matter.
+    let (decision, _) = ruling(&world, Level::Message, &low);
+    assert_eq!(decision, Decision::Allow(Admission::Grant));
+}
+
 #[test]
 fn who_cannot_be_resolved_grants_nothing() {
     let world = World::new();
@@ -408,6 +459,10 @@ fn claims_that_are_not_those_of_a_grant_are_refused() {
         ("scope", json!(vec![PROPOSAL; SCOPE_MAX + 1])),
         ("limits", json!({ "calls_per_day": 1 })),
         ("limits", json!({ "messages_per_day": -1 })),
+        // Handed on to somebody who does better without it.
+        ("limits", json!({ "messages_per_day": 0 })),
+        ("limits", json!({ "bytes_per_day": 0 })),
+        ("limits", json!({ "messages_per_day": 5, "tasks_open": 0 })),
         ("limits", json!([])),
         ("nbf", json!(NOW.0 + 100)),
         ("exp", json!(NOW.0 + long + 1)),
@@ -530,6 +585,10 @@ fn what_could_not_be_read_is_not_signed() {
         (
             GrantTerms { until: good.from.saturating_add(GRANT_LIFE_S_MAX + 1), ..good.clone() },
             TermsError::Window,
+        ),
+        (
+            GrantTerms { limits: Limits { tasks_open: Some(0), ..good.limits }, ..good.clone() },
+            TermsError::Limits,
         ),
         (GrantTerms { name: "\u{e9}".to_owned(), ..good }, TermsError::Name),
     ] {

@@ -83,7 +83,7 @@ fn vouch(book: &mut VouchBook, from: &Party, to: &Party, depth: u8) {
     let credential = SignedCredential::parse(&token).unwrap().verify(&from.document, NOW).unwrap();
     let vouch = Vouch::from_credential(&credential).unwrap();
     let id = vouch.id();
-    assert!(book.insert(vouch, NOW));
+    assert!(book.insert(vouch, NOW).is_some());
     assert!(book.say(&from.did, id, VouchState::Good, until));
 }
 

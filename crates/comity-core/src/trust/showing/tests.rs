@@ -96,17 +96,39 @@ fn anchored(party: &Party) -> Facts {
 fn a_way_goes_no_further_than_each_vouch_lets_it_and_never_beyond_three() {
     let [a, b, c, d] = ["a", "b", "c", "d"].map(party);
     let known = [&a, &b, &c, &d];
-    for (depths, counted) in [([0, 3, 3], 1), ([1, 0, 3], 2), ([1, 3, 3], 2), ([3, 3, 3], 3)] {
-        let [one, two, three] = depths;
+    // How many documents are fetched, and how many vouches count.
+    let short = [([0, 3, 3], 1, 0), ([1, 0, 3], 2, 0), ([2, 1, 3], 3, 3), ([3, 3, 3], 3, 3)];
+    for ([one, two, three], fetched, counted) in short {
         let tokens = vec![
-            vouch(&d, ARIA, 3),
-            vouch(&c, d.did.as_str(), three),
+            vouch(&c, ARIA, three),
             vouch(&b, c.did.as_str(), two),
             vouch(&a, b.did.as_str(), one),
         ];
-        let (shown, fetched) = show(tokens, &anchored(&a), &known);
-        assert_eq!((shown.vouches.len(), fetched), (counted, counted), "{depths:?}");
+        let (shown, has_fetched) = show(tokens, &anchored(&a), &known);
+        assert_eq!((has_fetched, shown.vouches.len()), (fetched, counted), "{one} {two}");
     }
+    let tokens = vec![
+        vouch(&d, ARIA, 3),
+        vouch(&c, d.did.as_str(), 3),
+        vouch(&b, c.did.as_str(), 3),
+        vouch(&a, b.did.as_str(), 3),
+    ];
+    let (shown, fetched) = show(tokens, &anchored(&a), &known);
+    assert_eq!((fetched, shown.vouches.len()), (3, 0), "it is one too many");
+}
+
+/// Anybody can show the vouches that somebody with one vouch gives to thousands that it made up.
+#[test]
+fn vouches_for_others_than_the_sender_do_not_count() {
+    let [a, p, q] = ["a", "p", "q"].map(party);
+    let made_up = (0..8).map(|n| vouch(&q, &format!("did:web:x{n}.example"), 0));
+    let way = [vouch(&a, p.did.as_str(), 2), vouch(&p, q.did.as_str(), 1)];
+    let mut tokens: Vec<_> = way.into_iter().chain(made_up).collect();
+    let (shown, _) = show(tokens.clone(), &anchored(&a), &[&a, &p, &q]);
+    assert!(shown.vouches.is_empty());
+    tokens.push(vouch(&q, ARIA, 0));
+    let (shown, _) = show(tokens, &anchored(&a), &[&a, &p, &q]);
+    assert_eq!(shown.vouches.len(), 3);
 }
 
 #[test]

@@ -131,3 +131,34 @@ async fn a_contact_is_known_since_its_first_message() {
     let since = door.contacts().await[0].since.clone();
     assert_eq!(since, "2001-09-09T01:46:40Z");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_other_keys_of_a_contact_is_not_handed_over_by_allowing_its_did() {
+    // A contact of a thread has no entry. Whoever took its domain knocked as a stranger, and the
+    // operator, who knew the DID, let it have tasks.
+    let (mut door, mut peer) = (Door::new().await, Foreigner::web().await);
+    let sent = json!({ "id": "q-1", "to": peer.did, "type": ASK });
+    door.stand.send(&door.bruno, sent).await;
+    let mut answer = peer.message("m-1", ASK, &door.bruno);
+    answer.thid = Some("q-1".to_owned());
+    assert_eq!(door.fate_of(&peer, &answer).await, "accepted");
+    door.take(1).await;
+    peer.change_keys(2);
+    door = door.restarted().await;
+    assert_eq!(door.fate(&peer, "m-2", DEPLOY).await, "pending");
+    let events = serde_json::to_value(door.stand.first_events(2).await).unwrap();
+    let alarms = |event: &&Value| event["type"] == "key-changed";
+    let alarm = events.as_array().unwrap().iter().find(alarms).unwrap();
+    assert_eq!(alarm["ruling"], "needs-approval");
+
+    let allow = json!({ "who": peer.did, "level": "task" });
+    let (status, problem) = door.stand.call_admin("/admin/agents/bruno/allow", &allow).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("node.other-keys")));
+    assert!(problem["hint"].as_str().unwrap().contains("comity contacts approve WHO"));
+    let status = door.stand.status().await;
+    assert_eq!((status.requests_pending, status.mailbox_messages), (1, 0));
+
+    assert_eq!(door.approve(json!({ "who": peer.did })).await.0, 200);
+    door.allow(&peer, json!({ "level": "task" })).await;
+    assert_eq!(door.take(1).await[0].id, "m-2");
+}

@@ -136,3 +136,27 @@ async fn what_a_host_is_allowed_is_not_handed_on_to_elsewhere() {
     let message = announced(&door, &agent, &elsewhere, "m-2", ASK);
     assert_eq!(door.fate_of(&elsewhere, &message).await, "pending");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_to_a_prior_did_lets_in_neither_it_nor_a_second_successor() {
+    // The operator denied the successor, and the same party went on as the prior DID in its old
+    // threads, or had ever new DIDs succeed that.
+    let door = Door::new().await;
+    let (prior, now, second) =
+        (Foreigner::new().await, Foreigner::new().await, Foreigner::new().await);
+    door.allow(&prior, json!({ "level": "task" })).await;
+    let task = json!({ "id": "q-1", "to": prior.did, "type": DEPLOY });
+    door.stand.send(&door.bruno, task).await;
+    let message = announced(&door, &prior, &now, "m-1", DEPLOY);
+    assert_eq!(door.fate_of(&now, &message).await, "accepted");
+    door.enter("deny", json!({ "who": now.did })).await;
+    let mut message = prior.message("m-2", DEPLOY, &door.bruno);
+    message.thid = Some("q-1".to_owned());
+    assert_eq!(door.fate_of(&prior, &message).await, "pending");
+    let mut message = announced(&door, &prior, &second, "m-3", DEPLOY);
+    message.thid = Some("q-1".to_owned());
+    assert_eq!(door.fate_of(&second, &message).await, "pending");
+    let mut message = announced(&door, &prior, &now, "m-4", DEPLOY);
+    message.thid = Some("q-1".to_owned());
+    assert_eq!(door.fate_of(&now, &message).await, "e.m.trust.denied");
+}

@@ -20,7 +20,13 @@ fn event() -> Event {
 fn other() -> Event {
     let at = UnixTime(1);
     let changed = Some(Changed { keys: Vec::new(), at });
-    let contact = Contact { did: did("did:web:a.example"), since: at, keys: Vec::new(), changed };
+    let contact = Contact {
+        did: did("did:web:a.example"),
+        since: at,
+        keys: Vec::new(),
+        changed,
+        moved_to: None,
+    };
     Event::key_changed(&did("did:web:b.example"), &contact, KeyRuling::Passed).unwrap()
 }
 

@@ -18,7 +18,7 @@ const NEVER: &str = "https://example.org/c/1.0";
 fn any_terms() -> impl Strategy<Value = GrantTerms> {
     let scope = prop::collection::vec(prop::sample::select(&SCOPES[..]), 0..4);
     let level = prop::sample::select(&Level::ALL[1..]);
-    let limits = (option::of(0_u64..4), option::of(0_u64..4), option::of(0_u64..4));
+    let limits = (option::of(1_u64..4), option::of(1_u64..4), option::of(1_u64..4));
     (scope, level, limits, 0_u64..4, 1_u64..5, 0_u8..4).prop_map(
         |(scope, level, (messages_per_day, bytes_per_day, tasks_open), before, after, depth)| {
             GrantTerms {
