@@ -478,7 +478,7 @@ fn a_successor_is_known_since_its_prior_did_was_and_by_its_own_keys() {
     let ruling = decide(&successor, &facts, NOW);
     let after = Contact::after(&successor, &facts, &ruling.decision, NOW);
     let since = pinned("key").unwrap().since;
-    let (did, keys) = (successor.sender.clone(), successor.keys.clone());
+    let (did, keys) = (successor.sender.clone(), successor.keys);
     assert_eq!(after, Some(Contact { did, since, keys, changed: None, moved_to: None }));
 }
 
