@@ -175,7 +175,7 @@ pub(super) struct Flooded {
     puzzles_solved: u64,
     bits_most: u8,
     cpu_s_per_puzzle: f64,
-    /// What all strangers would have to spend, at the price of those that were solved.
+    /// What the strangers spent if all were to pay; else what it would be, at the price of those that were solved.
     attacker_cpu_s: f64,
     seconds: f64,
 }
@@ -195,6 +195,11 @@ impl Flooded {
         let (quiet, loud) = (sorted(&friends.quiet), sorted(&friends.loud));
         let count = as_f64(crowd.identities as u64);
         let per_puzzle = crowd.solving.as_secs_f64() / as_f64(crowd.solved.max(1));
+        // Where all were to pay, those who found no room did not.
+        let attacker_s = match crowd.solved == crowd.charged {
+            true => crowd.solving.as_secs_f64(),
+            false => per_puzzle * count,
+        };
         let (quiet_p99, flood_p99) = (percentile_ms(&quiet, 99), percentile_ms(&loud, 99));
         let grown = |after: u64, before: u64| mebibytes(after.saturating_sub(before));
         let delivered = as_f64(friends.sent.saturating_sub(friends.lost));
@@ -220,7 +225,7 @@ impl Flooded {
             puzzles_solved: crowd.solved,
             bits_most: crowd.bits_most,
             cpu_s_per_puzzle: round(per_puzzle, 4),
-            attacker_cpu_s: round(per_puzzle * count, 1),
+            attacker_cpu_s: round(attacker_s, 1),
             seconds: round(took.as_secs_f64(), 3),
         }
     }
