@@ -76,7 +76,7 @@ pub use crate::{
     transport::{
         MediaType,
         http::{Answer, DeliverError, Delivered, Deliverer, Demand, Unreachable},
-        listen::{Accept, Drained, ListenCounters, ListenFigures, PeerAddr, serve},
+        listen::{Accept, Drained, ListenCounters, ListenFigures, PeerAddr, Welcome, serve},
         webhook::{WebhookAnswer, WebhookPoster},
         websocket::{PeerSocket, SocketDialer, SocketError},
     },

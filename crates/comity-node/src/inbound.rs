@@ -25,12 +25,13 @@ use crate::identities::Age;
 use crate::learn;
 use crate::operator;
 use crate::outbound;
+use crate::public::Place;
 use crate::relay::{self, Back, Done};
 
 /// Takes an envelope that nothing can be answered to directly, and says how it ended. Nothing is
 /// answered before it is durable.
 pub(crate) async fn receive(home: &Arc<Home>, arrival: Arrival) -> Outcome {
-    receive_on(home, arrival, &Back::Nowhere).await.0
+    receive_on(home, arrival, &Back::Nowhere, &Place::INSIDE).await.0
 }
 
 /// Takes an envelope and says how it ended, with the envelope that goes back the way it came.
@@ -38,9 +39,10 @@ pub(crate) async fn receive_on(
     home: &Arc<Home>,
     arrival: Arrival,
     back: &Back,
+    place: &Place,
 ) -> (Outcome, Option<Vec<u8>>) {
     let began = tokio::time::Instant::now();
-    let (outcome, answer, fetched) = attempt(home, arrival.clone(), back).await;
+    let (outcome, answer, fetched) = attempt(home, arrival.clone(), back, place).await;
     // The sender may have changed its keys since its document was fetched: look once more.
     let doubtful = [Refusal::Crypto, Refusal::SenderMismatch];
     if let (Outcome::TurnedAway(refusal), Some(fetched)) = (&outcome, fetched)
@@ -49,7 +51,7 @@ pub(crate) async fn receive_on(
     {
         let fresh = home.resolver.resolve_fresh(&fetched.did).await;
         if fresh.is_ok_and(|fresh| fetched.at < fresh.fetched_at) {
-            let (outcome, answer, _) = attempt(home, arrival, back).await;
+            let (outcome, answer, _) = attempt(home, arrival, back, place).await;
             return (outcome, answer);
         }
         // It may be signed with a key that is newer than the document, which may be fetched again
@@ -69,6 +71,7 @@ async fn attempt(
     home: &Arc<Home>,
     arrival: Arrival,
     back: &Back,
+    place: &Place,
 ) -> (Outcome, Option<Vec<u8>>, Option<Fetched>) {
     let (mut fetched, mut answer) = (None, None);
     let mut inbound = match Inbound::new(arrival, home.context()) {
@@ -76,7 +79,8 @@ async fn attempt(
         Err(refusal) => return (Outcome::TurnedAway(refusal), None, None),
     };
     loop {
-        let input = match inbound.poll_output() {
+        // Here the envelope is opened and verified: that takes most of the time.
+        let input = match place.in_turn(|| inbound.poll_output()).await {
             Output::Keys(kids) => Input::Keys(home.identities.agreement_keys(&kids, Age::Arriving)),
             Output::Resolve(did) => match home.resolve(&did).await {
                 Ok(resolved) => {

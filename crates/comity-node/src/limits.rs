@@ -177,6 +177,9 @@ pub const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// 503. A large one counts for several.
 pub const ENVELOPES_UNDER_WAY_MAX: usize = 512;
 
+/// Those of them that come over connections which have brought nothing welcome yet.
+pub const ENVELOPES_UNKNOWN_MAX: usize = 384;
+
 /// Bytes of an envelope that count for one of those. Read into memory, a message can take eighty
 /// times its text, and waits so while its sender's document is fetched.
 pub const ENVELOPE_PLACE_BYTES: usize = 64 * 1024;

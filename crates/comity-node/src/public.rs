@@ -15,7 +15,7 @@ use comity_core::limits::ENVELOPE_BYTES_MAX;
 use comity_core::refusal::Refusal;
 use comity_core::trust::WayIn;
 use comity_didcomm::{DidDocument, ENCRYPTED_TYPE};
-use comity_net::{BodyError, Handle, JRD_MEDIA_TYPE, jrd, read_body};
+use comity_net::{BodyError, Handle, JRD_MEDIA_TYPE, Welcome, jrd, read_body};
 use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
 
@@ -23,11 +23,15 @@ use crate::home::Home;
 use crate::identities::Identity;
 use crate::inbound::receive_on;
 use crate::limits::{
-    BODY_DEADLINE, ENVELOPE_PLACE_BYTES, ENVELOPES_ARRIVING_MAX, ENVELOPES_UNDER_WAY_MAX,
-    PUBLIC_SOCKETS_MAX, SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES,
+    BODY_DEADLINE, ENVELOPES_ARRIVING_MAX, PUBLIC_SOCKETS_MAX, SOCKET_READ_BUFFER_BYTES,
+    SOCKET_WRITE_BUFFER_BYTES,
 };
 use crate::problem::{ApiCode, ApiError, Charge};
 use crate::relay::{self, Back};
+
+mod places;
+
+pub(crate) use places::{Place, Places};
 
 /// Shows work (`docs/protocols/introduction.md`).
 const WORK: HeaderName = HeaderName::from_static("comity-work");
@@ -36,7 +40,7 @@ const WORK: HeaderName = HeaderName::from_static("comity-work");
 struct Public {
     home: Arc<Home>,
     arriving: Arc<Semaphore>,
-    under_way: Arc<Semaphore>,
+    places: Places,
     sockets: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
 }
@@ -44,7 +48,6 @@ struct Public {
 /// Builds the routes of the public listener.
 pub(crate) fn router(home: Arc<Home>, stopping: watch::Receiver<bool>) -> Router {
     let arriving = Arc::new(Semaphore::new(ENVELOPES_ARRIVING_MAX));
-    let under_way = Arc::new(Semaphore::new(ENVELOPES_UNDER_WAY_MAX));
     let sockets = Arc::new(Semaphore::new(PUBLIC_SOCKETS_MAX));
     Router::new()
         .route("/didcomm", post(envelope).get(socket))
@@ -58,7 +61,7 @@ pub(crate) fn router(home: Arc<Home>, stopping: watch::Receiver<bool>) -> Router
         .method_not_allowed_fallback(|| async {
             ApiError::of(ApiCode::MethodNotAllowed, "Post envelopes to /didcomm; get the rest")
         })
-        .with_state(Public { home, arriving, under_way, sockets, stopping })
+        .with_state(Public { home, arriving, places: Places::new(), sockets, stopping })
 }
 
 /// Takes an envelope (DIDComm v2.1, "HTTPS"): the answer is 202 once it is durable, and has no
@@ -77,17 +80,19 @@ async fn envelope(State(public): State<Public>, request: Request) -> Response {
         }
     };
     drop(arriving);
-    let places = places(envelope.len());
-    let Ok(place) = Arc::clone(&public.under_way).try_acquire_many_owned(places) else {
+    let welcome = parts.extensions.get::<Welcome>().cloned().unwrap_or_default();
+    let Some(place) = public.places.take(envelope.len(), welcome.was()) else {
         return refused(Refusal::Busy);
     };
     let arrival = Arrival { envelope: envelope.into(), media_type, way_in: WayIn::Direct, work };
     // A task of its own, so that a peer that hangs up does not stop what was begun.
     let home = Arc::clone(&public.home);
     let received = tokio::spawn(async move {
-        let received = receive_on(&home, arrival, &Back::Response).await;
         // The place is taken for as long as the work goes on, not the request.
-        drop(place);
+        let received = receive_on(&home, arrival, &Back::Response, &place).await;
+        if let Some(is_welcome) = received.0.is_welcome() {
+            welcome.set(is_welcome);
+        }
         received
     });
     let received = received.await;
@@ -118,15 +123,9 @@ async fn socket(
         .max_message_size(ENVELOPE_BYTES_MAX)
         .max_frame_size(ENVELOPE_BYTES_MAX)
         .on_upgrade(move |socket| async move {
-            relay::socket(public.home, socket, public.under_way, public.stopping).await;
+            relay::socket(public.home, socket, public.places, public.stopping).await;
             drop(place);
         })
-}
-
-/// For how many an envelope counts among those that are worked on.
-pub(crate) fn places(envelope_bytes: usize) -> u32 {
-    let places = envelope_bytes.div_ceil(ENVELOPE_PLACE_BYTES).clamp(1, ENVELOPES_UNDER_WAY_MAX);
-    u32::try_from(places).unwrap_or(u32::MAX)
 }
 
 fn refused(refusal: Refusal) -> Response {
@@ -208,19 +207,4 @@ fn media_type(headers: &HeaderMap) -> String {
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_envelopes_count_for_several() {
-        // Five hundred of full size, all waiting for one slow document, took twenty gigabytes.
-        assert_eq!([0, 1, ENVELOPE_PLACE_BYTES].map(places), [1, 1, 1]);
-        assert_eq!(places(ENVELOPE_PLACE_BYTES + 1), 2);
-        let largest = usize::try_from(places(ENVELOPE_BYTES_MAX)).unwrap();
-        assert_eq!(ENVELOPES_UNDER_WAY_MAX / largest, 32);
-        assert!(usize::try_from(places(usize::MAX)).unwrap() <= ENVELOPES_UNDER_WAY_MAX);
-    }
 }

@@ -72,6 +72,18 @@ impl Outcome {
             _ => 202,
         }
     }
+
+    /// Says whether whoever brings such is welcome, which decides whom overload meets first (ADR 0013);
+    /// nothing when it tells neither.
+    #[must_use]
+    pub const fn is_welcome(&self) -> Option<bool> {
+        match self {
+            Self::Accepted | Self::Queued | Self::Served => Some(true),
+            Self::Noted | Self::Repeated => None,
+            Self::TurnedAway(refusal) if refusal.is_temporary() => None,
+            Self::Charged(_) | Self::Held | Self::Refused(_) | Self::TurnedAway(_) => Some(false),
+        }
+    }
 }
 
 /// Says how a forward ended.
@@ -110,5 +122,25 @@ pub(super) fn deliver(
         Placement::Request => (None, Outcome::Held),
         Placement::Home => (None, Outcome::Noted),
         Placement::Refused(refusal, _) => (None, Outcome::Refused(*refusal)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_taken_makes_welcome_and_what_passes_tells_nothing() {
+        for taken in [Outcome::Accepted, Outcome::Queued, Outcome::Served] {
+            assert_eq!(taken.is_welcome(), Some(true), "{taken:?}");
+        }
+        let busy = Outcome::TurnedAway(Refusal::Busy);
+        for neither in [Outcome::Noted, Outcome::Repeated, busy] {
+            assert_eq!(neither.is_welcome(), None, "{neither:?}");
+        }
+        let refused = [Outcome::Refused(Refusal::Denied), Outcome::TurnedAway(Refusal::Crypto)];
+        for unwelcome in refused.into_iter().chain([Outcome::Held]) {
+            assert_eq!(unwelcome.is_welcome(), Some(false), "{unwelcome:?}");
+        }
     }
 }

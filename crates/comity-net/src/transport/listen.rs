@@ -10,7 +10,16 @@
 //! demands where a `Content-Length` came along with it. hyper reads such a body by its chunks
 //! alone, so no bytes of it are ever taken for a second request (request smuggling).
 
-use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -46,6 +55,24 @@ pub use self::counters::{ListenCounters, ListenFigures};
 /// The address a request came from, as an extension of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
+
+/// Whether what a connection brought last was welcome, as an extension of its requests. The service
+/// says so, and may let others wait for connections that brought nothing welcome yet.
+#[derive(Clone, Debug, Default)]
+pub struct Welcome(Arc<AtomicBool>);
+
+impl Welcome {
+    /// Returns what was said last; not, at first.
+    #[must_use]
+    pub fn was(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Says it about what has come now.
+    pub fn set(&self, welcome: bool) {
+        self.0.store(welcome, Ordering::Relaxed);
+    }
+}
 
 /// Accepts connections: a TCP listener, or what a simulator has in its place.
 pub trait Accept: Send {
@@ -190,9 +217,11 @@ async fn serve_connection<IO, S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let service = TowerToHyperService::new(service);
+    let welcome = Welcome::default();
     let service = service_fn(move |mut request: Request<Incoming>| {
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(welcome.clone());
         let answered = service.call(request);
         async move {
             let mut response = answered.await?;

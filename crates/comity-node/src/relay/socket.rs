@@ -10,7 +10,7 @@ use comity_core::refusal::Refusal;
 use comity_core::trust::WayIn;
 use futures_util::stream::SplitStream;
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Back;
@@ -22,7 +22,7 @@ use crate::limits::{
     PING_EVERY, SOCKET_ANSWERS_MAX, SOCKET_UNASKED_MAX, SOCKET_WRITE_DEADLINE,
     SOCKET_WRITE_DEADLINE_FULL,
 };
-use crate::public::places;
+use crate::public::Places;
 
 /// Close codes of RFC 6455: nothing more to do, a message that violates the peer's policy, an
 /// orderly stop, overload.
@@ -35,7 +35,7 @@ const TRY_AGAIN_LATER: u16 = 1013;
 pub(crate) async fn socket(
     home: Arc<Home>,
     socket: WebSocket,
-    under_way: Arc<Semaphore>,
+    places: Places,
     mut stopping: watch::Receiver<bool>,
 ) {
     let (sink, stream) = socket.split();
@@ -49,7 +49,7 @@ pub(crate) async fn socket(
     };
     let reading = async {
         let ended = tokio::select! {
-            frame = read(&home, &session, stream, &frames, &under_way) => frame,
+            frame = read(&home, &session, stream, &frames, &places) => frame,
             frame = stopped => Some(frame),
         };
         if let Some(frame) = ended {
@@ -73,27 +73,23 @@ async fn read(
     session: &Arc<Session>,
     mut stream: SplitStream<WebSocket>,
     frames: &mpsc::Sender<Parcel>,
-    under_way: &Arc<Semaphore>,
+    places: &Places,
 ) -> Option<CloseFrame> {
+    let mut is_welcome = false;
     loop {
         let envelope = match envelope(&mut stream, session).await {
             Ok(envelope) => envelope,
             Err(close) => return close,
         };
         // A place among all that is worked on: one socket waits its turn, and is not read meanwhile.
-        let places = places(envelope.len());
-        let place = Arc::clone(under_way).acquire_many_owned(places).await;
-        let Ok(place) = place else { return None };
+        let place = places.wait(envelope.len(), is_welcome).await?;
         let arrival = Arrival::encrypted(envelope, WayIn::Direct);
         let (home, back) = (Arc::clone(home), Back::Socket(Arc::clone(session)));
         // A task of its own, so that a peer that hangs up does not stop what was begun.
-        let received = tokio::spawn(async move {
-            let received = receive_on(&home, arrival, &back).await;
-            drop(place);
-            received
-        });
+        let received = tokio::spawn(async move { receive_on(&home, arrival, &back, &place).await });
         let (outcome, answer) =
             received.await.unwrap_or((Outcome::TurnedAway(Refusal::Busy), None));
+        is_welcome = outcome.is_welcome().unwrap_or(is_welcome);
         if let (Some(answer), Some(room)) = (answer, session.take_room()) {
             frames.send(Parcel::new(answer, room)).await.ok()?;
         }

@@ -75,13 +75,14 @@ async fn rest(stream: &mut DuplexStream) -> (String, Duration) {
     (String::from_utf8(bytes).unwrap(), begun.elapsed())
 }
 
-/// Reads one `hello`.
-async fn read_hello(stream: &mut DuplexStream) {
+/// Reads an answer that ends in `hello`.
+async fn read_hello(stream: &mut DuplexStream) -> String {
     let mut seen = Vec::new();
     while !seen.ends_with(b"hello") {
         seen.push(stream.read_u8().await.unwrap());
     }
     assert!(seen.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    String::from_utf8(seen).unwrap()
 }
 
 fn about(elapsed: Duration, seconds: u64) -> bool {
@@ -97,6 +98,25 @@ async fn a_connection_that_never_speaks_is_closed_at_the_header_deadline() {
     assert!(about(elapsed, 10), "{elapsed:?}");
     assert_eq!(server.counters.figures().header_timeouts, 1);
     assert_eq!(server.counters.figures().open, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_brought_is_known_at_its_next_request_and_at_no_other_connection() {
+    let router = Router::new(|request| async move {
+        let welcome = request.extensions().get::<Welcome>().unwrap();
+        let was = welcome.was();
+        welcome.set(!was);
+        answer(200, "text/plain", if was { "welcome hello" } else { "hello" })
+    });
+    let server = Server::start(ListenLimits::default(), router);
+    let mut streams = [server.connect(), server.connect()];
+    let mut seen = Vec::new();
+    for number in [0, 0, 1, 0] {
+        let stream = &mut streams[number];
+        stream.write_all(GET).await.unwrap();
+        seen.push(read_hello(stream).await.contains("welcome"));
+    }
+    assert_eq!(seen, [false, true, false, false]);
 }
 
 #[tokio::test(start_paused = true)]
