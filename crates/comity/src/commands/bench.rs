@@ -70,9 +70,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 async fn tell(args: &Args, folder: &Folder, context: &Context) -> Result<(), CliError> {
     let output = &context.output;
     if let Some(strangers) = args.flood {
-        let say = |text: &str| output.remark(text);
-        let flooded = flood::measure(strangers, args, folder.path(), say).await?;
-        return output.object(&flooded, || flooded.describe(output));
+        return flood::tell(strangers, args, folder.path(), output).await;
     }
     let figures = measure(args, folder, context).await?;
     output.object(&figures, || figures.describe(output))

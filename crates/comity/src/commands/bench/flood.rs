@@ -3,14 +3,17 @@
 //!
 //! Every stranger is a fresh did:key with one letter, signed and sealed before the flood begins, so that only posting it
 //! competes with the node for the machine. Each letter is answered by a demand for work. A few of the puzzles are
-//! solved afterwards to know the price; with `--full` all are at once, on the same machine, and the letters paid for.
+//! solved afterwards to know the price; with `--full` all are, and every letter comes again with the work. Between
+//! the two waves nothing is measured: where strangers solve on the node's own machine, they take its processors.
+
+mod figures;
 
 use std::{
     collections::VecDeque,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -27,17 +30,18 @@ use comity_sdk::Agent;
 use serde::Deserialize;
 use tokio::{task::JoinSet, time::timeout};
 
+use self::figures::{Answers, Flooded, Noticed, Price, Wave};
 use super::{
     Args, WARM_UP, broken,
-    door::{Answer, Door},
+    door::Door,
     field::{Field, Load, Mark, Meter},
-    figures::{Flooded, Friends, Strangers},
     receive,
 };
 use crate::{
     client::{Client, encode},
     error::CliError,
     node_process::NodeProcess,
+    output::Output,
 };
 
 /// Friends that go on writing, one message each at a time.
@@ -53,13 +57,23 @@ const LAST_MAX: Duration = Duration::from_secs(30);
 
 const OFFER: &str = "https://comity.dev/protocols/bench/1.0/offer";
 
-/// What a letter of a stranger came to.
+/// The answer to a letter that is to be paid for.
 #[derive(Debug, Deserialize)]
 struct Charged {
     work: Challenge,
 }
 
-pub(super) async fn measure(
+pub(super) async fn tell(
+    strangers: u32,
+    args: &Args,
+    folder: &Path,
+    output: &Output,
+) -> Result<(), CliError> {
+    let flooded = measure(strangers, args, folder, |text| output.remark(text)).await?;
+    output.object(&flooded, || flooded.describe(output))
+}
+
+async fn measure(
     strangers: u32,
     args: &Args,
     folder: &Path,
@@ -71,89 +85,125 @@ pub(super) async fn measure(
     let field = Field::lay(&a, &b, FRIENDS, 1).await?;
     let document = document(&b.client()?, &field.recipient(0)).await?;
     say(&format!("{strangers} strangers write a letter each .."))?;
-    let letters = tokio::task::spawn_blocking(move || letters(strangers, &document));
-    let letters = letters.await.map_err(|error| broken(&error))??;
+    let letters = blocking(move || letters(strangers, &document)).await??;
 
-    let meter = Arc::new(Meter::new(FRIENDS, 1));
-    field.receivers.iter().for_each(|receiver| receive(receiver, &meter));
-    let is_over = Arc::new(AtomicBool::new(false));
-    let (sent, lost) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let mut writing = JoinSet::new();
-    for (number, friend) in field.senders.iter().enumerate() {
-        let friend = Friend {
-            agent: friend.clone(),
+    let mut friends = Friends::new(&field, args, b.client()?);
+    say(&format!("{} s without them ..", args.seconds))?;
+    let pause = async {
+        tokio::time::sleep(Duration::from_secs(args.seconds)).await;
+        Ok(())
+    };
+    let (quiet, ()) = friends.meanwhile(pause).await?;
+    say("and with them ..")?;
+    let url = &b.ready().url;
+    let (noticed, mut knocked) = friends.meanwhile(flood(url, letters)).await?;
+    let unpaid = Wave::new(&knocked.answers, &noticed, &quiet);
+    let mut charged = std::mem::take(&mut knocked.charged);
+    if !args.full {
+        charged.truncate(PUZZLES_SOLVED);
+    }
+    say(&format!("{} puzzles are solved ..", charged.len()))?;
+    let (knocks, price) = solve_all(charged).await?;
+    let paid = match args.full {
+        false => None,
+        true => {
+            say("and shown ..")?;
+            let (noticed, knocked) = friends.meanwhile(flood(url, knocks)).await?;
+            Some(Wave::new(&knocked.answers, &noticed, &quiet))
+        }
+    };
+    let sent = (friends.sent, friends.lost);
+    field.leave().await;
+    tokio::try_join!(a.stop(), b.stop())?;
+    Ok(Flooded::new(sent, &quiet, (unpaid, paid), &price))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CliError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| broken(&error))
+}
+
+/// Those who were let in and write, whatever else happens.
+struct Friends {
+    all: Vec<Friend>,
+    meter: Arc<Meter>,
+    home: Client,
+    sent: u64,
+    lost: u64,
+}
+
+impl Friends {
+    fn new(field: &Field, args: &Args, home: Client) -> Self {
+        let meter = Arc::new(Meter::new(FRIENDS, 1));
+        field.receivers.iter().for_each(|receiver| receive(receiver, &meter));
+        let friend = |(number, agent): (usize, &Agent)| Friend {
+            agent: agent.clone(),
             to: field.recipient(number),
             load: Load::filled(number, args.payload),
             meter: Arc::clone(&meter),
-            is_over: Arc::clone(&is_over),
-            counts: (Arc::clone(&sent), Arc::clone(&lost)),
         };
-        writing.spawn(friend.write());
+        let all = field.senders.iter().enumerate().map(friend).collect();
+        Self { all, meter, home, sent: 0, lost: 0 }
     }
-    tokio::time::sleep(WARM_UP).await;
-    say(&format!("{} s without them ..", args.seconds))?;
-    meter.open_window();
-    tokio::time::sleep(Duration::from_secs(args.seconds)).await;
-    let quiet = meter.close_window();
-    let before: Status = b.client()?.get("/admin/status").await?;
-    say("and with them ..")?;
-    let began = meter.open_window();
-    let mut crowd = flood(&b.ready().url, letters, args.full).await?;
-    let took = began.elapsed();
-    let loud = meter.close_window();
-    let after: Status = b.client()?.get("/admin/status").await?;
-    is_over.store(true, Ordering::Relaxed);
-    while let Some(ended) = writing.join_next().await {
-        ended.map_err(|error| broken(&error))??;
+
+    /// Lets them write while something happens, and for a little while before.
+    async fn meanwhile<T>(
+        &mut self,
+        happening: impl Future<Output = Result<T, CliError>>,
+    ) -> Result<(Noticed, T), CliError> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let mut writing = JoinSet::new();
+        for friend in &self.all {
+            writing.spawn(friend.clone().write(Arc::clone(&is_over)));
+        }
+        tokio::time::sleep(WARM_UP).await;
+        let before: Status = self.home.get("/admin/status").await?;
+        let began = self.meter.open_window();
+        let happened = happening.await?;
+        let took = began.elapsed();
+        let samples = self.meter.close_window();
+        let after: Status = self.home.get("/admin/status").await?;
+        is_over.store(true, Ordering::Relaxed);
+        while let Some(ended) = writing.join_next().await {
+            let (sent, lost) = ended.map_err(|error| broken(&error))??;
+            self.sent += sent;
+            self.lost += lost;
+        }
+        Ok((Noticed::new(samples, took, before, after), happened))
     }
-    field.leave().await;
-    tokio::try_join!(a.stop(), b.stop())?;
-    for challenge in std::mem::take(&mut crowd.puzzles) {
-        let solved = tokio::task::spawn_blocking(move || solve(&challenge));
-        crowd.solved(solved.await.map_err(|error| broken(&error))?.1);
-    }
-    let friends = Friends {
-        sent: sent.load(Ordering::Relaxed),
-        lost: lost.load(Ordering::Relaxed),
-        quiet,
-        loud,
-    };
-    Ok(Flooded::new(&friends, &crowd, took, (&before, &after)))
 }
 
 /// Somebody who was let in, and goes on writing.
+#[derive(Clone)]
 struct Friend {
     agent: Agent,
     to: String,
     load: Load,
     meter: Arc<Meter>,
-    is_over: Arc<AtomicBool>,
-    /// What was sent, and what of it did not arrive.
-    counts: (Arc<AtomicU64>, Arc<AtomicU64>),
 }
 
 impl Friend {
-    async fn write(mut self) -> Result<(), CliError> {
+    /// Returns what was sent, and what of it did not arrive.
+    async fn write(mut self, is_over: Arc<AtomicBool>) -> Result<(u64, u64), CliError> {
         let permits = self.meter.permits(self.load.sender);
+        let mut sent = 0;
         loop {
             // The handler gives it back when the message before has arrived.
-            let waited = match self.is_over.load(Ordering::Relaxed) {
+            let arrived = match is_over.load(Ordering::Relaxed) {
                 false => permits.acquire().await.map_err(|error| broken(&error))?,
                 true => match timeout(LAST_MAX, permits.acquire()).await {
                     Ok(permit) => permit.map_err(|error| broken(&error))?,
-                    Err(_) => {
-                        self.counts.1.fetch_add(1, Ordering::Relaxed);
-                        return Ok(());
-                    }
+                    Err(_) => return Ok((sent, 1)),
                 },
             };
-            waited.forget();
-            if self.is_over.load(Ordering::Relaxed) {
-                return Ok(());
+            if is_over.load(Ordering::Relaxed) {
+                return Ok((sent, 0));
             }
+            arrived.forget();
             self.load.sent = Mark::now(&self.meter);
             self.agent.send(&self.to, &self.load).await.map_err(|error| broken(&error))?;
-            self.counts.0.fetch_add(1, Ordering::Relaxed);
+            sent += 1;
         }
     }
 }
@@ -166,9 +216,9 @@ async fn document(client: &Client, did: &str) -> Result<DidDocument, CliError> {
 }
 
 /// Makes as many identities, each with a letter.
-fn letters(count: u32, to: &DidDocument) -> Result<VecDeque<Vec<u8>>, CliError> {
+fn letters(count: u32, to: &DidDocument) -> Result<Vec<Knock>, CliError> {
     let keys: Vec<_> = to.agreement_keys().map(|(kid, key)| (kid.clone(), *key)).collect();
-    (0..count).map(|_| letter(&to.id, &keys)).collect()
+    (0..count).map(|_| Ok(Knock { letter: letter(&to.id, &keys)?, work: None })).collect()
 }
 
 fn letter(to: &Did, keys: &[(DidUrl, PublicKey)]) -> Result<Vec<u8>, CliError> {
@@ -190,76 +240,76 @@ fn letter(to: &Did, keys: &[(DidUrl, PublicKey)]) -> Result<Vec<u8>, CliError> {
     Ok(sealed.envelope.into_bytes())
 }
 
-/// Posts every letter, and pays as far as it is wanted.
-async fn flood(
-    url: &str,
-    letters: VecDeque<Vec<u8>>,
-    is_full: bool,
-) -> Result<Strangers, CliError> {
-    let crowd = Arc::new(Crowd {
-        count: letters.len(),
-        letters: Mutex::new(letters),
-        came: Mutex::new(Strangers::default()),
-        is_full,
-    });
+/// A letter, with the work that pays for it.
+#[derive(Debug)]
+struct Knock {
+    letter: Vec<u8>,
+    work: Option<String>,
+}
+
+/// What the knocks of a wave came to.
+#[derive(Debug, Default)]
+struct Knocked {
+    answers: Answers,
+    /// Those that are to be paid for.
+    charged: Vec<(Knock, Challenge)>,
+}
+
+/// Posts every letter.
+async fn flood(url: &str, knocks: Vec<Knock>) -> Result<Knocked, CliError> {
+    let knocks = Arc::new(Mutex::new(VecDeque::from(knocks)));
     let mut coming = JoinSet::new();
     for _ in 0..CONNECTIONS {
-        let (crowd, door) = (Arc::clone(&crowd), Door::at(url)?);
-        coming.spawn(async move { crowd.come(door).await });
+        coming.spawn(come(Door::at(url)?, Arc::clone(&knocks)));
     }
+    let mut all = Knocked::default();
     while let Some(ended) = coming.join_next().await {
-        ended.map_err(|error| broken(&error))??;
+        let knocked = ended.map_err(|error| broken(&error))??;
+        all.answers.add(&knocked.answers);
+        all.charged.extend(knocked.charged);
     }
-    let mut came = std::mem::take(&mut *crowd.came.lock().unwrap_or_else(PoisonError::into_inner));
-    came.identities = crowd.count;
-    Ok(came)
+    Ok(all)
 }
 
-/// The strangers, and what came of them so far.
-struct Crowd {
-    count: usize,
-    letters: Mutex<VecDeque<Vec<u8>>>,
-    came: Mutex<Strangers>,
-    is_full: bool,
+/// Posts one letter after the other, over one connection.
+async fn come(mut door: Door, knocks: Arc<Mutex<VecDeque<Knock>>>) -> Result<Knocked, CliError> {
+    let mut knocked = Knocked::default();
+    loop {
+        let next = knocks.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some(knock) = next else { return Ok(knocked) };
+        let answer = door.post(&knock.letter, knock.work.as_deref()).await?;
+        knocked.answers.count(answer.status);
+        if let Ok(charged) = serde_json::from_slice::<Charged>(&answer.body) {
+            knocked.charged.push((knock, charged.work));
+        }
+    }
 }
 
-impl Crowd {
-    async fn come(&self, mut door: Door) -> Result<(), CliError> {
-        loop {
-            let next = self.letters.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let Some(letter) = next else { return Ok(()) };
-            let answer = door.post(&letter, None).await?;
-            let Some(challenge) = self.note(&answer) else { continue };
-            let solved = tokio::task::spawn_blocking(move || solve(&challenge));
-            let (work, cpu) = solved.await.map_err(|error| broken(&error))?;
-            let answer = door.post(&letter, Some(&work)).await?;
-            let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
-            came.solved(cpu);
-            match answer.status {
-                202 => came.paid_and_answered += 1,
-                _ => came.turned_away += 1,
+/// Solves every puzzle, on all processors; returns the letters with the work, and what it cost.
+async fn solve_all(charged: Vec<(Knock, Challenge)>) -> Result<(Vec<Knock>, Price), CliError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let charged = Arc::new(Mutex::new(VecDeque::from(charged)));
+    let mut solving = JoinSet::new();
+    for _ in 0..cores {
+        let charged = Arc::clone(&charged);
+        solving.spawn_blocking(move || {
+            let (mut knocks, mut price) = (Vec::new(), Price::default());
+            loop {
+                let next = charged.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let Some((knock, challenge)) = next else { return (knocks, price) };
+                let (work, cpu) = solve(&challenge);
+                price.solved(challenge.bits, cpu);
+                knocks.push(Knock { work: Some(work), ..knock });
             }
-        }
+        });
     }
-
-    /// Counts an answer to an unpaid letter; returns the puzzle if it is to be solved at once.
-    fn note(&self, answer: &Answer) -> Option<Challenge> {
-        let mut came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
-        match answer.status {
-            402 => came.charged += 1,
-            200..=299 => came.taken_unpaid += 1,
-            _ => came.turned_away += 1,
-        }
-        let charged = serde_json::from_slice::<Charged>(&answer.body).ok()?;
-        came.bits_most = came.bits_most.max(charged.work.bits);
-        if self.is_full {
-            return Some(charged.work);
-        }
-        if came.puzzles.len() < PUZZLES_SOLVED {
-            came.puzzles.push(charged.work);
-        }
-        None
+    let (mut knocks, mut price) = (Vec::new(), Price::default());
+    while let Some(ended) = solving.join_next().await {
+        let (solved, cost) = ended.map_err(|error| broken(&error))?;
+        knocks.extend(solved);
+        price.add(&cost);
     }
+    Ok((knocks, price))
 }
 
 /// Solves a puzzle; returns the solution and the processor time that it took.
