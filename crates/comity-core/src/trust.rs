@@ -157,6 +157,8 @@ pub struct Facts {
     pub prior_contact: Option<Contact>,
     /// What is remembered of those who handed on the grant that was shown.
     pub grantors: Vec<Contact>,
+    /// The recipient's entries that may be about them.
+    pub grantor_entries: Vec<Entry>,
     /// How many of the sender's messages the agent has processed; counted for the policies that go
     /// by it.
     pub processed: u64,
@@ -191,6 +193,7 @@ impl Facts {
             contact: None,
             prior_contact: None,
             grantors: Vec::new(),
+            grantor_entries: Vec::new(),
             processed: 0,
             request: None,
             wrote_in_thread: None,

@@ -60,7 +60,10 @@ pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<
             facts.used.push((meter.id, meters::used(store, &meter, home.now()).await?));
         }
         for (grantor, _) in granted.handed_on_by() {
-            facts.grantors.extend(contacts::contact(store, recipient, &subject(grantor)).await?);
+            let grantor = subject(grantor);
+            facts.grantors.extend(contacts::contact(store, recipient, &grantor).await?);
+            let about = relations::about(store, recipient, Direction::In, &grantor).await?;
+            facts.grantor_entries.extend(about);
         }
     }
     // Who was written to may answer under the DID that it proves to have now.

@@ -6,8 +6,8 @@ use comity_didcomm::{Did, UnixTime};
 use super::contact::{others_of_grantors, others_of_prior, others_of_sender};
 use super::score::{Score, score};
 use super::{
-    Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Level, Meter, Question,
-    Recipient, RequestState, Ruling, Scrutiny, Template, Used, WayIn, WorkShown,
+    Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Granted, Level, Meter,
+    Question, Recipient, RequestState, Ruling, Scrutiny, Template, Used, WayIn, WorkShown, subject,
 };
 use crate::admission::Class;
 use crate::limits::{ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX};
@@ -36,8 +36,7 @@ pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
         Ok(ruling) => return ruling,
         Err(shortfall) => shortfall,
     };
-    let granted = case.by_grant();
-    let grant_shortfall = match granted {
+    let grant_shortfall = match case.by_grant() {
         Ok(ruling) => return ruling,
         Err(shortfall) => shortfall,
     };
@@ -46,15 +45,22 @@ pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
         return ruling;
     }
     // Somebody of whom the operator has decided is no stranger, and gets no further as one.
-    if let Some(Shortfall { refusal, why, change }) = shortfall.or(grant_shortfall) {
-        return case.refuse(refusal, why, &[&change]);
+    if let Some(shortfall) = shortfall {
+        return case.fall_short(&shortfall);
     }
     let vouched = case.vouched();
-    let ruling = case.by_vouches(&vouched).or_else(|| case.by_policy(&vouched));
-    ruling.or_else(|| case.being_asked()).unwrap_or_else(|| case.for_stranger(vouched))
+    let ruling = case
+        .by_vouches(&vouched)
+        .or_else(|| case.by_policy(&vouched))
+        .or_else(|| case.being_asked())
+        // Its holder thinks that it has a right to this; whoever may come without is not worse off with.
+        .or_else(|| grant_shortfall.map(|shortfall| case.fall_short(&shortfall)))
+        .unwrap_or_else(|| case.for_stranger(&vouched));
+    let grounds = vouched.map_or(Vec::new(), |score| score.lines());
+    Ruling { grounds, ..ruling }
 }
 
-/// Why what the operator has decided about the sender alone does not suffice.
+/// Why what the sender was allowed or granted does not suffice.
 struct Shortfall {
     refusal: Refusal,
     why: String,
@@ -181,6 +187,10 @@ impl Case<'_> {
         Err(shortfall)
     }
 
+    fn fall_short(&self, Shortfall { refusal, why, change }: &Shortfall) -> Ruling {
+        self.refuse(*refusal, why.clone(), &[change])
+    }
+
     fn falls_short(&self, entry: &Entry, meter: &Meter) -> Option<Shortfall> {
         let short = |refusal, why: &str, change: &str| {
             Some(Shortfall { refusal, why: why.to_owned(), change: change.to_owned() })
@@ -221,8 +231,7 @@ impl Case<'_> {
         }
     }
 
-    /// A grant lets the sender in as far as it goes; one that does not go so far is the answer, since
-    /// its holder thinks that it has a right to this.
+    /// A grant lets the sender in as far as it goes.
     fn by_grant(&self) -> Result<Ruling, Option<Shortfall>> {
         let shown = &self.question.shown;
         let short = |refusal, why: String, change: &str| {
@@ -237,6 +246,11 @@ impl Case<'_> {
             return short(refusal, sentence(&error.to_string()), "comity grant give WHO");
         }
         let Some(granted) = &shown.granted else { return Err(None) };
+        if let Some(entry) = self.barred_grantor(granted) {
+            let why =
+                format!("It was handed on by somebody whom the operator shut out: {}", entry.whom);
+            return short(Refusal::GrantRevoked, why, "comity allow WHO for each of them");
+        }
         let Question { recipient, sender, protocol, .. } = self.question;
         let Some(level) = granted.gives(recipient, sender, protocol, self.now) else {
             let why = "The sender's grant is not for this protocol".to_owned();
@@ -270,6 +284,19 @@ impl Case<'_> {
         Ok(Ruling { meters, ..self.allow(Admission::Grant, level, &why) })
     }
 
+    /// Whoever may not come may not send others either, who may be himself under another name.
+    fn barred_grantor(&self, granted: &Granted) -> Option<&Entry> {
+        let bars = |entry: &&Entry| match entry.kind {
+            EntryKind::Allow => false,
+            EntryKind::Deny => true,
+            EntryKind::Revoke => entry.whom.did().is_some(),
+        };
+        let of_grantors = self.facts.grantor_entries.iter().filter(bars);
+        of_grantors
+            .filter(|entry| entry.direction == Direction::In)
+            .find(|entry| granted.handed_on_by().any(|(did, _)| entry.whom.is(&subject(did))))
+    }
+
     /// An answer is welcome, as far as the agent itself went in that thread; so is what asks for no
     /// more than a message.
     fn by_thread(&self) -> Option<Ruling> {
@@ -301,8 +328,7 @@ impl Case<'_> {
             return Some(self.key_changed());
         }
         let why = "Others vouch for the sender, and the operator believes them so far";
-        let ruling = self.allow(Admission::Vouches, score.level, why);
-        Some(Ruling { grounds: score.lines(), ..ruling })
+        Some(self.allow(Admission::Vouches, score.level, why))
     }
 
     /// What the sender shows may still let it in: nothing is recorded before that is known.
@@ -339,7 +365,7 @@ impl Case<'_> {
         ANTS_VOUCHERS <= vouchers || (ANTS_AGE_S <= age_s && ANTS_PROCESSED <= self.facts.processed)
     }
 
-    fn for_stranger(&self, vouched: Option<Score<Did>>) -> Ruling {
+    fn for_stranger(&self, vouched: &Option<Score<Did>>) -> Ruling {
         if self.facts.policy.template == Template::Closed {
             let why = "The policy is closed: the operator has not allowed this sender";
             return self.refuse(Refusal::Closed, why.to_owned(), &["comity allow WHO"]);
@@ -394,8 +420,7 @@ impl Case<'_> {
             }
             _ => "A sender that was never heard of; kept for the operator",
         };
-        let grounds = vouched.map_or(Vec::new(), |score| score.lines());
-        Ruling { grounds, ..self.rule(Decision::Hold, level, why.to_owned(), &[decide]) }
+        self.rule(Decision::Hold, level, why.to_owned(), &[decide])
     }
 
     fn allow(&self, admission: Admission, level: Level, why: &str) -> Ruling {

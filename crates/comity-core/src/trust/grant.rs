@@ -307,4 +307,4 @@ fn sign(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -301,6 +301,45 @@ async fn show(
     Some(report.body["code"].as_str().unwrap().to_owned())
 }
 
+/// Signs by hand the token that follows a first one, with these claims.
+fn sign_on(
+    by: &Foreigner,
+    to: &Foreigner,
+    audience: &AgentInfo,
+    first: &str,
+    claims: Value,
+) -> String {
+    let mut all = json!({
+        "iss": by.did, "sub": to.did, "aud": audience.did, "jti": "w", "nbf": now().0,
+        "exp": now().0 + 3600, "depth": 0, "parent": TokenId::of(first.as_bytes()),
+    });
+    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+    let (kid, key) = by.signing();
+    Jwt::sign(GRANT_TYPE, kid, key, all.as_object().unwrap()).unwrap()
+}
+
+/// Who is denied would come again under another name, to which she handed on what she had.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_shut_out_lets_nobody_in_by_what_it_handed_on() {
+    let stand = Stand::new().await;
+    let bruno = stand.add_agent("bruno").await;
+    let (mallory, mut other) = (Foreigner::new().await, Foreigner::new().await);
+    let wish = json!({ "who": mallory.did, "protocols": [QUESTION], "depth": 1, "unsent": true });
+    let first = give(&stand, &bruno, wish).await.chain.remove(0);
+    let handed = json!({ "scope": [QUESTION], "level": 2 });
+    let chain = [first.clone(), sign_on(&mallory, &other, &bruno, &first, handed)];
+    assert_eq!(show(&stand, &mut other, "m-1", &bruno, &chain).await, None);
+    for (step, (path, code)) in
+        [("deny", Some("e.m.trust.grant.revoked")), ("allow", None)].into_iter().enumerate()
+    {
+        let path = format!("/admin/agents/bruno/{path}");
+        let _relation: Relation =
+            stand.admin(Method::POST, &path, json!({ "who": mallory.did })).await;
+        let told = show(&stand, &mut other, &format!("m-{}", step + 2), &bruno, &chain).await;
+        assert_eq!(told.as_deref(), code, "{path}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn widened_and_stolen_chains_give_nothing() {
     // Whoever shows a grant pays no price for being heard.
@@ -314,12 +353,7 @@ async fn widened_and_stolen_chains_give_nothing() {
     let first = given.chain[0].clone();
 
     // To an identity of her own, by hand, with more than she has.
-    let claims = json!({
-        "iss": mallory.did, "sub": thief.did, "aud": bruno.did, "scope": [], "level": 4, "jti": "w",
-        "nbf": now().0, "exp": now().0 + 3600, "depth": 0, "parent": TokenId::of(first.as_bytes()),
-    });
-    let (kid, key) = mallory.signing();
-    let widened = Jwt::sign(GRANT_TYPE, kid, key, claims.as_object().unwrap()).unwrap();
+    let widened = sign_on(&mallory, &thief, &bruno, &first, json!({ "scope": [], "level": 4 }));
     let chain = [first.clone(), widened];
     let code = show(&stand, &mut thief, "m-1", &bruno, &chain).await;
     assert_eq!(code.as_deref(), Some("e.m.trust.grant.invalid"));

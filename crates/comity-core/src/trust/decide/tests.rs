@@ -13,6 +13,8 @@ use crate::trust::{
     VouchBook, VouchTerms, Whom,
 };
 
+mod properties;
+
 const NOW: UnixTime = UnixTime(1_000_000);
 const ARIA: &str = "did:web:a.example:agents:aria";
 
@@ -535,37 +537,40 @@ fn other_keys_that_pass_at_a_low_level_are_not_taken_for_the_contacts_own() {
     assert_eq!(Contact::after(&question, &facts, &ruling.decision, later), pinned("old"));
 }
 
-/// A home whose anchors, two, vouch for the sender's tasks.
-fn vouched_for_tasks() -> Facts {
+/// A home whose anchors, two, vouch for somebody's tasks.
+fn vouched_for_tasks(whom: &Did, now: UnixTime) -> Facts {
     let (anchors, mut book) =
         (["did:web:x.example", "did:web:y.example"].map(did), VouchBook::default());
     for anchor in &anchors {
         let terms = VouchTerms {
-            subject: did(ARIA),
+            subject: whom.clone(),
             scope: Vec::new(),
             level: Level::Task,
             depth: 0,
             from: UnixTime(1),
-            until: UnixTime(2_000_000),
+            until: now.saturating_add(1_000_000),
             urn: format!("urn:{anchor}"),
         };
         let id = TokenId::of(anchor.as_str().as_bytes());
-        assert!(book.insert(Vouch::remembered(id, anchor.clone(), terms), NOW).is_some());
-        assert!(book.say(anchor, id, VouchState::Good, UnixTime(2_000_000)));
+        assert!(book.insert(Vouch::remembered(id, anchor.clone(), terms), now).is_some());
+        assert!(book.say(anchor, id, VouchState::Good, now.saturating_add(1_000_000)));
     }
     Facts { anchors: anchors.into(), book: Arc::new(book), ..stranger() }
 }
 
+/// What so many disputes of the sender leave of its vouches.
+fn standings(disputed: f64, facts: &Facts) -> Standings {
+    let outcomes = Outcomes { disputed, ..Outcomes::default() };
+    Standings::new(&[(did(ARIA), outcomes)].into(), &facts.book, NOW)
+}
+
 #[test]
 fn bad_work_undoes_the_vouches_of_those_who_stand_close() {
-    let facts = vouched_for_tasks();
+    let facts = vouched_for_tasks(&did(ARIA), NOW);
     for (disputed, expected) in
         [(0.0, "vouches"), (1.0, "vouches"), (2.0, "hold"), (5.0, "hold"), (1e6, "hold")]
     {
-        let outcomes = Outcomes { disputed, ..Outcomes::default() };
-        let records = [(did(ARIA), outcomes)].into();
-        let standings = Standings::new(&records, &facts.book, NOW);
-        let facts = Facts { standings, ..facts.clone() };
+        let facts = Facts { standings: standings(disputed, &facts), ..facts.clone() };
         let scrutiny = Scrutiny::Thorough;
         let question = Question { scrutiny, ..question(PROTOCOLS[2].1, WayIn::Direct) };
         let ruling = decide(&question, &facts, NOW);
@@ -575,7 +580,7 @@ fn bad_work_undoes_the_vouches_of_those_who_stand_close() {
 
 #[test]
 fn vouches_for_tasks_are_for_the_keys_that_the_vouched_had() {
-    let facts = vouched_for_tasks();
+    let facts = vouched_for_tasks(&did(ARIA), NOW);
     let scrutiny = Scrutiny::Thorough;
     let question = Question { scrutiny, ..question(PROTOCOLS[2].1, WayIn::Direct) };
     for (contact, expected) in
@@ -584,6 +589,28 @@ fn vouches_for_tasks_are_for_the_keys_that_the_vouched_had() {
         let facts = Facts { contact, ..facts.clone() };
         assert_eq!(outcome(decide(&question, &facts, NOW).decision), expected);
     }
+}
+
+#[test]
+fn an_explanation_shows_the_vouches_whatever_is_decided() {
+    let facts = Facts { policy: policy(Template::Guarded), ..vouched_for_tasks(&did(ARIA), NOW) };
+    let priced = Facts { price_bits: 20, ..facts.clone() };
+    let closed = Facts { policy: policy(Template::Closed), ..facts.clone() };
+    let cases = [(&facts, 2, "vouches"), (&facts, 3, "hold"), (&closed, 3, "closed")];
+    for (facts, protocol, expected) in cases.into_iter().chain([(&priced, 3, "hold")]) {
+        let ruling = decide(&question(PROTOCOLS[protocol].1, WayIn::Direct), facts, NOW);
+        assert_eq!(outcome(ruling.decision), expected);
+        for anchor in &facts.anchors {
+            let path = |line: &String| line.trim_start().starts_with(anchor.as_str());
+            assert!(ruling.grounds.iter().any(path), "{expected}: {:?}", ruling.grounds);
+        }
+    }
+    // Also where it charges: an anchor's vouch that does not suffice.
+    let one = facts.anchors.iter().next().cloned().into_iter().collect();
+    let few = Facts { anchors: one, standings: standings(1e6, &facts), ..priced };
+    let ruling = decide(&question(PROTOCOLS[1].1, WayIn::Direct), &few, NOW);
+    assert_eq!(outcome(ruling.decision), "charge");
+    assert!(ruling.grounds.iter().any(|line| line.contains("what would change it")));
 }
 
 #[test]

@@ -20,20 +20,20 @@ const PROPOSAL: &str = "https://example.org/proposal/1.0";
 const TASK: &str = "https://example.org/task/2.1";
 
 /// Bruno, who gives access to himself, and four who want it.
-struct World {
-    bruno: Party,
-    others: [Party; 4],
+pub(in crate::trust) struct World {
+    pub(in crate::trust) bruno: Party,
+    pub(in crate::trust) others: [Party; 4],
 }
 
 impl World {
-    fn new() -> Self {
+    pub(in crate::trust) fn new() -> Self {
         let party = |name: &str| Party::new(&format!("did:web:{name}.example"), None);
         let others = ["aria", "carol", "dora", "emil"];
         Self { bruno: party("bruno"), others: others.map(party) }
     }
 
     /// Signs the first grant and hands it on, by each what it has to the next.
-    fn chain(&self, terms: &[GrantTerms]) -> Vec<String> {
+    pub(in crate::trust) fn chain(&self, terms: &[GrantTerms]) -> Vec<String> {
         let (kid, key) = self.bruno.keys().signing;
         let mut tokens = vec![Grant::issue(&terms[0], (&kid, &key)).unwrap()];
         for (holder, terms) in self.others.iter().zip(&terms[1..]) {
@@ -44,7 +44,11 @@ impl World {
         tokens
     }
 
-    fn show(&self, tokens: &[String], sender: &Party) -> Result<Arc<Granted>, GrantError> {
+    pub(in crate::trust) fn show(
+        &self,
+        tokens: &[String],
+        sender: &Party,
+    ) -> Result<Arc<Granted>, GrantError> {
         self.show_at(tokens, sender, NOW)
     }
 
@@ -63,7 +67,7 @@ impl World {
     }
 
     /// Terms that can be handed on to each of the others in turn.
-    fn terms(&self) -> Vec<GrantTerms> {
+    pub(in crate::trust) fn terms(&self) -> Vec<GrantTerms> {
         let terms = |(number, party): (usize, &Party)| {
             let depth = u8::try_from(3 - number).unwrap();
             GrantTerms { depth, ..terms(&party.did) }
