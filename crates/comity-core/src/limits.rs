@@ -18,15 +18,8 @@ pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// Requests that one agent holds for its operator at most.
 pub const REQUESTS_PENDING_MAX: i64 = 1_000;
 
-/// With the template `ants`: how long somebody has to have been known before it goes up by itself,
-/// in seconds (7 days), if it has also sent [`ANTS_PROCESSED`] messages.
-pub const ANTS_AGE_S: u64 = 7 * 24 * 3600;
-
-/// With the template `ants`: messages that the agent has to have processed.
-pub const ANTS_PROCESSED: u64 = 10;
-
-/// With the template `ants`: anchors whose vouches do as well.
-pub const ANTS_VOUCHERS: usize = 3;
+/// Price that a token of the ANTS registry pays, in bits: its hash begins with five zeros in hexadecimal.
+pub const ANTS_TOKEN_BITS: u8 = 20;
 
 /// Entries of one agent about hosts, domains and credentials that are looked at for a message.
 pub const WIDE_ENTRIES_MAX: usize = 256;

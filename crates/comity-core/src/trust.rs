@@ -47,7 +47,9 @@ pub use level::{Level, UnknownLevel};
 pub use outcome::{
     Ending, OUTCOME_TYPE, Outcome, OutcomeError, Proposal, SignedOutcome, UnknownEnding, Work,
 };
-pub use policy::{OutboundRule, Policy, PolicySettings, Template, TemplateError};
+pub use policy::{
+    Ladder, LadderSettings, OutboundRule, Policy, PolicySettings, Rung, Template, TemplateError,
+};
 pub use pool::{Pool, requests_max};
 pub use showing::Shown;
 pub(crate) use showing::{Showing, ShowingOutput};

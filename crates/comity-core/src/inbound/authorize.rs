@@ -99,9 +99,10 @@ fn verdict(authenticated: Authenticated, ruling: Ruling, facts: &Facts, now: Uni
             let reach = Reach { level: ruling.level, needed: ruling.needed };
             (Grant::Admitted(admission, reach), None)
         }
-        (Decision::Hold, WorkShown::Paid { id, expires }) => {
-            (Grant::AsRequest, Some(Spent { id, expires, price_bits: facts.price_bits }))
-        }
+        (
+            Decision::Hold,
+            WorkShown::Paid { id, expires } | WorkShown::AntsToken { id, expires },
+        ) => (Grant::AsRequest, Some(Spent { id, expires, price_bits: facts.price_bits })),
         (Decision::Charge(_) | Decision::Hold, _) => (Grant::AsRequest, None),
         (Decision::Refuse(refusal), _) => {
             let reasons = [&[ruling.why][..], &ruling.changes[..], &ruling.grounds[..]].concat();

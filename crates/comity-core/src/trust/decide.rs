@@ -10,7 +10,7 @@ use super::{
     Question, Recipient, RequestState, Ruling, Scrutiny, Template, Used, WayIn, WorkShown, subject,
 };
 use crate::admission::Class;
-use crate::limits::{ANTS_AGE_S, ANTS_PROCESSED, ANTS_VOUCHERS, REQUEST_BYTES_MAX};
+use crate::limits::{ANTS_TOKEN_BITS, REQUEST_BYTES_MAX};
 use crate::protocol::{ADMISSION, EMPTY, OPERATOR, RECEIPT, REPORT_PROBLEM};
 use crate::refusal::Refusal;
 
@@ -343,26 +343,48 @@ impl Case<'_> {
 
     /// What the policy allows to those of whom nothing was decided: never more than messages.
     fn by_policy(&self, vouched: &Option<Score<Did>>) -> Option<Ruling> {
-        let (admission, why) = match self.facts.policy.template {
+        let (admission, level, why) = match self.facts.policy.template {
             Template::Open => (
                 Admission::OpenPolicy,
+                Level::Message,
                 "The policy is open: whoever proves a DID may send messages",
             ),
-            Template::Ants if self.is_known_for_long(vouched) => (
+            Template::Ants => (
                 Admission::KnownForLong,
+                self.climbed(vouched),
                 "The sender has been known for long, and the policy goes by that",
             ),
-            Template::Ants | Template::Closed | Template::Guarded => return None,
+            Template::Closed | Template::Guarded => return None,
         };
-        (self.needed <= Level::Message).then(|| self.allow(admission, Level::Message, why))
+        (self.needed <= level).then(|| self.allow(admission, level, why))
     }
 
-    fn is_known_for_long(&self, vouched: &Option<Score<Did>>) -> bool {
+    /// Returns how far the sender has gone up by itself.
+    fn climbed(&self, vouched: &Option<Score<Did>>) -> Level {
         let contact = self.facts.contact.as_ref().or(self.facts.prior_contact.as_ref());
         let since = contact.filter(|known| known.moved_to.is_none()).map(|known| known.since);
         let age_s = since.map_or(0, |since| self.now.0.saturating_sub(since.0));
-        let vouchers = vouched.as_ref().map_or(0, |score| score.message.anchors);
-        ANTS_VOUCHERS <= vouchers || (ANTS_AGE_S <= age_s && ANTS_PROCESSED <= self.facts.processed)
+        let (introduced, message) = vouched
+            .as_ref()
+            .map_or((0, 0), |score| (score.introduced.anchors, score.message.anchors));
+        let ladder = self.facts.policy.ants;
+        if ladder.message.is_reached(age_s, self.facts.processed, message) {
+            Level::Message
+        } else if ladder.introduced.is_reached(age_s, self.facts.processed, introduced) {
+            Level::Introduced
+        } else {
+            Level::Blocked
+        }
+    }
+
+    fn is_paid(&self, price_bits: u8) -> bool {
+        match self.facts.work {
+            WorkShown::Paid { .. } => true,
+            WorkShown::AntsToken { .. } => {
+                self.facts.policy.template == Template::Ants && price_bits <= ANTS_TOKEN_BITS
+            }
+            WorkShown::Invalid | WorkShown::None => false,
+        }
     }
 
     fn for_stranger(&self, vouched: &Option<Score<Did>>) -> Ruling {
@@ -380,7 +402,7 @@ impl Case<'_> {
         // operator made.
         let is_waived = Level::Introduced <= level || self.question.way_in == WayIn::SameHome;
         let price_bits = if is_waived { 0 } else { self.facts.price_bits };
-        let is_paid = matches!(self.facts.work, WorkShown::Paid { .. });
+        let is_paid = self.is_paid(price_bits);
         let is_full = self.facts.pool.is_full(self.question.size_bytes);
         match self.question.way_in {
             // Who has paid nothing gets no answer that has to be kept and sent, which would cost the home

@@ -2,6 +2,7 @@
 //! changed of it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use comity_didcomm::ProtocolId;
@@ -26,14 +27,60 @@ pub struct Policy {
     pub outbound: OutboundRule,
     /// Levels that protocols need, where they differ from what is built in.
     pub levels: BTreeMap<ProtocolId, Level>,
+    /// What it takes to go up by itself, with the template `ants`.
+    pub ants: Ladder,
+}
+
+/// What it takes to go up by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ladder {
+    /// To the level `introduced`.
+    pub introduced: Rung,
+    /// To the level `message`; nobody gets further so.
+    pub message: Rung,
+}
+
+/// What it takes to reach a level: to have been known for long and to have had messages processed, or
+/// vouches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rung {
+    /// Days since the agent first had to do with the sender, if it has also processed so many messages
+    /// of it.
+    pub days: u32,
+    /// These messages, at least 1.
+    pub messages: NonZeroU32,
+    /// Anchors over which there are vouches for this level, at least 1; these do alone.
+    pub vouchers: NonZeroU32,
+}
+
+impl Ladder {
+    const DEFAULT: Self = Self {
+        introduced: Rung { days: 1, messages: NonZeroU32::MIN, vouchers: NonZeroU32::MIN },
+        message: Rung {
+            days: 7,
+            messages: NonZeroU32::MIN.saturating_add(9),
+            vouchers: NonZeroU32::MIN.saturating_add(2),
+        },
+    };
+}
+
+impl Rung {
+    /// Whether somebody has come so far, who is known for so many seconds.
+    pub(super) fn is_reached(&self, age_s: u64, processed: u64, vouchers: usize) -> bool {
+        let is_known_for_long =
+            u64::from(self.days) * 86_400 <= age_s && u64::from(self.messages.get()) <= processed;
+        is_known_for_long || self.vouchers.get() as usize <= vouchers
+    }
 }
 
 /// Rules to begin with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Template {
-    /// As `guarded`; and who has been known for long, has exchanged many messages or is vouched for
-    /// by several goes up by itself, to `message` at most. After the levels of the ANTS registry.
+    /// As `guarded`; and who has been known for long and had many messages processed, or is vouched for by
+    /// several, goes up by itself, to `message` at most ([`Policy::ants`]). After the ANTS registry, whose
+    /// tokens of work are taken too.
     Ants,
     /// Who has neither an entry, nor a grant, nor enough vouches is refused.
     Closed,
@@ -71,6 +118,27 @@ pub struct PolicySettings {
     /// As [`Policy::levels`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "needed")]
     pub levels: BTreeMap<ProtocolId, Level>,
+    /// As [`Policy::ants`].
+    #[serde(default, skip_serializing_if = "LadderSettings::is_empty")]
+    pub ants: LadderSettings,
+}
+
+/// What a configuration says about a [`Ladder`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LadderSettings {
+    /// As [`Ladder::introduced`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introduced: Option<Rung>,
+    /// As [`Ladder::message`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Rung>,
+}
+
+impl LadderSettings {
+    const fn is_empty(&self) -> bool {
+        self.introduced.is_none() && self.message.is_none()
+    }
 }
 
 impl Policy {
@@ -81,7 +149,13 @@ impl Policy {
             Template::Ants | Template::Guarded => WORK_BITS_DEFAULT,
             Template::Closed | Template::Open => 0,
         };
-        Self { template, work_bits, outbound: OutboundRule::Open, levels: BTreeMap::new() }
+        Self {
+            template,
+            work_bits,
+            outbound: OutboundRule::Open,
+            levels: BTreeMap::new(),
+            ants: Ladder::DEFAULT,
+        }
     }
 
     /// Returns the level that a protocol needs.
@@ -111,15 +185,18 @@ impl PolicySettings {
     pub fn over(&self, below: &Self) -> Self {
         let mut levels = below.levels.clone();
         levels.extend(self.levels.clone());
+        let of_below = below.template.unwrap_or_default();
+        let is_same = self.template.is_none_or(|template| template == of_below);
         Self {
             template: self.template.or(below.template),
-            // What another template brings along is not kept when the template changes.
-            work_bits: match self.template {
-                Some(_) => self.work_bits,
-                None => self.work_bits.or(below.work_bits),
-            },
+            // What was set beside another template is not kept when the template changes.
+            work_bits: self.work_bits.or(below.work_bits.filter(|_| is_same)),
             outbound: self.outbound.or(below.outbound),
             levels,
+            ants: LadderSettings {
+                introduced: self.ants.introduced.or(below.ants.introduced),
+                message: self.ants.message.or(below.ants.message),
+            },
         }
     }
 
@@ -131,6 +208,10 @@ impl PolicySettings {
             work_bits: self.work_bits.unwrap_or(template.work_bits),
             outbound: self.outbound.unwrap_or(template.outbound),
             levels: self.levels.clone(),
+            ants: Ladder {
+                introduced: self.ants.introduced.unwrap_or(template.ants.introduced),
+                message: self.ants.message.unwrap_or(template.ants.message),
+            },
             ..template
         }
     }
@@ -220,9 +301,31 @@ mod tests {
         let agent = PolicySettings { template: Some(Template::Ants), ..PolicySettings::default() };
         let policy = agent.over(&node).to_policy();
         assert_eq!((policy.template, policy.work_bits), (Template::Ants, WORK_BITS_DEFAULT));
+        // To say again what holds anyway changes nothing.
+        let template = Some(Template::Guarded);
+        let agent = PolicySettings { template, ..PolicySettings::default() };
+        assert_eq!(agent.over(&node).to_policy().work_bits, 12);
         let outbound = Some(OutboundRule::Listed);
         let agent = PolicySettings { outbound, ..PolicySettings::default() };
         let policy = agent.over(&node).to_policy();
         assert_eq!((policy.template, policy.work_bits), (Template::Guarded, 12));
+    }
+
+    #[test]
+    fn what_it_takes_to_go_up_is_in_the_configuration() {
+        let read = |text: &str| serde_json::from_str::<PolicySettings>(text);
+        let node = read(r#"{"ants": {"message": {"days": 2, "messages": 3, "vouchers": 4}}}"#);
+        let agent = read(r#"{"ants": {"introduced": {"days": 0, "messages": 1, "vouchers": 9}}}"#);
+        let Ladder { introduced, message } = agent.unwrap().over(&node.unwrap()).to_policy().ants;
+        assert_eq!((introduced.days, introduced.vouchers.get()), (0, 9));
+        assert_eq!((message.days, message.messages.get(), message.vouchers.get()), (2, 3, 4));
+        // Nothing would let in everybody.
+        for numbers in [(0, 0, 1), (0, 1, 0)] {
+            let (days, messages, vouchers) = numbers;
+            let text = format!(
+                r#"{{"ants": {{"message": {{"days": {days}, "messages": {messages}, "vouchers": {vouchers}}}}}}}"#
+            );
+            assert!(read(&text).is_err(), "{text}");
+        }
     }
 }

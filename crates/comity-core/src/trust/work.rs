@@ -6,6 +6,7 @@
 //! spent, in the commit of the message that it paid for. Work buys the knock and never trust: a paid
 //! message is held for the operator like any other stranger's.
 
+mod ants;
 mod puzzle;
 
 pub use puzzle::Solving;
@@ -55,6 +56,14 @@ pub enum WorkShown {
     /// A solution. Whether it was used before is known when it is spent.
     Paid {
         /// Of the challenge that was solved.
+        id: ChallengeId,
+        /// Until when it has to be remembered as spent.
+        expires: UnixTime,
+    },
+    /// A token of the ANTS registry. No challenge is in it, so that it may have been made long before,
+    /// and the next one too: it is worth less than a solution.
+    AntsToken {
+        /// Of the token.
         id: ChallengeId,
         /// Until when it has to be remembered as spent.
         expires: UnixTime,
@@ -118,7 +127,11 @@ impl WorkSecret {
         now: UnixTime,
     ) -> WorkShown {
         let Some(shown) = shown else { return WorkShown::None };
-        self.solved(shown, &parties(sender, recipient), now).unwrap_or(WorkShown::Invalid)
+        let work = match shown.starts_with("did:") {
+            true => ants::token(shown, sender, now),
+            false => self.solved(shown, &parties(sender, recipient), now),
+        };
+        work.unwrap_or(WorkShown::Invalid)
     }
 
     /// Judges what the sender of a forward showed, as [`check`](Self::check).

@@ -565,6 +565,19 @@ mod tests {
     }
 
     #[test]
+    fn what_it_takes_to_go_up_by_itself_stands_in_the_file() {
+        let toml = "[policy]\ntemplate = 'ants'\n[policy.ants.message]\ndays = 2\nmessages = 3\nvouchers = 4";
+        let (_folder, flags) = in_folder(toml);
+        let policy = load(None, environment(&[]), flags).unwrap().policy.to_policy();
+        let message = policy.ants.message;
+        assert_eq!((message.days, message.messages.get(), message.vouchers.get()), (2, 3, 4));
+        for wrong in ["vouchers = 0", "voucher = 4"] {
+            let (_folder, flags) = in_folder(&toml.replace("vouchers = 4", wrong));
+            assert!(load(None, environment(&[]), flags).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_agreement_cache_can_be_switched_off() {
         let (_folder, flags) = in_folder("agreement_cache = false");
         assert!(!load(None, environment(&[]), flags.clone()).unwrap().agreement_cache);

@@ -307,7 +307,7 @@ fn sign_on(
     to: &Foreigner,
     audience: &AgentInfo,
     first: &str,
-    claims: Value,
+    claims: &Value,
 ) -> String {
     let mut all = json!({
         "iss": by.did, "sub": to.did, "aud": audience.did, "jti": "w", "nbf": now().0,
@@ -327,7 +327,7 @@ async fn who_is_shut_out_lets_nobody_in_by_what_it_handed_on() {
     let wish = json!({ "who": mallory.did, "protocols": [QUESTION], "depth": 1, "unsent": true });
     let first = give(&stand, &bruno, wish).await.chain.remove(0);
     let handed = json!({ "scope": [QUESTION], "level": 2 });
-    let chain = [first.clone(), sign_on(&mallory, &other, &bruno, &first, handed)];
+    let chain = [first.clone(), sign_on(&mallory, &other, &bruno, &first, &handed)];
     assert_eq!(show(&stand, &mut other, "m-1", &bruno, &chain).await, None);
     for (step, (path, code)) in
         [("deny", Some("e.m.trust.grant.revoked")), ("allow", None)].into_iter().enumerate()
@@ -353,7 +353,7 @@ async fn widened_and_stolen_chains_give_nothing() {
     let first = given.chain[0].clone();
 
     // To an identity of her own, by hand, with more than she has.
-    let widened = sign_on(&mallory, &thief, &bruno, &first, json!({ "scope": [], "level": 4 }));
+    let widened = sign_on(&mallory, &thief, &bruno, &first, &json!({ "scope": [], "level": 4 }));
     let chain = [first.clone(), widened];
     let code = show(&stand, &mut thief, "m-1", &bruno, &chain).await;
     assert_eq!(code.as_deref(), Some("e.m.trust.grant.invalid"));

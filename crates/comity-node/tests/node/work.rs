@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use comity_core::api::{AgentInfo, Problem, ServerFrame, Trace};
-use comity_core::trust::{Challenge, ChallengeId, Solving, WorkSecret};
+use comity_core::trust::{Challenge, ChallengeId, Solving, Template, TokenId, WorkSecret, subject};
 use comity_didcomm::UnixTime;
 use comity_store::MemoryStore;
 use futures_util::StreamExt as _;
@@ -67,6 +67,33 @@ async fn a_stranger_pays_is_held_and_is_approved_like_any_other() {
     assert_eq!(stand.receive(&bruno, 1).await[0].id, "m-1");
     let next = peer.seal(&stand, &peer.message("m-2", OFFER, &bruno)).await;
     assert_eq!(stand.post(&next).await.0, 202, "who is allowed pays nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_ants_pays_for_one_knock_where_the_policy_is_ants() {
+    let store = std::sync::Arc::new(MemoryStore::new());
+    let stand = Stand::with(store, |config| {
+        config.policy.work_bits = Some(BITS);
+        config.policy.template = Some(Template::Ants);
+    })
+    .await;
+    let (bruno, carol) = (stand.add_agent("bruno").await, stand.add_agent("carol").await);
+    let peer = Foreigner::new().await;
+    // Twenty zero bits are three and a third digits of base64.
+    let is_good = |token: &String| {
+        let hash = TokenId::of(token.as_bytes()).to_string();
+        hash.starts_with("AAA")
+            && hash.as_bytes()[3] <= b'P'
+            && hash.as_bytes()[3].is_ascii_uppercase()
+    };
+    let name = subject(&peer.did);
+    let token = (0_u64..).map(|nonce| format!("{name}:{nonce}")).find(is_good).unwrap();
+    let envelope = peer.seal(&stand, &peer.message("m-1", OFFER, &bruno)).await;
+    assert_eq!(pay(&stand, &envelope, &token).await, 202);
+    assert_eq!(requests(&stand).await, 1);
+    let to_carol = peer.seal(&stand, &peer.message("m-2", OFFER, &carol)).await;
+    let fresh = challenge(&stand, &to_carol, Some(&token)).await;
+    assert_eq!(pay(&stand, &to_carol, &solve(&fresh)).await, 202, "the token was spent");
 }
 
 #[tokio::test(flavor = "multi_thread")]

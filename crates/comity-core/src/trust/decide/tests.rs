@@ -486,18 +486,52 @@ fn a_successor_is_known_since_its_prior_did_was_and_by_its_own_keys() {
 
 #[test]
 fn with_ants_who_is_known_for_long_may_send_messages_and_no_more() {
+    const DAY: u64 = 86_400;
     let known = |age_s, processed| {
         let since = UnixTime(NOW.0 - age_s);
         let contact = Some(Contact { since, ..pinned("key").unwrap() });
         Facts { policy: policy(Template::Ants), contact, processed, ..stranger() }
     };
-    let decided = |facts: &Facts, piuri| {
-        outcome(decide(&question(piuri, WayIn::Direct), facts, NOW).decision)
+    let decided = |facts: &Facts| {
+        PROTOCOLS
+            .map(|(_, piuri)| outcome(decide(&question(piuri, WayIn::Direct), facts, NOW).decision))
     };
-    assert_eq!(decided(&known(ANTS_AGE_S, ANTS_PROCESSED), PROTOCOLS[1].1), "known-for-long");
-    assert_eq!(decided(&known(ANTS_AGE_S - 1, ANTS_PROCESSED), PROTOCOLS[1].1), "hold");
-    assert_eq!(decided(&known(ANTS_AGE_S, ANTS_PROCESSED - 1), PROTOCOLS[1].1), "hold");
-    assert_eq!(decided(&known(ANTS_AGE_S, 1_000), PROTOCOLS[2].1), "hold");
+    let (up, hold) = ("known-for-long", "hold");
+    for (age_s, processed, expected) in [
+        (7 * DAY, 10, [up, up, hold, hold]),
+        (7 * DAY, 1_000_000, [up, up, hold, hold]),
+        (7 * DAY - 1, 10, [up, hold, hold, hold]),
+        (7 * DAY, 9, [up, hold, hold, hold]),
+        (DAY, 1, [up, hold, hold, hold]),
+        (DAY - 1, 1_000, [hold; 4]),
+        (DAY, 0, [hold; 4]),
+    ] {
+        assert_eq!(decided(&known(age_s, processed)), expected, "{age_s} s, {processed}");
+    }
+    // The vouch of one anchor introduces; the operator may ask for more, and for less.
+    let mut vouched =
+        Facts { policy: policy(Template::Ants), ..vouched_for_tasks(&did(ARIA), NOW) };
+    vouched.anchors.pop_first();
+    assert_eq!(decided(&vouched), [up, hold, hold, hold]);
+    let mut policy = Policy::clone(&vouched.policy);
+    policy.ants.message.vouchers = std::num::NonZeroU32::MIN;
+    vouched.policy = Arc::new(policy);
+    assert_eq!(decided(&vouched), [up, up, hold, hold]);
+}
+
+#[test]
+fn a_token_of_ants_pays_its_twenty_bits_where_ants_is_the_policy_and_no_more() {
+    let work = WorkShown::AntsToken { id: ChallengeId([0; 16]), expires: NOW };
+    for (template, price_bits, expected) in [
+        (Template::Ants, 20, Decision::Hold),
+        (Template::Ants, 21, Decision::Charge(21)),
+        (Template::Guarded, 20, Decision::Charge(20)),
+        (Template::Closed, 20, Decision::Refuse(Refusal::Closed)),
+    ] {
+        let facts = Facts { policy: policy(template), price_bits, work, ..stranger() };
+        let ruling = decide(&question(PROTOCOLS[1].1, WayIn::Direct), &facts, NOW);
+        assert_eq!(ruling.decision, expected, "{template:?}, {price_bits}");
+    }
 }
 
 #[test]

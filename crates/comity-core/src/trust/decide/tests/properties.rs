@@ -28,7 +28,7 @@ static CHAIN: LazyLock<(Did, Arc<Granted>)> = LazyLock::new(|| {
     };
     let terms: Vec<_> = world.terms().into_iter().take(2).map(all).collect();
     let granted = world.show(&world.chain(&terms), &world.others[1]).unwrap();
-    (world.bruno.did.clone(), granted)
+    (world.bruno.did, granted)
 });
 
 /// Grounds on which Carol may be let in, each there or not.
@@ -126,10 +126,10 @@ proptest! {
         // By then all entries and the grant are over; vouches and threads are not.
         let later = testing::NOW.saturating_add(200);
         let ruling = decide(&grounds.question(), &grounds.facts(), later);
-        let without = Grounds { allowed: [None; 3], is_granted: false, ..grounds.clone() };
-        let expected = decide(&without.question(), &without.facts(), later);
         // What was allowed to herself and is over was the operator's decision about her.
         let is_own_over = grounds.allowed[0].is_some();
+        let without = Grounds { allowed: [None; 3], is_granted: false, ..grounds };
+        let expected = decide(&without.question(), &without.facts(), later);
         let expected_in = !is_own_over && is_let_in(&expected);
         prop_assert_eq!(is_let_in(&ruling), expected_in, "{:?} and {:?}", ruling, expected);
     }
@@ -144,7 +144,7 @@ proptest! {
         let ruling = grounds.decide(&barred);
         // To take back what was allowed to a host bars nobody.
         let bars = is_denied || whom == ARIAS[0];
-        let without = Grounds { is_granted: grounds.is_granted && !bars, ..grounds.clone() };
+        let without = Grounds { is_granted: grounds.is_granted && !bars, ..grounds };
         let expected = without.decide(&facts);
         prop_assert_eq!(is_let_in(&ruling), is_let_in(&expected), "{:?} and {:?}", ruling, expected);
         prop_assert!(!bars || ruling.decision != Decision::Allow(Admission::Grant));
@@ -154,12 +154,13 @@ proptest! {
     fn what_is_shown_shuts_nobody_out(
         grounds in any_grounds(), error in prop::sample::select(&GrantError::ALL[..]),
     ) {
-        let without = Grounds { is_granted: false, ..grounds.clone() };
+        let granted = grounds.question();
+        let without = Grounds { is_granted: false, ..grounds };
         let facts = without.facts();
         let plain = without.decide(&facts);
         let mut bad = without.question();
         bad.shown.grant_error = Some(error);
-        for question in [grounds.question(), bad] {
+        for question in [granted, bad] {
             let ruling = decide(&question, &facts, testing::NOW);
             prop_assert!(is_let_in(&ruling) || !is_let_in(&plain), "{:?} and {:?}", ruling, plain);
         }
