@@ -52,8 +52,8 @@ const CONNECTIONS: usize = 32;
 const PUZZLES_SOLVED: usize = 16;
 /// Hashes between two looks at whether a puzzle is solved.
 const STEP: u32 = 1 << 16;
-/// How long the last messages of the friends may take.
-const LAST_MAX: Duration = Duration::from_secs(30);
+/// When a message that has not arrived counts as lost.
+const ARRIVES_MAX: Duration = Duration::from_secs(30);
 
 const OFFER: &str = "https://comity.dev/protocols/bench/1.0/offer";
 
@@ -187,20 +187,22 @@ impl Friend {
     /// Returns what was sent, and what of it did not arrive.
     async fn write(mut self, is_over: Arc<AtomicBool>) -> Result<(u64, u64), CliError> {
         let permits = self.meter.permits(self.load.sender);
-        let mut sent = 0;
+        let (mut sent, mut lost) = (0, 0);
         loop {
             // The handler gives it back when the message before has arrived.
-            let arrived = match is_over.load(Ordering::Relaxed) {
-                false => permits.acquire().await.map_err(|error| broken(&error))?,
-                true => match timeout(LAST_MAX, permits.acquire()).await {
-                    Ok(permit) => permit.map_err(|error| broken(&error))?,
-                    Err(_) => return Ok((sent, 1)),
-                },
-            };
-            if is_over.load(Ordering::Relaxed) {
-                return Ok((sent, 0));
+            match timeout(ARRIVES_MAX, permits.acquire()).await {
+                Ok(arrived) if is_over.load(Ordering::Relaxed) => {
+                    // It is there for the next time that they write.
+                    drop(arrived);
+                    return Ok((sent, lost));
+                }
+                Ok(arrived) => arrived.map_err(|error| broken(&error))?.forget(),
+                Err(_) if is_over.load(Ordering::Relaxed) => {
+                    permits.add_permits(1);
+                    return Ok((sent, lost + 1));
+                }
+                Err(_) => lost += 1,
             }
-            arrived.forget();
             self.load.sent = Mark::now(&self.meter);
             self.agent.send(&self.to, &self.load).await.map_err(|error| broken(&error))?;
             sent += 1;
