@@ -1,14 +1,14 @@
 //! The crash: node B is killed with SIGKILL while it holds messages and node A still has some to send; behind a relay
 //! these wait there, and it is killed too.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use comity_core::receipt::State;
 use comity_sdk::Agent;
 
 use super::{
     stage::{Ending, Stage, Update},
-    wait::{check, failed, next, sdk, soon, until},
+    wait::{check, failed, next, sdk, seen, until},
 };
 use crate::error::CliError;
 
@@ -16,9 +16,6 @@ use crate::error::CliError;
 const HELD: std::ops::RangeInclusive<u64> = 11..=14;
 /// Numbers of those that node A cannot hand over then.
 const WAITING: std::ops::RangeInclusive<u64> = 15..=17;
-
-/// How long to wait before looking again at what cannot be waited for.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Fills both nodes with messages, and kills B.
 pub(super) async fn crash(
@@ -39,13 +36,10 @@ pub(super) async fn crash_both(
     bruno: &Agent,
 ) -> Result<((), String), CliError> {
     hold_and_kill(stage, aria, bruno).await?;
-    soon("An empty outbox at node A", async {
-        while stage.a.status().await?.outbox_messages != 0 {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        Ok::<_, CliError>(())
+    seen("An empty outbox at node A", async || {
+        Ok((stage.a.status().await?.outbox_messages == 0).then_some(()))
     })
-    .await??;
+    .await?;
     let before = stage.held_by_relay().await?;
     check(3 <= before, &format!("The relay holds {before} messages instead of 3"))?;
     let relay = stage.relay.as_mut().ok_or_else(|| failed("There is no relay"))?;

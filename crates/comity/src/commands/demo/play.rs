@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{
     Scene, Show, crash, door,
     stage::{Ending, Outcome, Proposal, Stage, Task, Update},
-    wait::{check, failed, ladder, next, sdk, soon, until},
+    wait::{check, failed, ladder, next, sdk, seen, soon, until},
 };
 use crate::{client::Look, error::CliError, limits::STEP_MAX};
 
@@ -22,9 +22,6 @@ const PERMISSION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long the message is of use that nobody takes in time.
 const SHORT: Duration = Duration::from_secs(2);
-
-/// How long to wait before looking again at what cannot be waited for.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Messages that are looked at in a mailbox at once.
 pub(super) const PAGE: usize = 64;
@@ -230,13 +227,10 @@ async fn expire(stage: &mut Stage, aria: &Agent) -> Result<((), String), CliErro
     expect_report(aria, &sent.thid, Refusal::Expired).await?;
     stage.of_aria.push(Ending { id: sent.id, state: State::Expired });
     // Each node goes by its own clock: Bruno's may clear its mailbox a moment after Aria's has given up.
-    soon("An empty mailbox", async {
-        while stage.b.status().await?.mailbox_messages != 0 {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        Ok::<_, CliError>(())
+    seen("An empty mailbox", async || {
+        Ok((stage.b.status().await?.mailbox_messages == 0).then_some(()))
     })
-    .await??;
+    .await?;
     Ok(((), format!("reported by {}", name_of(&expired.by))))
 }
 
@@ -283,13 +277,7 @@ async fn ladders(stage: &Stage) -> Result<((), String), CliError> {
 }
 
 async fn stop(stage: &mut Stage) -> Result<((), String), CliError> {
-    soon("An empty relay", async {
-        while stage.held_by_relay().await? != 0 {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        Ok::<_, CliError>(())
-    })
-    .await??;
+    seen("An empty relay", async || Ok((stage.held_by_relay().await? == 0).then_some(()))).await?;
     tokio::try_join!(stage.a.node.stop(), stage.b.node.stop())?;
     if let Some(relay) = &mut stage.relay {
         relay.stop().await?;

@@ -1,16 +1,19 @@
 //! How the demo waits: for states and messages to come, never for time to pass; and how it says what it expected
 //! instead.
 
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, time::Duration};
 
 use comity_core::{
     api::{Trace, TraceState},
     receipt::State,
 };
 use comity_sdk::{Agent, Received};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{client::AgentClient, error::CliError, limits::STEP_MAX};
+
+/// How long to wait before looking again at what cannot be waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Fails a step.
 pub(super) fn failed(what: impl Into<String>) -> CliError {
@@ -32,6 +35,22 @@ pub(super) async fn soon<T>(what: &str, coming: impl Future<Output = T>) -> Resu
     timeout(STEP_MAX, coming)
         .await
         .map_err(|_| failed(format!("{what} did not come within {} s", STEP_MAX.as_secs())))
+}
+
+/// Looks for something that has to come soon, again and again, since nobody tells when it does.
+pub(super) async fn seen<T>(
+    what: &str,
+    look: impl AsyncFn() -> Result<Option<T>, CliError>,
+) -> Result<T, CliError> {
+    soon(what, async {
+        loop {
+            if let Some(seen) = look().await? {
+                return Ok(seen);
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    })
+    .await?
 }
 
 /// Waits for the next message of an agent.
