@@ -98,8 +98,8 @@ refusals! {
         sender: "Check the clock", operator: "Check the clock";
     Busy = "e.p.me.res", Transport 503, "The node cannot take a message at this moment",
         sender: "Try again after the time in Retry-After", operator: "See comity doctor: the disk may be full or the node overloaded";
-    MailboxFull = "e.m.me.res.storage.quota", Transport 429, "The recipient's mailbox, or this sender's share of it, is full",
-        sender: "Try again later; the recipient has to take messages first", operator: "See why the agent does not acknowledge: comity status";
+    MailboxFull = "e.m.me.res.storage.quota", Transport 429, "The recipient's mailbox is full, or this sender's share of it, or that of all strangers",
+        sender: "Try again later; the recipient has to take messages first, or its operator to decide about strangers", operator: "See why the agent does not acknowledge: comity status; decide about who waits: comity requests";
     WorkRequired = "e.p.req.work", Transport 402, "The recipient takes a stranger's first message only with proof of work",
         sender: "Solve the puzzle of the answer's member work, and post the same envelope with the header Comity-Work (docs/protocols/introduction.md)", operator: "To demand less, or none: work_bits; to let somebody in without: comity allow";
     NotRelay = "e.p.req.not-relay", Transport 404, "This node is not a relay",

@@ -17,7 +17,8 @@ pub struct Facts {
     pub from: String,
     /// How the sender is proven: `signature` (can be shown to others) or `authcrypt` (cannot).
     pub verified: String,
-    /// Why the message was let in: `allow-list`, `approved`, `thread` or `own-home`.
+    /// Why the message was let in: `allow-list`, `approved`, `grant`, `known-for-long`, `open-policy`, `own-home`,
+    /// `thread` or `vouches`.
     pub admitted: String,
     /// How far the sender may go: `introduced`, `message`, `task` or `execute`. Whatever the message says, more than
     /// that is not granted.

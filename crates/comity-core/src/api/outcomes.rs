@@ -98,8 +98,16 @@ pub struct Evidence {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OutcomeFile {
-    /// The two signed texts of each.
+    /// The two signed texts of each, the newest first.
     pub outcomes: Vec<[String; 2]>,
+    /// How many older ones there was no room for.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub left_out: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What became of outcomes that were carried here.

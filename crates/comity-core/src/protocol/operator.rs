@@ -164,10 +164,14 @@ impl Decision {
         let until =
             text(&message.body, "until")?.map(|until| parse_rfc3339(until).ok_or(malformed));
         let level = text(&message.body, "level")?.map(|level| level.parse().map_err(|_| malformed));
+        let level = level.transpose()?;
+        if level == Some(Level::Blocked) {
+            return Err(malformed);
+        }
         Ok(Self::Approve {
             protocols: protocols.collect::<Option<_>>().ok_or(malformed)?,
             until: until.transpose()?,
-            level: level.transpose()?,
+            level,
         })
     }
 
@@ -280,6 +284,7 @@ mod tests {
             ("protocols", json!([1])),
             ("until", json!("soon")),
             ("until", json!(1_790_000_000)),
+            ("level", json!("blocked")),
             ("level", json!("everything")),
             ("level", json!(4)),
         ] {

@@ -171,6 +171,14 @@ impl Policy {
         }
         if INTRODUCED.into_iter().any(is) { Level::Introduced } else { Level::Message }
     }
+
+    /// Returns the level of what is given for these protocols when none is named: as far as they need,
+    /// and messages at least.
+    #[must_use]
+    pub fn level_for(&self, protocols: &[ProtocolId]) -> Level {
+        let needed = protocols.iter().map(|protocol| self.required(protocol));
+        needed.fold(Level::Message, Level::max)
+    }
 }
 
 impl Default for Policy {
@@ -282,6 +290,13 @@ mod tests {
         assert_eq!(needs(&policy, "https://example.org/deploy/1.7"), Level::Execute);
         assert_eq!(needs(&policy, "https://example.org/DEPLOY/1.0"), Level::Execute);
         assert_eq!(needs(&policy, "https://example.org/deploy/2.0"), Level::Message);
+        let given = |protocols: &[&str]| {
+            let protocols = protocols.iter().map(|piuri| piuri.parse().unwrap());
+            policy.level_for(&protocols.collect::<Vec<_>>())
+        };
+        assert_eq!(given(&[]), Level::Message);
+        assert_eq!(given(&[TRUST_PING]), Level::Message);
+        assert_eq!(given(&[TRUST_PING, "https://example.org/deploy/1.0"]), Level::Execute);
     }
 
     #[test]

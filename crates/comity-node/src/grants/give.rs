@@ -48,10 +48,9 @@ pub(crate) async fn give(
 ) -> Result<Outcome, ApiError> {
     let asked = read(home, agent, wish).await?;
     let (policy, now) = (home.policies.of(&agent.name), home.now());
-    let needed = asked.scope.iter().map(|protocol| policy.required(protocol)).max();
     let terms = GrantTerms {
         grantee: asked.grantee,
-        level: asked.level.unwrap_or(needed.unwrap_or_default().max(Level::Message)),
+        level: asked.level.unwrap_or_else(|| policy.level_for(&asked.scope)),
         scope: asked.scope,
         limits: asked.limits,
         from: now,

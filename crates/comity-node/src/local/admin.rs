@@ -312,10 +312,7 @@ fn entry(
         Some(word) => word
             .parse()
             .map_err(|_| bad("That is not a level", "Give introduced, message, task or execute"))?,
-        None => {
-            let needed = protocols.iter().map(|protocol| policy.required(protocol)).max();
-            needed.unwrap_or_default().max(Level::Message)
-        }
+        None => policy.level_for(&protocols),
     };
     if level == Level::Blocked {
         return Err(bad("That level allows nothing", "To forbid it: comity deny"));

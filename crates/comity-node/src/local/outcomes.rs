@@ -120,16 +120,24 @@ pub(crate) async fn export(
     let store = local.home.store.as_ref();
     let mut own = rows::own(store, &agent.did).await?;
     own.sort_by_key(|one| Reverse(one.work.at));
-    let (mut file, mut chars) = (OutcomeFile::default(), 0);
+    let mut all = Vec::new();
     for agreed in own {
-        let Some(tokens) = rows::tokens(store, &agent.did, &agreed.work).await? else { continue };
-        chars += tokens.iter().map(String::len).sum::<usize>();
-        if OUTCOMES_EXPORTED_CHARS_MAX < chars {
-            break;
-        }
-        file.outcomes.push(tokens);
+        all.extend(rows::tokens(store, &agent.did, &agreed.work).await?);
     }
-    Ok(Json(file))
+    Ok(Json(fit(all, OUTCOMES_EXPORTED_CHARS_MAX)))
+}
+
+/// Packs as many as there is room for, from the first.
+fn fit(mut outcomes: Vec<[String; 2]>, chars_max: usize) -> OutcomeFile {
+    let mut chars = 0;
+    let fits = |tokens: &&[String; 2]| {
+        chars += tokens.iter().map(String::len).sum::<usize>();
+        chars <= chars_max
+    };
+    let count = outcomes.iter().take_while(fits).count();
+    let left_out = outcomes.len() - count;
+    outcomes.truncate(count);
+    OutcomeFile { outcomes, left_out }
 }
 
 /// Takes outcomes that were exported elsewhere; each is verified.
@@ -138,7 +146,7 @@ pub(crate) async fn export(
 pub(crate) async fn import(
     State(local): State<Local>,
     Path(name): Path<String>,
-    JsonBody(OutcomeFile { outcomes }): JsonBody<OutcomeFile>,
+    JsonBody(OutcomeFile { outcomes, .. }): JsonBody<OutcomeFile>,
 ) -> Result<Json<ImportedOutcomes>, ApiError> {
     let agent = find(&local.home, &name)?;
     Ok(Json(outcomes::import(&local.home, &agent, &outcomes).await?))
@@ -182,5 +190,27 @@ fn describe(id: TokenId, work: &Work, state: &str) -> OutcomeInfo {
         outcome: work.outcome.to_string(),
         at: rfc3339(work.at),
         comment: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_that_is_too_large_says_how_many_it_left_out() {
+        let outcomes = |chars: &[usize]| -> Vec<_> {
+            chars.iter().map(|chars| [String::new(), "x".repeat(*chars)]).collect()
+        };
+        assert_eq!(
+            fit(outcomes(&[4, 6]), 10),
+            OutcomeFile { outcomes: outcomes(&[4, 6]), left_out: 0 }
+        );
+        let file = fit(outcomes(&[4, 7, 1]), 10);
+        assert_eq!(file, OutcomeFile { outcomes: outcomes(&[4]), left_out: 2 });
+        assert_eq!(
+            serde_json::to_value(fit(Vec::new(), 10)).unwrap(),
+            serde_json::json!({ "outcomes": [] })
+        );
     }
 }

@@ -128,11 +128,8 @@ fn entry(home: &Home, agent: &Did, sender: &Did, decision: Decision) -> Result<E
         Decision::Approve { until: Some(until), .. } if until <= now => Err(Refusal::Malformed),
         Decision::Approve { protocols, until, level } => {
             let policy = home.identities.by_did(agent).map(|agent| home.policies.of(&agent.name));
-            let needed = protocols
-                .iter()
-                .filter_map(|protocol| policy.as_ref().map(|policy| policy.required(protocol)))
-                .max();
-            let level = level.unwrap_or(needed.unwrap_or_default().max(Level::Message));
+            let given = || policy.map_or(Level::Message, |policy| policy.level_for(&protocols));
+            let level = level.unwrap_or_else(given);
             Ok(Entry { protocols, until, level, ..made(EntryKind::Allow) })
         }
         Decision::Deny => Ok(made(EntryKind::Deny)),

@@ -184,7 +184,7 @@ async fn a_second_signature_that_is_forged_makes_no_outcome() {
         assert!(list(&b, &bruno, "agreed").await.is_empty(), "{id}");
     }
     let path = "/admin/agents/bruno/outcomes/import";
-    let file = OutcomeFile { outcomes: vec![[token.clone(), forged]] };
+    let file = OutcomeFile { outcomes: vec![[token.clone(), forged]], left_out: 0 };
     let imported: ImportedOutcomes = b.admin(Method::POST, path, json!(file)).await;
     assert_eq!((imported.kept, imported.refused), (0, 1));
 

@@ -129,10 +129,16 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
                 None => output.object(&file, || serde_json::json!(file).to_string()),
                 Some(to) => {
                     write(&to, &file)?;
-                    let said = serde_json::json!({ "file": to, "outcomes": file.outcomes.len() });
+                    let (count, left_out) = (file.outcomes.len(), file.left_out);
+                    let said =
+                        serde_json::json!({ "file": to, "outcomes": count, "left_out": left_out });
                     output.object(&said, || {
-                        let to = to.display().to_string();
-                        format!("outcomes in {}: {}", escape(&to), file.outcomes.len())
+                        let mut said =
+                            format!("outcomes in {}: {count}", escape(&to.display().to_string()));
+                        if 0 < left_out {
+                            said.push_str(&format!("; {left_out} older ones did not fit"));
+                        }
+                        said
                     })
                 }
             }
@@ -163,7 +169,12 @@ fn read(from: &Path) -> Result<OutcomeFile, CliError> {
         false => Box::new(std::fs::File::open(from).map_err(unread)?),
     };
     let mut text = String::new();
-    source.take(OUTCOME_FILE_BYTES_MAX).read_to_string(&mut text).map_err(unread)?;
+    source.take(OUTCOME_FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unread)?;
+    if OUTCOME_FILE_BYTES_MAX < text.len() as u64 {
+        let title = format!("{} is larger than {OUTCOME_FILE_BYTES_MAX} bytes", from.display());
+        return Err(CliError::usage("file", title)
+            .hint("Give a file that comity outcome export wrote, or a part of its outcomes"));
+    }
     serde_json::from_str(&text).map_err(|_| {
         CliError::usage("file", format!("{} holds no outcomes", from.display()))
             .hint("Give a file that comity outcome export wrote")
