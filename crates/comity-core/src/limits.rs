@@ -119,6 +119,10 @@ pub const OUTBOX_MESSAGES_MAX: i64 = 100_000;
 /// at most. A place of its own: strangers who provoke reports take none from messages.
 pub const NOTICES_MAX: i64 = 10_000;
 
+/// Notices of an identity beyond which it reports no more refusals: the rest is for what takes rights back,
+/// and strangers could fill it.
+pub const REPORTED_NOTICES_MAX: i64 = NOTICES_MAX / 2;
+
 /// How long receipts and reports are tried, in seconds (one day).
 pub const NOTICE_EXPIRES_S: u64 = 24 * 3600;
 
@@ -373,8 +377,9 @@ pub const GRANTS_UNASKED_MAX: usize = 64;
 /// Grants from one grantor that one agent holds at most, but for what its operator adds.
 pub const GRANTS_OF_ONE_MAX: usize = 16;
 
-/// Revocations that one agent remembers for each of those to whom it gave the right to hand on.
-pub const PEER_REVOCATIONS_MAX: usize = 256;
+/// Revocations that one agent remembers for each of those to whom it gave the right to hand on: as many
+/// as they may hand on.
+pub const PEER_REVOCATIONS_MAX: usize = GRANTS_GIVEN_MAX;
 
 /// How long a vouch holds at most, in seconds (90 days).
 pub const VOUCH_LIFE_S_MAX: u64 = 90 * 24 * 3600;

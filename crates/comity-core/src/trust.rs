@@ -159,8 +159,9 @@ pub struct Facts {
     pub prior_contact: Option<Contact>,
     /// What is remembered of those who handed on the grant that was shown.
     pub grantors: Vec<Contact>,
-    /// The recipient's entries that may be about them.
-    pub grantor_entries: Vec<Entry>,
+    /// The recipient's entries about them, and about those whose vouches lead to the sender; those about
+    /// many stand in [`entries`](Self::entries).
+    pub go_betweens: Vec<Entry>,
     /// How many of the sender's messages the agent has processed; counted for the policies that go
     /// by it.
     pub processed: u64,
@@ -195,7 +196,7 @@ impl Facts {
             contact: None,
             prior_contact: None,
             grantors: Vec::new(),
-            grantor_entries: Vec::new(),
+            go_betweens: Vec::new(),
             processed: 0,
             request: None,
             wrote_in_thread: None,
@@ -205,6 +206,12 @@ impl Facts {
             price_bits: 0,
             work: WorkShown::None,
         }
+    }
+
+    /// Returns what is remembered of one of the parties.
+    pub(crate) fn contact_of(&self, did: &Did) -> Option<&Contact> {
+        let mut known = self.contact.iter().chain(&self.prior_contact).chain(&self.grantors);
+        known.find(|contact| contact.did == *did)
     }
 
     /// Returns what is used of what counts together.

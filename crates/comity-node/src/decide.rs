@@ -20,6 +20,7 @@ use comity_store::{Batch, Conflict, StoreFault, Wake as _};
 
 use crate::admission;
 use crate::home::{Committed, Home};
+use crate::limits::CONFLICTS_MAX;
 use crate::outbound;
 
 /// What became of a decision.
@@ -45,7 +46,7 @@ pub(crate) async fn settle(
     entry: &Entry,
     by: Decider,
 ) -> Result<Settled, StoreFault> {
-    loop {
+    for _attempt in 0..CONFLICTS_MAX {
         let waiting = match (entry.direction, entry.whom.did()) {
             (Direction::In, Some(did)) => mailbox::request(home.store.as_ref(), agent, did).await?,
             // What is decided about many is about what comes next.
@@ -56,6 +57,7 @@ pub(crate) async fn settle(
             return Ok(settled);
         }
     }
+    Ok(Settled::Changed)
 }
 
 /// Stores a decision with what becomes of this request, if there is one, and with what is owed besides.
@@ -93,6 +95,10 @@ pub(crate) async fn settle_with(
         _ => None,
     };
     let (mut report, mut fate) = (None, None);
+    if let (None, Direction::In, Some(did)) = (waiting, entry.direction, entry.whom.did()) {
+        // One that comes in this moment would wait for a decision that was made.
+        mailbox::assert_no_request(&mut batch, agent, did);
+    }
     if let Some(waiting) = waiting {
         let received = &waiting.held.received;
         match approve(home, agent, entry, waiting).await? {
@@ -153,6 +159,13 @@ async fn approve(
         EntryKind::Revoke => return Ok(Err(Refusal::Revoked)),
     }
     let HeldRequest { request, received, .. } = &waiting.held;
+    // What is denied to many is denied to each of them, whatever is allowed to it.
+    let entries =
+        relations::about(home.store.as_ref(), agent, Direction::In, &received.sender).await?;
+    let is_denied = |other: &Entry| other.whom != entry.whom && other.shuts_out(&received.sender);
+    if entries.iter().any(is_denied) {
+        return Ok(Err(Refusal::Denied));
+    }
     let meter = Meter { id: entry.meter(agent), limits: entry.limits };
     let used = meters::used(home.store.as_ref(), &meter, home.now()).await?;
     let policy = home.identities.by_did(agent).map(|agent| home.policies.of(&agent.name));

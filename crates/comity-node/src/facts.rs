@@ -1,12 +1,13 @@
 //! Reads what the policy has to know about a message, on its way in and on its way out. What it means
 //! is decided in `comity_core::trust`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use comity_core::limits::TOKENS_PER_MESSAGE_MAX;
 use comity_core::trust::{
     self, Contact, Direction, Entry, Facts, Fence, Load, Meter, MeterId, Passage, Question,
-    Recipient, Scrutiny, Template, Used, price, subject,
+    Recipient, Scrutiny, Template, Used, Whom, price, subject,
 };
 use comity_didcomm::Did;
 use comity_net::Handle;
@@ -62,8 +63,7 @@ pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<
         for (grantor, _) in granted.handed_on_by() {
             let grantor = subject(grantor);
             facts.grantors.extend(contacts::contact(store, recipient, &grantor).await?);
-            let about = relations::about(store, recipient, Direction::In, &grantor).await?;
-            facts.grantor_entries.extend(about);
+            facts.go_betweens.extend(about_one(home, recipient, grantor).await?);
         }
     }
     // Who was written to may answer under the DID that it proves to have now.
@@ -77,20 +77,26 @@ pub(crate) async fn of_arrival(home: &Arc<Home>, question: &Question) -> Result<
     if facts.policy.template == Template::Ants {
         facts.processed = contacts::processed(store, recipient, sender).await?;
     }
-    let request = mailbox::request(store, recipient, sender).await?;
-    facts.request = request.map(|waiting| waiting.held.request.state);
-    facts.pool = mailbox::pool(store, recipient, home.capacity()).await?;
-    let load = Load {
-        pending: facts.pool.pending,
-        pending_max: facts.pool.pending_max,
-        earlier: spent::knocks(store, recipient, sender).await?,
-    };
-    facts.price_bits = price(facts.policy.work_bits, load);
+    // What concerns strangers decides nothing at a quick look.
     if question.scrutiny == Scrutiny::Thorough {
+        let request = mailbox::request(store, recipient, sender).await?;
+        facts.request = request.map(|waiting| waiting.held.request.state);
+        facts.pool = mailbox::pool(store, recipient, home.capacity()).await?;
+        let load = Load {
+            pending: facts.pool.pending,
+            pending_max: facts.pool.pending_max,
+            earlier: spent::knocks(store, recipient, sender).await?,
+        };
+        facts.price_bits = price(facts.policy.work_bits, load);
         facts.book = vouches::look(home, question, &facts).await?;
         // Conduct weighs vouches, and those begin with the anchors.
-        if !facts.anchors.is_empty() {
-            let (anchors, book) = (&facts.anchors, &facts.book);
+        let (anchors, book) = (&facts.anchors, &facts.book);
+        let on_way = book.ways(anchors, sender, home.now());
+        let vouchers: BTreeSet<Did> = on_way.iter().map(|vouch| subject(vouch.issuer())).collect();
+        for voucher in vouchers {
+            facts.go_betweens.extend(about_one(home, recipient, voucher).await?);
+        }
+        if !on_way.is_empty() || anchors.contains(sender) {
             facts.standings = outcomes::standings(home, recipient, anchors, book).await?;
         }
     }
@@ -135,6 +141,13 @@ pub(crate) async fn lets_look_up(
     let store = home.store.as_ref();
     let entries = relations::entries(store, agent, Direction::Out, ENTRIES_MAX).await?;
     Ok(trust::may_look_up(handle.host(), handle.port(), &policy, &entries, home.now()))
+}
+
+/// Reads the entry about somebody alone.
+async fn about_one(home: &Home, agent: &Did, did: Did) -> Result<Option<Entry>, StoreFault> {
+    let store = home.store.as_ref();
+    let found = relations::find(store, agent, Direction::In, &Whom::Did(did)).await?;
+    Ok(found.map(|found| found.entry))
 }
 
 async fn used(

@@ -165,9 +165,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         None => Snapshot::New,
     };
     let kept = mailbox::keep(&mut batch, &mut debts, commit, snapshot, home.capacity());
-    if let Some(contact) = commit.contact() {
-        contacts::put(&mut batch, &commit.received().recipient, contact);
-    }
+    put_contact(&mut batch, commit);
     if let Some(prior) = commit.prior() {
         succeed(home, &mut batch, commit, prior).await?;
     }
@@ -182,7 +180,9 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
             code = refusal.code(), why = commit.why(), "a message was refused"
         );
         // A sender that cannot be written to gets its refusal no other way.
-        report = outbound::prepare_notice(home, (**message).clone()).await.ok();
+        if outbox::has_room_for_report(home.store.as_ref(), &commit.received().recipient).await? {
+            report = outbound::prepare_notice(home, (**message).clone()).await.ok();
+        }
         if let Some(report) = &report {
             outbox::enqueue(&mut batch, report);
         }
@@ -219,6 +219,17 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         }
     }
     Ok(written)
+}
+
+/// Remembers what the message tells of its sender. The batch conflicts if something else has become of
+/// a contact since it was decided upon; two first messages may come at once.
+pub(crate) fn put_contact(batch: &mut Batch, commit: &Commit) {
+    let Some(contact) = commit.contact() else { return };
+    let agent = &commit.received().recipient;
+    if let Some(before) = commit.contact_before() {
+        contacts::assert_unchanged(batch, agent, &before.did, Some(before));
+    }
+    contacts::put(batch, agent, contact);
 }
 
 /// What was decided about somebody's prior DID is about its new one from now on. The batch conflicts

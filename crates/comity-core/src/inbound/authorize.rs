@@ -17,7 +17,7 @@ pub struct Authorized {
     pub(super) authenticated: Authenticated,
     pub(super) grant: Grant,
     pub(super) meters: Vec<Meter>,
-    pub(super) contact: Option<Contact>,
+    pub(super) contact: Option<Remembered>,
     pub(super) spent: Option<Spent>,
     pub(super) why: String,
 }
@@ -49,11 +49,19 @@ pub enum Verdict {
     Refused(Authenticated, Refused),
 }
 
+/// What is to be remembered of somebody from now on, and what was.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    pub(super) before: Option<Contact>,
+    pub(super) after: Contact,
+}
+
 /// Why a message may not go on.
 #[derive(Debug)]
 pub struct Refused {
     pub(super) refusal: Refusal,
-    pub(super) contact: Option<Contact>,
+    pub(super) contact: Option<Remembered>,
+    pub(super) spent: Option<Spent>,
     pub(super) why: String,
 }
 
@@ -93,21 +101,25 @@ pub(super) fn authorize(authenticated: Authenticated, facts: Facts, context: &Co
 
 fn verdict(authenticated: Authenticated, ruling: Ruling, facts: &Facts, now: UnixTime) -> Verdict {
     let question = authenticated.question();
-    let contact = Contact::after(&question, facts, &ruling.decision, now);
-    let (grant, spent) = match (ruling.decision, facts.work) {
-        (Decision::Allow(admission), _) => {
+    let contact = Contact::after(&question, facts, &ruling.decision, now)
+        .map(|after| Remembered { before: facts.contact_of(&after.did).cloned(), after });
+    let spent = match facts.work {
+        WorkShown::Paid { id, expires } | WorkShown::AntsToken { id, expires } => {
+            Some(Spent { id, expires, price_bits: facts.price_bits })
+        }
+        WorkShown::Invalid | WorkShown::None => None,
+    };
+    let (grant, spent) = match ruling.decision {
+        Decision::Allow(admission) => {
             let reach = Reach { level: ruling.level, needed: ruling.needed };
             (Grant::Admitted(admission, reach), None)
         }
-        (
-            Decision::Hold,
-            WorkShown::Paid { id, expires } | WorkShown::AntsToken { id, expires },
-        ) => (Grant::AsRequest, Some(Spent { id, expires, price_bits: facts.price_bits })),
-        (Decision::Charge(_) | Decision::Hold, _) => (Grant::AsRequest, None),
-        (Decision::Refuse(refusal), _) => {
+        Decision::Charge(_) | Decision::Hold => (Grant::AsRequest, spent),
+        // Also what is refused is kept, and told: one solution would have that done without end.
+        Decision::Refuse(refusal) => {
             let reasons = [&[ruling.why][..], &ruling.changes[..], &ruling.grounds[..]].concat();
             let why = reasons.join("; ");
-            return Verdict::Refused(authenticated, Refused { refusal, contact, why });
+            return Verdict::Refused(authenticated, Refused { refusal, contact, spent, why });
         }
     };
     let (meters, why) = (ruling.meters, ruling.why);

@@ -6,6 +6,7 @@ use comity_didcomm::problem::ProblemReport;
 use comity_didcomm::{Did, DidDocument, Message, MessageId, Opened, UnixTime};
 
 use super::Authenticated;
+use super::authorize::Remembered;
 use super::authorize::{Authorized, Grant, Reach, Refused, Verdict};
 use crate::Context;
 use crate::limits::{EXPIRES_S_DEFAULT, EXPIRES_S_MAX, REQUEST_AGE_S_MAX};
@@ -29,7 +30,7 @@ pub struct Commit {
     leaf: Option<LogRecord>,
     salt: [u8; 16],
     meters: Vec<Meter>,
-    contact: Option<Contact>,
+    contact: Option<Remembered>,
     prior: Option<Did>,
     spent: Option<Spent>,
     why: String,
@@ -143,8 +144,14 @@ impl Commit {
 
     /// Returns what is to be remembered of the sender from now on, if it is something new.
     #[must_use]
-    pub const fn contact(&self) -> Option<&Contact> {
-        self.contact.as_ref()
+    pub fn contact(&self) -> Option<&Contact> {
+        self.contact.as_ref().map(|contact| &contact.after)
+    }
+
+    /// Returns what was remembered of it when that was decided.
+    #[must_use]
+    pub fn contact_before(&self) -> Option<&Contact> {
+        self.contact.as_ref()?.before.as_ref()
     }
 
     /// Returns whom the sender was before, if it was let in: what was decided about that DID is
@@ -168,7 +175,7 @@ impl Commit {
 }
 
 pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
-    let (mut meters, mut spent) = (Vec::new(), None);
+    let (meters, spent);
     let (authenticated, placement, admitted, contact, why) = match verdict {
         Verdict::Authorized(authorized) => {
             let Authorized { authenticated, grant, contact, why, .. } = authorized;
@@ -181,7 +188,9 @@ pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
                 Grant::AsRequest => (authenticated, Placement::Request, None, contact, why),
             }
         }
-        Verdict::Refused(authenticated, Refused { refusal, contact, why }) => {
+        Verdict::Refused(authenticated, refused) => {
+            let Refused { refusal, contact, why, .. } = refused;
+            (meters, spent) = (Vec::new(), refused.spent);
             let report = report(&authenticated, refusal, context.now).map(Box::new);
             (authenticated, Placement::Refused(refusal, report), None, contact, why)
         }

@@ -7,6 +7,7 @@ use comity_didcomm::Did;
 use super::charge;
 use super::commit::{Commit, Placement, Written};
 use crate::Context;
+use crate::admission::Class;
 use crate::refusal::Refusal;
 use crate::relay::Held;
 use crate::trust::Challenge;
@@ -50,8 +51,9 @@ pub enum Outcome {
     Held,
     /// It told the home itself something.
     Noted,
-    /// It is in a queue of the relay, for its recipient to pick up.
-    Queued,
+    /// It is in a queue of the relay, for its recipient to pick up; what it is to the recipient is known
+    /// if there is a rule for that.
+    Queued(Option<Class>),
     /// It was refused; that is on record and the sender gets a report.
     Refused(Refusal),
     /// It had come before and gets the same answer.
@@ -78,8 +80,9 @@ impl Outcome {
     #[must_use]
     pub const fn is_welcome(&self) -> Option<bool> {
         match self {
-            Self::Accepted | Self::Queued | Self::Served => Some(true),
-            Self::Noted | Self::Repeated => None,
+            Self::Accepted | Self::Queued(Some(Class::Friend)) => Some(true),
+            // Anybody may ask a home what it serves, and knock at a relay.
+            Self::Noted | Self::Queued(_) | Self::Repeated | Self::Served => None,
             Self::TurnedAway(refusal) if refusal.is_temporary() => None,
             Self::Charged(_) | Self::Held | Self::Refused(_) | Self::TurnedAway(_) => Some(false),
         }
@@ -90,7 +93,7 @@ impl Outcome {
 pub(super) fn hold(held: &Held, written: &Written, context: &Context) -> Outcome {
     let price = || held.price(context).map(Outcome::Charged);
     match written {
-        Written::New { .. } => Outcome::Queued,
+        Written::New { .. } => Outcome::Queued(held.row().class),
         Written::Repeat { .. } => Outcome::Repeated,
         // What has paid waits in a pool of its own; when that is full too, nothing helps.
         Written::Temporary(Refusal::StrangersFull) if held.spent().is_none() => {
@@ -131,11 +134,13 @@ mod tests {
 
     #[test]
     fn only_what_was_taken_makes_welcome_and_what_passes_tells_nothing() {
-        for taken in [Outcome::Accepted, Outcome::Queued, Outcome::Served] {
+        for taken in [Outcome::Accepted, Outcome::Queued(Some(Class::Friend))] {
             assert_eq!(taken.is_welcome(), Some(true), "{taken:?}");
         }
         let busy = Outcome::TurnedAway(Refusal::Busy);
-        for neither in [Outcome::Noted, Outcome::Repeated, busy] {
+        let queued = [None, Some(Class::Paid), Some(Class::Stranger)].map(Outcome::Queued);
+        let asked = [Outcome::Noted, Outcome::Repeated, Outcome::Served, busy];
+        for neither in queued.into_iter().chain(asked) {
             assert_eq!(neither.is_welcome(), None, "{neither:?}");
         }
         let refused = [Outcome::Refused(Refusal::Denied), Outcome::TurnedAway(Refusal::Crypto)];

@@ -117,7 +117,7 @@ fn a_forward_to_somebody_registered_is_held_as_it_came() {
     let letter = net.letter();
     let forward = net.forward(net.bruno.did.as_str(), letter.clone(), |_| {});
     let arrived = net.drive(forward, &net.relay, &net.facts());
-    assert_eq!(arrived.outcome, Outcome::Queued);
+    assert_eq!(arrived.outcome, Outcome::Queued(None));
     let held = arrived.held.unwrap();
     let json = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
     assert_eq!(json(held.envelope()), json(&letter));

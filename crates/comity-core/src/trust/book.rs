@@ -7,7 +7,7 @@ use comity_didcomm::{Did, ProtocolId, UnixTime};
 
 use super::reputation::Standings;
 use super::score::{Edge, Web};
-use super::{Credential, TokenId, Vouch, subject};
+use super::{Credential, Entry, EntryKind, TokenId, Vouch, subject};
 use crate::limits::{
     CREDENTIALS_WATCHED_MAX, PATH_VOUCHES_MAX, VOUCH_ASKED_S, VOUCH_LIFE_S_MAX, VOUCHERS_ASKED_MAX,
     VOUCHES_KEPT_MAX, VOUCHES_PER_VOUCHER_MAX,
@@ -255,15 +255,18 @@ impl VouchBook {
     }
 
     /// Returns the vouches that are known to hold and cover a protocol, for the score, each worth what
-    /// the conduct of the vouched leaves of it.
+    /// the conduct of the vouched leaves of it. Whoever these entries shut out vouches for nobody: who
+    /// may be himself under another name.
     #[must_use]
-    pub const fn web<'a>(
+    pub fn web<'a>(
         &'a self,
         protocol: &'a ProtocolId,
         standings: &'a Standings,
+        entries: impl IntoIterator<Item = &'a Entry>,
         now: UnixTime,
     ) -> BookWeb<'a> {
-        BookWeb { book: self, protocol, standings, now }
+        let entries = entries.into_iter().filter(|entry| entry.kind != EntryKind::Allow).collect();
+        BookWeb { book: self, protocol, standings, entries, now }
     }
 
     /// Drops what has run out; returns the names of what is gone.
@@ -287,7 +290,8 @@ impl VouchBook {
             }
             !is_over
         });
-        self.states.retain(|id, _| !gone.contains(id));
+        let all: BTreeSet<_> = gone.iter().collect();
+        self.states.retain(|id, _| !all.contains(id));
         gone
     }
 
@@ -297,11 +301,13 @@ impl VouchBook {
 }
 
 /// The vouches of a book for one protocol at one time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct BookWeb<'a> {
     book: &'a VouchBook,
     protocol: &'a ProtocolId,
     standings: &'a Standings,
+    /// Those of the operator that forbid something.
+    entries: Vec<&'a Entry>,
     now: UnixTime,
 }
 
@@ -314,8 +320,13 @@ impl Web<Did> for BookWeb<'_> {
             let terms = vouch.terms();
             let vouched = subject(&terms.subject);
             let standing = self.standings.of(&vouched);
-            Edge { vouched, level: terms.level, depth: terms.depth, until: terms.until, standing }
+            // Two vouches make a pair whatever points they have.
+            let level = terms.level.min(standing.most());
+            Edge { vouched, level, depth: terms.depth, until: terms.until, standing }
         };
+        if self.entries.iter().any(|entry| entry.shuts_out(voucher)) {
+            return Vec::new();
+        }
         self.book.given_by(voucher).filter(holds).map(edge).collect()
     }
 }

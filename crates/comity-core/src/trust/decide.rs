@@ -7,7 +7,7 @@ use super::contact::{others_of_grantors, others_of_prior, others_of_sender};
 use super::score::{Score, score};
 use super::{
     Admission, Decision, Direction, Entry, EntryKind, Facts, GrantError, Granted, Level, Meter,
-    Question, Recipient, RequestState, Ruling, Scrutiny, Template, Used, WayIn, WorkShown, subject,
+    Question, Recipient, RequestState, Ruling, Scrutiny, Template, Used, WayIn, WorkShown,
 };
 use crate::admission::Class;
 use crate::limits::{ANTS_TOKEN_BITS, REQUEST_BYTES_MAX};
@@ -241,7 +241,8 @@ impl Case<'_> {
             let refusal = match error {
                 GrantError::Expired => Refusal::GrantExpired,
                 GrantError::Revoked => Refusal::GrantRevoked,
-                _ => Refusal::GrantInvalid,
+                // Anybody can make something up: who shows it is whoever he is without it.
+                _ => return Err(None),
             };
             return short(refusal, sentence(&error.to_string()), "comity grant give WHO");
         }
@@ -286,15 +287,8 @@ impl Case<'_> {
 
     /// Whoever may not come may not send others either, who may be himself under another name.
     fn barred_grantor(&self, granted: &Granted) -> Option<&Entry> {
-        let bars = |entry: &&Entry| match entry.kind {
-            EntryKind::Allow => false,
-            EntryKind::Deny => true,
-            EntryKind::Revoke => entry.whom.did().is_some(),
-        };
-        let of_grantors = self.facts.grantor_entries.iter().filter(bars);
-        of_grantors
-            .filter(|entry| entry.direction == Direction::In)
-            .find(|entry| granted.handed_on_by().any(|(did, _)| entry.whom.is(&subject(did))))
+        let mut entries = self.facts.entries.iter().chain(&self.facts.go_betweens);
+        entries.find(|entry| granted.handed_on_by().any(|(did, _)| entry.shuts_out(did)))
     }
 
     /// An answer is welcome, as far as the agent itself went in that thread; so is what asks for no
@@ -311,11 +305,12 @@ impl Case<'_> {
 
     /// Finds out how far the vouches of others carry the sender.
     fn vouched(&self) -> Option<Score<Did>> {
-        let Facts { anchors, book, standings, .. } = self.facts;
+        let Facts { anchors, book, standings, entries, go_betweens, .. } = self.facts;
         if self.question.scrutiny == Scrutiny::Quick || anchors.is_empty() {
             return None;
         }
-        let web = book.web(&self.question.protocol, standings, self.now);
+        let entries = entries.iter().chain(go_betweens);
+        let web = book.web(&self.question.protocol, standings, entries, self.now);
         let score = score(&web, anchors, &self.question.sender, self.now);
         let level = score.level.min(standings.of(&self.question.sender).most());
         Some(Score { level, ..score })

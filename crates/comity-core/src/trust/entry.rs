@@ -145,6 +145,18 @@ impl Entry {
         self.kind == EntryKind::Allow && !self.is_over(now) && !self.is_early(now)
     }
 
+    /// Whether it keeps somebody out. What was allowed to many is taken back by forgetting it, and bars
+    /// nobody.
+    #[must_use]
+    pub fn shuts_out(&self, did: &Did) -> bool {
+        let bars = match self.kind {
+            EntryKind::Allow => false,
+            EntryKind::Deny => true,
+            EntryKind::Revoke => self.whom.did().is_some(),
+        };
+        bars && self.direction == Direction::In && self.whom.is(did)
+    }
+
     /// Whether the entry covers a protocol: by name and major version, as DIDComm compares protocol
     /// identifiers.
     #[must_use]

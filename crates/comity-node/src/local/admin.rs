@@ -276,7 +276,7 @@ async fn decided(
                 "Ask them by other means, then: comity contacts approve WHO, and decide again";
             Err(ApiError::new(ApiCode::OtherKeys, title, hint))
         }
-        Settled::Changed => Ok(Json(describe(home, &entry))),
+        Settled::Changed => Err(ApiError::of(ApiCode::Changed, "Decide again: nothing was stored")),
         Settled::Done(fate) => {
             let word =
                 |fate: Result<(), Refusal>| fate.map_or_else(Refusal::code, |()| HANDED_OVER);

@@ -9,11 +9,12 @@ use comity_core::api::{
     AskVouch, GiveVouch, GraphEdge, GraphNode, Problem, RevokeVouch, SendAnswer, VouchGraph,
     VouchInfo, rfc3339,
 };
-use comity_core::limits::{REASON_CHARS_MAX, SCOPE_MAX, VOUCH_LIFE_S_MAX};
+use comity_core::limits::{DAY_S, REASON_CHARS_MAX, SCOPE_MAX, VOUCH_LIFE_S_MAX};
 use comity_core::protocol::vouch::VouchMessage;
-use comity_core::trust::reputation::Standings;
 use comity_core::trust::score::Chart;
-use comity_core::trust::{Level, TokenId, Vouch, VouchBook, VouchTerms, subject};
+use comity_core::trust::{
+    BookWeb, Direction, Level, TokenId, Vouch, VouchBook, VouchTerms, subject,
+};
 use comity_didcomm::{Did, ProtocolId, UnixTime};
 use comity_store::records::vouches::{Given, Held, Wish};
 use comity_store::records::{relations, vouches as rows};
@@ -24,13 +25,11 @@ use super::admin::find;
 use super::extract::{JsonBody, Params};
 use super::trust::protocol_of;
 use crate::home::Home;
-use crate::limits::GRAPH_EDGES_MAX;
+use crate::limits::{ENTRIES_MAX, GRAPH_EDGES_MAX};
 use crate::outcomes;
 use crate::problem::{ApiCode, ApiError};
 use crate::vouches::{self, GiveError, Wanted};
 use crate::{identities::Identity, outbound};
-
-const DAY_S: u64 = 24 * 3600;
 
 /// Vouches for somebody; the vouch is sent to whom it is about.
 #[utoipa::path(post, path = "/admin/agents/{name}/vouches", tag = "admin", security(("token" = [])), params(("name" = String, Path)), request_body = GiveVouch,
@@ -161,18 +160,21 @@ pub(crate) async fn graph(
     let anchors = relations::anchors(home.store.as_ref(), &agent.did, now).await?;
     let book = home.vouches.book();
     let standings = outcomes::standings(home, &agent.did, &anchors, &book).await?;
-    let (nodes, edges, is_part) = draw((&book, &standings), &anchors, &protocol, now);
+    let entries =
+        relations::entries(home.store.as_ref(), &agent.did, Direction::In, ENTRIES_MAX).await?;
+    let web = book.web(&protocol, &standings, &entries, now);
+    let (nodes, edges, is_part) = draw((&book, &web), &anchors, &protocol, now);
     let (agent, protocol) = (agent.did.to_string(), protocol.to_string());
     Ok(Json(VouchGraph { agent, protocol, nodes, edges, is_part }))
 }
 
 fn draw(
-    (book, standings): (&VouchBook, &Standings),
+    (book, web): (&VouchBook, &BookWeb<'_>),
     anchors: &BTreeSet<Did>,
     protocol: &ProtocolId,
     now: UnixTime,
 ) -> (Vec<GraphNode>, Vec<GraphEdge>, bool) {
-    let chart = Chart::draw(&book.web(protocol, standings, now), anchors, now);
+    let chart = Chart::draw(web, anchors, now);
     let levels: BTreeMap<&Did, Level> = chart.levels().collect();
     let shares: BTreeMap<(&Did, &Did), f64> =
         chart.shares().map(|(from, to, share)| ((from, to), share)).collect();

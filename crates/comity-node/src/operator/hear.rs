@@ -13,12 +13,13 @@ use comity_core::trust::{Direction, Entry, EntryKind, Level, Whom};
 use comity_didcomm::{Did, Message};
 use comity_store::records::mailbox::Waiting;
 use comity_store::records::notices::Debts;
-use comity_store::records::{contacts, ladder, mailbox, message_key, relations};
+use comity_store::records::{ladder, mailbox, message_key, relations};
 use comity_store::{Batch, StoreFault};
 
 use super::{decided, message_of};
 use crate::decide::{self, Settled};
 use crate::home::Home;
+use crate::inbound::put_contact;
 use crate::limits::CONFLICTS_MAX;
 use crate::outbound;
 
@@ -40,9 +41,9 @@ enum Judged {
 /// changes nothing more, so that nothing has to be kept by which a repeat is known.
 pub(crate) async fn hear(home: &Arc<Home>, commit: &Commit) -> Result<Written, StoreFault> {
     // The keys of other DIDs cannot change.
-    if let Some(contact) = commit.contact().filter(|contact| !contact.keys.is_empty()) {
+    if commit.contact().is_some_and(|contact| !contact.keys.is_empty()) {
         let mut batch = Batch::new();
-        contacts::put(&mut batch, &commit.received().recipient, contact);
+        put_contact(&mut batch, commit);
         home.commit_and_report(batch, Debts::new(), None).await.map(drop)?;
     }
     let mut refused = None;

@@ -146,7 +146,7 @@ async fn verify(
     let (agent, sender) = (&commit.received().recipient, &commit.received().sender);
     let [one, other] = tokens;
     let signed = (SignedOutcome::parse(one)?, SignedOutcome::parse(other)?);
-    let ((by_sender, _), other) = match signed.0.signer().same_subject(sender) {
+    let ((by_sender, by_other), other) = match signed.0.signer().same_subject(sender) {
         true => (signed, other),
         false => ((signed.1, signed.0), one),
     };
@@ -154,7 +154,9 @@ async fn verify(
         return Ok(None);
     }
     let by_sender = by_sender.verify(commit.document(), home.now())?;
-    if !is_worth_a_look(home, agent, by_sender.work()).await? {
+    // The sender wrote whose work it was, and might name anybody as the other signer.
+    let is_of_both = by_other.signer().same_subject(by_sender.work().other_than(sender));
+    if !is_of_both || !is_worth_a_look(home, agent, by_sender.work()).await? {
         return Ok(None);
     }
     let by_other = verify_side(home, other).await?;

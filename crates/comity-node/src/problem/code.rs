@@ -37,6 +37,7 @@ codes! {
     BadName = "node.bad-name", 400, "The name cannot be an agent's";
     BadOutcome = "node.bad-outcome", 422, "The outcome is not signed by both who took part";
     CannotRotate = "node.cannot-rotate", 409, "The keys cannot change: they are the DID";
+    Changed = "node.changed", 409, "What the decision is about changed each time that it was to be stored";
     EntriesFull = "node.entries-full", 409, "The agent has as many entries about hosts, domains and credentials as are looked at for a message";
     Fault = "node.fault", 500, "The node failed to finish the call; it may or may not have taken effect";
     LogFull = "node.log-full", 409, "The log of the DID has no room for another version";

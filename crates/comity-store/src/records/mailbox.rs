@@ -441,6 +441,11 @@ fn count(batch: &mut Batch, received: &Received, capacity: Capacity) {
     batch.add_bounded(&sender, 1, (max / 2).max(1));
 }
 
+/// Demands that nothing of somebody waits for the operator.
+pub fn assert_no_request(batch: &mut Batch, recipient: &Did, sender: &Did) -> usize {
+    batch.assert_absent(Keyspace::Index, &keys::request(recipient, sender))
+}
+
 fn put_request(batch: &mut Batch, commit: &Commit, capacity: Capacity) {
     let received = commit.received();
     let request = Request {
@@ -452,7 +457,7 @@ fn put_request(batch: &mut Batch, commit: &Commit, capacity: Capacity) {
     };
     let key = keys::request(&received.recipient, &received.sender);
     let held = HeldRequest { request, received: received.clone(), pooled: true };
-    batch.assert_absent(Keyspace::Index, &key);
+    assert_no_request(batch, &received.recipient, &received.sender);
     // The operator may decide about the sender in this moment, and would find nothing that waits.
     let whom = Whom::Did(received.sender.clone());
     relations::assert_unchanged(batch, &received.recipient, Direction::In, &whom, None);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use comity_core::limits::{NOTICES_MAX, OUTBOX_MESSAGES_MAX, QUERY_S_FIRST};
+use comity_core::limits::{NOTICES_MAX, OUTBOX_MESSAGES_MAX, QUERY_S_FIRST, REPORTED_NOTICES_MAX};
 use comity_core::log::leaf_hash;
 use comity_core::outbound::{Queued, Stored};
 use comity_core::record::{Outgoing, OutgoingKind, Sent, key_hash};
@@ -232,6 +232,15 @@ fn counter(outgoing: &Outgoing) -> (Vec<u8>, i64) {
         OutgoingKind::Message => (keys::count_outbox(&outgoing.sender), OUTBOX_MESSAGES_MAX),
         OutgoingKind::Notice => (keys::count_notices(&outgoing.sender), NOTICES_MAX),
     }
+}
+
+/// Whether there is room for one more report of a refusal among what the home says in an identity's name.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn has_room_for_report(store: &dyn Store, sender: &Did) -> Result<bool, StoreFault> {
+    Ok(store.counter(&keys::count_notices(sender)).await? < REPORTED_NOTICES_MAX)
 }
 
 /// Reads how many messages of an identity are in the outbox, those of the home in its name

@@ -192,8 +192,8 @@ pub async fn agree(
     Ok(Kept::New)
 }
 
-/// Makes room for one more, if there may be: the oldest of the agent's own goes, and of another worker
-/// a good word for a bad one. Nobody shows what is good so often that what is bad finds no place.
+/// Makes room for one more, if there may be: the oldest of the agent's own goes, and of others the oldest
+/// good word for a bad one, of the same worker if there are as many of that one as may be. Nobody shows what is good so often that what is bad finds no place.
 async fn make_room(
     store: &dyn Store,
     batch: &mut Batch,
@@ -210,11 +210,14 @@ async fn make_room(
         return Ok(true);
     }
     let shown = shown(store, agent).await?;
-    let of_worker = || shown.iter().filter(|one| one.work.worker.same_subject(&work.worker));
-    if shown.len() < OUTCOMES_SHOWN_MAX && of_worker().count() < OUTCOMES_SHOWN_PER_WORKER_MAX {
+    let is_of_worker = |one: &&Agreed| one.work.worker.same_subject(&work.worker);
+    let is_crowded = OUTCOMES_SHOWN_PER_WORKER_MAX <= shown.iter().filter(is_of_worker).count();
+    if shown.len() < OUTCOMES_SHOWN_MAX && !is_crowded {
         return Ok(true);
     }
-    let good = of_worker().filter(|one| one.work.outcome.is_good()).min_by_key(|one| one.work.at);
+    let mut good: Vec<&Agreed> = shown.iter().filter(|one| one.work.outcome.is_good()).collect();
+    good.retain(|one| !is_crowded || is_of_worker(one));
+    let good = good.into_iter().min_by_key(|one| one.work.at);
     match good.filter(|_| !work.outcome.is_good()) {
         Some(good) => {
             remove(batch, SHOWN, agent, &good.work);

@@ -90,7 +90,7 @@ fn for_whom_the_pool_is_full_a_place_can_be_had_for_work_once() {
 
     let shown = crate::testing::solve(&challenge);
     let new = Written::New { seq: 1 };
-    assert_eq!(post(Some(&shown), new, 4), (Some(Class::Paid), Outcome::Queued));
+    assert_eq!(post(Some(&shown), new, 4), (Some(Class::Paid), Outcome::Queued(Some(Class::Paid))));
     let (_, outcome) = post(Some(&shown), Written::Spent, 4);
     assert!(matches!(outcome, Outcome::Charged(_)), "it is worth something once: {outcome:?}");
     assert_eq!(post(Some(&shown), full(), 4).1, turned(Refusal::StrangersFull), "this pool too");

@@ -571,23 +571,29 @@ fn other_keys_that_pass_at_a_low_level_are_not_taken_for_the_contacts_own() {
     assert_eq!(Contact::after(&question, &facts, &ruling.decision, later), pinned("old"));
 }
 
+/// Puts a vouch for tasks into the book, which is known to hold.
+fn vouch(book: &mut VouchBook, by: &Did, whom: &Did, depth: u8, now: UnixTime) {
+    let until = now.saturating_add(1_000_000);
+    let terms = VouchTerms {
+        subject: whom.clone(),
+        scope: Vec::new(),
+        level: Level::Task,
+        depth,
+        from: UnixTime(1),
+        until,
+        urn: format!("urn:{by}"),
+    };
+    let id = TokenId::of(by.as_str().as_bytes());
+    assert!(book.insert(Vouch::remembered(id, by.clone(), terms), now).is_some());
+    assert!(book.say(by, id, VouchState::Good, until));
+}
+
 /// A home whose anchors, two, vouch for somebody's tasks.
 fn vouched_for_tasks(whom: &Did, now: UnixTime) -> Facts {
     let (anchors, mut book) =
         (["did:web:x.example", "did:web:y.example"].map(did), VouchBook::default());
     for anchor in &anchors {
-        let terms = VouchTerms {
-            subject: whom.clone(),
-            scope: Vec::new(),
-            level: Level::Task,
-            depth: 0,
-            from: UnixTime(1),
-            until: now.saturating_add(1_000_000),
-            urn: format!("urn:{anchor}"),
-        };
-        let id = TokenId::of(anchor.as_str().as_bytes());
-        assert!(book.insert(Vouch::remembered(id, anchor.clone(), terms), now).is_some());
-        assert!(book.say(anchor, id, VouchState::Good, now.saturating_add(1_000_000)));
+        vouch(&mut book, anchor, whom, 0, now);
     }
     Facts { anchors: anchors.into(), book: Arc::new(book), ..stranger() }
 }
@@ -610,6 +616,41 @@ fn bad_work_undoes_the_vouches_of_those_who_stand_close() {
         let ruling = decide(&question, &facts, NOW);
         assert_eq!(outcome(ruling.decision), expected, "{disputed}");
     }
+}
+
+/// Two anchors vouch for two others, and these for the sender.
+fn vouched_over_two() -> Facts {
+    let parties = ["did:web:p.example", "did:web:q.example"].map(did);
+    let mut facts = vouched_for_tasks(&parties[0], NOW);
+    let mut book = VouchBook::default();
+    for (anchor, party) in facts.anchors.iter().zip(&parties) {
+        vouch(&mut book, anchor, party, 1, NOW);
+        vouch(&mut book, party, &did(ARIA), 0, NOW);
+    }
+    facts.book = Arc::new(book);
+    facts
+}
+
+#[test]
+fn who_is_shut_out_or_worked_badly_is_no_stage_of_a_path() {
+    let facts = vouched_over_two();
+    let decided = |facts: &Facts| {
+        outcome(decide(&question(PROTOCOLS[2].1, WayIn::Direct), facts, NOW).decision)
+    };
+    assert_eq!(decided(&facts), "vouches");
+    let wide = with([entry("*@p.example", EntryKind::Deny, Level::Message)]).entries;
+    assert_eq!(decided(&Facts { entries: wide, ..facts.clone() }), "hold");
+    for kind in [EntryKind::Deny, EntryKind::Revoke] {
+        let go_betweens = vec![entry("did:web:q.example", kind, Level::Message)];
+        assert_eq!(decided(&Facts { go_betweens, ..facts.clone() }), "hold", "{kind:?}");
+    }
+    let other = vec![entry("did:web:r.example", EntryKind::Deny, Level::Message)];
+    assert_eq!(decided(&Facts { go_betweens: other, ..facts.clone() }), "vouches");
+    // Their points do not matter for a pair; that they have done nothing but harm does.
+    let outcomes = Outcomes { disputed: 1e6, ..Outcomes::default() };
+    let records = [(did("did:web:p.example"), outcomes)].into();
+    let standings = Standings::new(&records, &facts.book, NOW);
+    assert_eq!(decided(&Facts { standings, ..facts }), "hold");
 }
 
 #[test]

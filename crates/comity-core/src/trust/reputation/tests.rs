@@ -93,7 +93,7 @@ fn level(book: &VouchBook, anchors: &[Party], of: &Party, records: &[(&Party, Ou
     let records = records.iter().map(|(who, outcomes)| (who.did.clone(), *outcomes)).collect();
     let standings = Standings::new(&records, book, NOW);
     let protocol = "https://example.org/proposal/1.0".parse().unwrap();
-    score(&book.web(&protocol, &standings, NOW), &anchors, &of.did, NOW).level
+    score(&book.web(&protocol, &standings, [], NOW), &anchors, &of.did, NOW).level
 }
 
 #[test]
