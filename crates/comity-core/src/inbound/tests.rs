@@ -12,7 +12,7 @@ use crate::record::Notice;
 use crate::testing::{
     Driven, How, NOW, Party, drive_arrival, drive_in, secret, solve, turned_away,
 };
-use crate::trust::{Admission, Challenge, Entry, EntryKind, RequestState, WayIn};
+use crate::trust::{Admission, Challenge, Entry, EntryKind, Pool, RequestState, WayIn};
 
 const OFFER: &str = "https://example.org/proposal/1.0/offer";
 const NEW: Written = Written::New { seq: 5 };
@@ -330,6 +330,18 @@ fn work_that_was_spent_before_gets_another_challenge_and_no_acceptance() {
     let driven = knock.post(Some(&shown), &Written::Spent, None);
     assert!(matches!(driven.outcome, Outcome::Charged(Challenge { bits: 6, .. })));
     assert!(!driven.delivered);
+}
+
+#[test]
+fn work_is_spent_by_a_refusal_too() {
+    // One solution had as many messages refused, and each kept and reported, as were posted in time.
+    let full = Pool { pending: 10, pending_max: 10, ..Pool::EMPTY };
+    let mut knock = Knock::new();
+    let shown = solve(&knock.challenge(None));
+    knock.facts.pool = full;
+    let driven = knock.post(Some(&shown), &NEW, None);
+    assert_eq!(driven.outcome, Outcome::Refused(Refusal::RequestsFull));
+    assert!(driven.commit.unwrap().spent().is_some());
 }
 
 #[test]

@@ -257,6 +257,18 @@ async fn what_is_denied_to_a_host_is_denied_whatever_one_of_its_agents_is_allowe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_approval_obeys_what_has_been_denied_to_many_since_the_request_came() {
+    let (door, peer) = (Door::new().await, Foreigner::web().await);
+    assert_eq!(door.fate(&peer, "m-1", ASK).await, "pending");
+    let whom = format!("*@{}", peer.authority());
+    door.enter("deny", json!({ "who": whom })).await;
+    let allowed = door.allow(&peer, json!({})).await;
+    assert_eq!(allowed.request.as_deref(), Some("e.m.trust.denied"));
+    let status = door.stand.status().await;
+    assert_eq!((status.requests_pending, status.mailbox_messages), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_template_says_what_becomes_of_strangers() {
     for (template, message, task) in [
         (Template::Open, "accepted", "pending"),

@@ -279,3 +279,23 @@ pub async fn forget(
     batch.delete(Keyspace::Index, &keys::sent(message));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryStore;
+
+    #[tokio::test]
+    async fn reports_leave_room_for_what_takes_rights_back() {
+        let (store, bruno) = (MemoryStore::new(), "did:web:bruno.example".parse().unwrap());
+        let add = async |count| {
+            let mut batch = Batch::new();
+            batch.add_bounded(&keys::count_notices(&bruno), count, NOTICES_MAX);
+            store.commit(batch).await.unwrap();
+            has_room_for_report(&store, &bruno).await.unwrap()
+        };
+        assert!(add(REPORTED_NOTICES_MAX - 1).await);
+        assert!(!add(1).await);
+        assert!(!add(NOTICES_MAX - REPORTED_NOTICES_MAX).await, "and there is");
+    }
+}

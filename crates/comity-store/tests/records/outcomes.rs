@@ -1,7 +1,8 @@
 //! How work ended, as it is kept: the latest word, within bounds, for a year.
 
 use comity_core::limits::{
-    OUTCOME_KEPT_S, OUTCOME_PROPOSALS_PER_PEER_MAX, OUTCOMES_SHOWN_PER_WORKER_MAX,
+    OUTCOME_KEPT_S, OUTCOME_PROPOSALS_PER_PEER_MAX, OUTCOMES_SHOWN_MAX,
+    OUTCOMES_SHOWN_PER_WORKER_MAX,
 };
 use comity_core::trust::{Ending, TokenId, Work};
 use comity_didcomm::{Did, UnixTime};
@@ -125,4 +126,16 @@ pub(crate) async fn nobody_fills_what_is_kept_of_work(round: Round) {
     let other: Did = "did:web:other.example".parse().unwrap();
     let elsewhere = work(&other, &client, "t-1", Ending::Done, now);
     assert_eq!(agree(&round, &elsewhere).await, Kept::New, "the others have their room");
+
+    // Whoever shows good words about many fills all there is; a bad one takes the place of any of them.
+    let about = |number: usize, outcome| {
+        let worker = format!("did:web:w{number}.example").parse().unwrap();
+        work(&worker, &client, "t", outcome, now)
+    };
+    for number in OUTCOMES_SHOWN_PER_WORKER_MAX + 1..OUTCOMES_SHOWN_MAX {
+        assert_eq!(agree(&round, &about(number, Ending::Done)).await, Kept::New, "{number}");
+    }
+    assert_eq!(agree(&round, &about(0, Ending::Done)).await, Kept::Full);
+    assert_eq!(agree(&round, &about(0, Ending::Disputed)).await, Kept::New);
+    assert_eq!(self::shown(&round).await.len(), OUTCOMES_SHOWN_MAX);
 }
