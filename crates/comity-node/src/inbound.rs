@@ -197,6 +197,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
     }
     happened.extend(of_keys(commit));
     happened.append(&mut learned.grants.happened);
+    happened.append(&mut learned.happened);
     let is_news = !happened.is_empty();
     events::put(&mut batch, home.now(), happened);
     let peers = debts.put(&mut batch);

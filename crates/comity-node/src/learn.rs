@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use comity_core::event::Event;
 use comity_core::inbound::{Commit, Placement};
 use comity_core::limits::RECEIPTS_PER_MESSAGE_MAX;
 use comity_core::protocol::{RECEIPT_QUERY, RECEIPT_RECEIPT};
@@ -28,6 +29,8 @@ pub(crate) struct Learned {
     answered: bool,
     /// What was said about grants.
     pub(crate) grants: grants::Heard,
+    /// What operators should know.
+    pub(crate) happened: Vec<Event>,
     /// What the home answers to it, in its agent's name.
     answers: Vec<Message>,
 }
@@ -96,7 +99,9 @@ pub(crate) async fn from_message(
             }
         }
         _ => {
-            learned.answers.extend(vouches::from_message(home, batch, commit).await?);
+            let (answer, happened) = vouches::from_message(home, batch, commit).await?;
+            learned.answers.extend(answer);
+            learned.happened = happened;
             outcomes::from_message(home, batch, commit).await?;
             from_headers(home, batch, &mut learned, commit).await?;
         }

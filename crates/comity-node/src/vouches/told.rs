@@ -1,7 +1,9 @@
 //! What messages of vouch/1.0 tell an agent's home, and what it answers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use comity_core::event::Event;
 use comity_core::inbound::{Commit, Placement};
 use comity_core::limits::{VOUCH_ASKERS_MAX, VOUCH_STATUS_S_MAX};
 use comity_core::protocol::is_for_home;
@@ -14,41 +16,44 @@ use comity_store::{Batch, StoreFault};
 use super::{address, wallet};
 use crate::home::Home;
 
-/// Adds to a message's own batch what it tells about vouches; returns the answers. What is no message
-/// of the protocol, or malformed, tells nothing.
+/// Adds to a message's own batch what it tells about vouches; returns the answer, and what operators
+/// should know. What is no message of the protocol, or malformed, tells nothing.
 pub(crate) async fn from_message(
     home: &Arc<Home>,
     batch: &mut Batch,
     commit: &Commit,
-) -> Result<Option<Message>, StoreFault> {
+) -> Result<(Option<Message>, Vec<Event>), StoreFault> {
     let (message, received) = (commit.message(), commit.received());
     if !matches!(commit.placement(), Placement::Home) || !is_for_home(&message.type_) {
-        return Ok(None);
+        return Ok((None, Vec::new()));
     }
-    let Ok(told) = VouchMessage::parse(message) else { return Ok(None) };
+    let Ok(told) = VouchMessage::parse(message) else { return Ok((None, Vec::new())) };
+    let mut happened = Vec::new();
     let (agent, peer) = (&received.recipient, &received.sender);
     match told {
         VouchMessage::Decline { .. } => tracing::info!(%agent, %peer, "a vouch was declined"),
         VouchMessage::Query { ids } => {
             let status = answer(home, batch, (agent, peer), ids).await?.map(VouchMessage::Status);
             let thid = Some(message.thread_id());
-            return Ok(status.and_then(|status| address(status, agent, peer, thid)));
+            return Ok((status.and_then(|status| address(status, agent, peer, thid)), happened));
         }
         VouchMessage::Revoke { ids } => {
             let told: Vec<_> = ids.iter().map(|id| (*id, VouchState::Revoked)).collect();
-            hear(home, batch, peer, &told, |book, id, state| book.say(peer, id, state, home.now()));
+            happened = hear(home, batch, peer, &told, |book, id, state| {
+                book.say(peer, id, state, home.now())
+            });
             wallet::lose(home, batch, agent, (peer, &ids)).await?;
         }
         VouchMessage::Status(status) => {
             let until = status.holds_until(home.now());
-            hear(home, batch, peer, &status.vouches, |book, id, state| {
+            happened = hear(home, batch, peer, &status.vouches, |book, id, state| {
                 book.answer(peer, id, state, until)
             });
         }
         VouchMessage::Vouch { path, .. } => wallet::keep(home, batch, commit, path).await?,
         VouchMessage::Request { .. } => {}
     }
-    Ok(None)
+    Ok((None, happened))
 }
 
 /// Takes what an issuer says of its own into the book, all at once: each change copies the book, so
@@ -59,25 +64,28 @@ fn hear(
     issuer: &Did,
     told: &[(TokenId, VouchState)],
     take: impl Fn(&mut VouchBook, TokenId, VouchState) -> bool,
-) {
+) -> Vec<Event> {
     let book = home.vouches.book();
     let mut known: Vec<_> = told.iter().filter(|(id, _)| book.knows(*id, issuer)).collect();
     // Else the change would have to copy it.
     drop(book);
     if known.is_empty() {
-        return;
+        return Vec::new();
     }
     home.vouches.change(|book| known.retain(|(id, state)| take(book, *id, *state)));
-    for (id, _) in known.into_iter().filter(|(_, state)| *state == VouchState::Revoked) {
-        remember_revoked(home, batch, issuer, *id);
-    }
+    let revoked = known.into_iter().filter(|(_, state)| *state == VouchState::Revoked);
+    revoked.filter_map(|(id, _)| remember_revoked(home, batch, issuer, *id)).collect()
 }
 
-fn remember_revoked(home: &Home, batch: &mut Batch, issuer: &Did, id: TokenId) {
+fn remember_revoked(home: &Home, batch: &mut Batch, issuer: &Did, id: TokenId) -> Option<Event> {
     tracing::info!(%issuer, %id, "a vouch was revoked");
-    if let Some(until) = home.vouches.book().until(id, issuer) {
+    let book = home.vouches.book();
+    if let Some(until) = book.until(id, issuer) {
         revocations::put(batch, issuer, id, until);
     }
+    // A credential of another kind is no vouch.
+    let vouch = book.given_by(issuer).find(|vouch| vouch.id() == id)?;
+    Some(Event::vouch_revoked(issuer, &vouch.terms().subject, &id.to_string()))
 }
 
 /// Says which vouches of an agent hold, and remembers who asked, to tell it when that changes. Says
@@ -91,7 +99,8 @@ async fn answer(
 ) -> Result<Option<VouchStatus>, StoreFault> {
     let store = home.store.as_ref();
     let mut states = Vec::with_capacity(ids.len());
-    for id in ids {
+    // Each is looked up once, however often it was named.
+    for id in BTreeSet::from_iter(ids) {
         let given = vouches::given(store, agent, id).await?;
         if let Some(given) = &given
             && given.revoked_at.is_none()

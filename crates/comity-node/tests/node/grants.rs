@@ -191,9 +191,8 @@ async fn what_is_revoked_is_refused_with_the_next_message_also_by_who_handed_it_
     assert_eq!(told[4].0, "request-arrived");
 }
 
-/// Adds a grant by hand, whatever its holder was told, until it is refused: within five seconds.
+/// Adds a grant by hand, whatever its holder was told, until it is refused.
 async fn until_refused((stand, holder): (&Stand, &AgentInfo), to: &AgentInfo, grant: &GrantInfo) {
-    let began = std::time::Instant::now();
     let is_refused = async || {
         let chain = json!({ "chain": grant.chain.join("\n") });
         let (status, held) = stand.call_admin(&path(holder, "/add"), &chain).await;
@@ -201,7 +200,6 @@ async fn until_refused((stand, holder): (&Stand, &AgentInfo), to: &AgentInfo, gr
         fate(stand, holder, to, ASK).await == "e.m.trust.grant.revoked"
     };
     stand.until("the revocation is applied", is_refused).await;
-    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
     let is_gone = async || grants(stand, holder, "held").await.iter().all(|one| one.id != grant.id);
     stand.until("what is refused is not shown again", is_gone).await;
 }

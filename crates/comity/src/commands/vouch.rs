@@ -64,11 +64,13 @@ enum Command {
     /// Show one, with its text
     Show {
         /// Its name, as comity vouch list shows it
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
     /// Take one back; those who asked about it are told
     Revoke {
         /// Its name, as comity vouch list shows it
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
 }

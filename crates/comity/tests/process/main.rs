@@ -13,6 +13,7 @@
 )]
 
 mod bad_input;
+mod bench;
 mod cli;
 mod demo;
 mod didcomm;
@@ -20,9 +21,11 @@ mod grant;
 mod injection;
 mod invite;
 mod kill;
+mod outcome;
 mod public_surface;
 mod quickstart;
 mod relay;
 mod rotation;
 mod support;
+mod vouch;
 mod work;
