@@ -9,7 +9,7 @@
 //! * One machine per message, whose steps are the files of [`inbound`] and [`outbound`] in
 //!   alphabetical order. Each step hands on a type that only it can build, so a skipped check does
 //!   not compile.
-//! * One policy function, [`trust::decide`], for every way in, whose every answer says why.
+//! * One policy function for every way in, whose every answer says why ([`trust::explain`]).
 //! * Receipts that a stranger can verify ([`receipt`]) and a log that nobody can rewrite ([`log`]).
 //!
 //! # Non-goals
@@ -18,7 +18,7 @@
 //!
 //! # Minimum program
 //! ```
-//! use comity_core::trust::{self, Decision, Facts, Question, Recipient, Scrutiny, Shown, WayIn};
+//! use comity_core::trust::{self, Facts, Question, Recipient, Scrutiny, Shown, WayIn};
 //! use comity_didcomm::UnixTime;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,8 +35,9 @@
 //!     scrutiny: Scrutiny::Quick,
 //!     prior: None,
 //! };
-//! let ruling = trust::decide(&question, &Facts::nothing_known(Recipient::Agent), UnixTime(1_800_000_000));
-//! assert!(matches!(ruling.decision, Decision::Hold), "a stranger's first message waits for the operator");
+//! let facts = Facts::nothing_known(Recipient::Agent);
+//! let explained = trust::explain(&question, &facts, UnixTime(1_800_000_000));
+//! assert_eq!(explained.decision, "hold", "a stranger's first message waits for the operator");
 //! # Ok(()) }
 //! ```
 #![cfg_attr(

@@ -1,6 +1,6 @@
 //! Who may reach whom, how far, and why. The recipient decides, locally, and every decision says why.
 //!
-//! [`decide`] is the one policy function. It has one caller, `inbound::authorize`, so no way in
+//! `decide` is the one policy function, which nobody outside this crate can call. It has one caller, `inbound::authorize`, so no way in
 //! goes around it; [`Fence`] is its counterpart on the way out. What they need to know comes in
 //! as [`Facts`]; the shell reads them and holds no opinion of them.
 
@@ -34,7 +34,7 @@ pub use credential::{
     CREDENTIAL_CONTEXT, CREDENTIAL_TYPE, Credential, CredentialError, CredentialStatus,
     SignedCredential,
 };
-pub use decide::decide;
+pub(crate) use decide::decide;
 pub use entry::{Direction, Entry, EntryKind, Request, RequestState, Whom, WhomError, subject};
 pub use explain::{Explanation, explain};
 pub(crate) use fence::may_write;
@@ -221,7 +221,7 @@ impl Facts {
     }
 }
 
-/// The answer of [`decide`], with its reason.
+/// The answer of the policy function, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruling {
     /// What is to be done.

@@ -1,8 +1,8 @@
 //! Rule: one policy function for every way in (ARCHITECTURE.md, I9). `trust::decide` is called by the
 //! step that authorizes a message, and by `explain`, which shows the same decision and does nothing.
 //!
-//! Outside the crate the function is named by its path. Other functions of that name, of other modules,
-//! do not count.
+//! Outside the crate nobody can call it, which the compiler sees to. Other functions of that name, of other
+//! modules, do not count.
 
 use super::{
     Finding, Tree,

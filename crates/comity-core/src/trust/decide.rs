@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 
 /// Decides whether a message may go on, and says why.
 #[must_use]
-pub fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
+pub(crate) fn decide(question: &Question, facts: &Facts, now: UnixTime) -> Ruling {
     let needed = facts.policy.required(&question.protocol);
     let case = Case { question, facts, needed, now };
     if facts.recipient == Recipient::Home {

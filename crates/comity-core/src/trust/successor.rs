@@ -1,5 +1,5 @@
 //! What was decided about a party that has another DID now. That it has is proven by
-//! [`Prior`](super::Prior) and judged by [`decide`](super::decide()); here the decision follows it.
+//! [`Prior`](super::Prior) and judged by `decide`; here the decision follows it.
 
 use comity_didcomm::Did;
 

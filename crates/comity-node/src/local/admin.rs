@@ -325,6 +325,10 @@ fn entry(
         let hint = "An anchor and open tasks are about what they send: leave out --out";
         return Err(bad("That has no meaning on the way out", hint));
     }
+    if decision.anchor && from.is_some() {
+        let hint = "Leave out --from, and make it an anchor when it is to be one";
+        return Err(bad("An anchor is one from now on", hint));
+    }
     if decision.anchor && whom.did().is_none() {
         return Err(bad("An anchor is one party", "Name it by its DID or handle"));
     }

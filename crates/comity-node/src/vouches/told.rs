@@ -95,12 +95,14 @@ async fn answer(
     home: &Home,
     batch: &mut Batch,
     (agent, asker): (&Did, &Did),
-    ids: Vec<TokenId>,
+    mut ids: Vec<TokenId>,
 ) -> Result<Option<VouchStatus>, StoreFault> {
     let store = home.store.as_ref();
     let mut states = Vec::with_capacity(ids.len());
     // Each is looked up once, however often it was named.
-    for id in BTreeSet::from_iter(ids) {
+    let mut named = BTreeSet::new();
+    ids.retain(|id| named.insert(*id));
+    for id in ids {
         let given = vouches::given(store, agent, id).await?;
         if let Some(given) = &given
             && given.revoked_at.is_none()

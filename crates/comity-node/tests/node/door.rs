@@ -375,6 +375,7 @@ async fn a_decision_that_says_nothing_is_refused_with_a_hint() {
         (json!({ "outbound": true, "tasks_open": 1 }), "--out"),
         (json!({ "outbound": true, "anchor": true }), "--out"),
         (json!({ "who": "*@home.example", "anchor": true }), "DID"),
+        (json!({ "anchor": true, "from": "2099-01-01" }), "--from"),
         (json!({ "who": "*@Home.example" }), "*@"),
         (json!({ "who": "*@home.example:0443" }), "*@"),
         (json!({ "who": "*" }), "*@"),
