@@ -48,7 +48,8 @@ pub use outcome::{
     Ending, OUTCOME_TYPE, Outcome, OutcomeError, Proposal, SignedOutcome, UnknownEnding, Work,
 };
 pub use policy::{
-    Ladder, LadderSettings, OutboundRule, Policy, PolicySettings, Rung, Template, TemplateError,
+    OutboundRule, Policy, PolicySettings, Template, TemplateError, Threshold, ThresholdSettings,
+    Thresholds,
 };
 pub use pool::{Pool, requests_max};
 pub use showing::Shown;

@@ -108,25 +108,27 @@ pub(crate) async fn look(
     facts: &Facts,
 ) -> Result<Arc<VouchBook>, StoreFault> {
     let (now, shown) = (home.now(), &question.shown);
-    let known = home.vouches.book();
-    let is_new = |id, issuer: &Did| !known.knows(id, issuer);
-    let new: Vec<_> =
-        shown.vouches.iter().filter(|vouch| is_new(vouch.id(), vouch.issuer())).collect();
-    let watched: Vec<_> = facts
-        .entries
-        .iter()
-        .flat_map(|entry| shown.credentials_for(&entry.whom))
+    let of_entries = facts.entries.iter().flat_map(|entry| shown.credentials_for(&entry.whom));
+    let watched: Vec<_> = of_entries
         .filter(|credential| matches!(credential.status(), CredentialStatus::Vouch { .. }))
         .collect();
+    let known = home.vouches.book();
+    let is_new = |id, issuer: &Did| !known.knows(id, issuer);
+    let new = shown.vouches.iter().filter(|vouch| is_new(vouch.id(), vouch.issuer()));
+    let new: Vec<_> = new.collect();
+    let unwatched = watched.iter().filter(|one| is_new(one.id(), one.issuer()));
+    let unwatched: Vec<_> = unwatched.collect();
+    // Whoever changes the book copies it while somebody reads it.
+    drop(known);
     let mut batch = Batch::new();
-    if !new.is_empty() || !watched.is_empty() {
+    if !new.is_empty() || !unwatched.is_empty() {
         home.vouches.change(|book| {
             for vouch in new {
                 let Some(gone) = book.insert(vouch.clone(), now) else { continue };
                 vouches::put_known(&mut batch, vouch);
                 gone.into_iter().for_each(|id| vouches::remove_known(&mut batch, id));
             }
-            for credential in &watched {
+            for credential in unwatched {
                 book.watch(credential, now);
             }
         });
@@ -134,12 +136,15 @@ pub(crate) async fn look(
     if !batch.is_empty() {
         home.commit(batch, Debts::new(), None).await.map(drop)?;
     }
-    let book = home.vouches.book();
-    let on_way = book.ways(&facts.anchors, &question.sender, now);
-    // The operator named the issuers of these, so they are the nearest.
-    let watched = watched.iter().map(|credential| (credential.id(), credential.issuer()));
-    let vouches = on_way.iter().map(|vouch| (vouch.id(), vouch.issuer()));
-    for (voucher, ids) in book.to_ask(watched.chain(vouches), now) {
+    let to_ask = {
+        let book = home.vouches.book();
+        let on_way = book.ways(&facts.anchors, &question.sender, now);
+        // The operator named the issuers of these, so they are the nearest.
+        let watched = watched.iter().map(|credential| (credential.id(), credential.issuer()));
+        let vouches = on_way.iter().map(|vouch| (vouch.id(), vouch.issuer()));
+        book.to_ask(watched.chain(vouches), now)
+    };
+    for (voucher, ids) in to_ask {
         ask(home, &question.recipient, voucher, ids).await?;
     }
     Ok(home.vouches.book())

@@ -362,10 +362,10 @@ impl Case<'_> {
         let (introduced, message) = vouched
             .as_ref()
             .map_or((0, 0), |score| (score.introduced.anchors, score.message.anchors));
-        let ladder = self.facts.policy.ants;
-        if ladder.message.is_reached(age_s, self.facts.processed, message) {
+        let thresholds = self.facts.policy.ants;
+        if thresholds.message.is_reached(age_s, self.facts.processed, message) {
             Level::Message
-        } else if ladder.introduced.is_reached(age_s, self.facts.processed, introduced) {
+        } else if thresholds.introduced.is_reached(age_s, self.facts.processed, introduced) {
             Level::Introduced
         } else {
             Level::Blocked

@@ -28,23 +28,23 @@ pub struct Policy {
     /// Levels that protocols need, where they differ from what is built in.
     pub levels: BTreeMap<ProtocolId, Level>,
     /// What it takes to go up by itself, with the template `ants`.
-    pub ants: Ladder,
+    pub ants: Thresholds,
 }
 
 /// What it takes to go up by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ladder {
+pub struct Thresholds {
     /// To the level `introduced`.
-    pub introduced: Rung,
+    pub introduced: Threshold,
     /// To the level `message`; nobody gets further so.
-    pub message: Rung,
+    pub message: Threshold,
 }
 
 /// What it takes to reach a level: to have been known for long and to have had messages processed, or
 /// vouches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rung {
+pub struct Threshold {
     /// Days since the agent first had to do with the sender, if it has also processed so many messages
     /// of it.
     pub days: u32,
@@ -54,10 +54,10 @@ pub struct Rung {
     pub vouchers: NonZeroU32,
 }
 
-impl Ladder {
+impl Thresholds {
     const DEFAULT: Self = Self {
-        introduced: Rung { days: 1, messages: NonZeroU32::MIN, vouchers: NonZeroU32::MIN },
-        message: Rung {
+        introduced: Threshold { days: 1, messages: NonZeroU32::MIN, vouchers: NonZeroU32::MIN },
+        message: Threshold {
             days: 7,
             messages: NonZeroU32::MIN.saturating_add(9),
             vouchers: NonZeroU32::MIN.saturating_add(2),
@@ -65,7 +65,7 @@ impl Ladder {
     };
 }
 
-impl Rung {
+impl Threshold {
     /// Whether somebody has come so far, who is known for so many seconds.
     pub(super) fn is_reached(&self, age_s: u64, processed: u64, vouchers: usize) -> bool {
         let is_known_for_long =
@@ -119,23 +119,23 @@ pub struct PolicySettings {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "needed")]
     pub levels: BTreeMap<ProtocolId, Level>,
     /// As [`Policy::ants`].
-    #[serde(default, skip_serializing_if = "LadderSettings::is_empty")]
-    pub ants: LadderSettings,
+    #[serde(default, skip_serializing_if = "ThresholdSettings::is_empty")]
+    pub ants: ThresholdSettings,
 }
 
-/// What a configuration says about a [`Ladder`].
+/// What a configuration says about a [`Thresholds`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LadderSettings {
-    /// As [`Ladder::introduced`].
+pub struct ThresholdSettings {
+    /// As [`Thresholds::introduced`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub introduced: Option<Rung>,
-    /// As [`Ladder::message`].
+    pub introduced: Option<Threshold>,
+    /// As [`Thresholds::message`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<Rung>,
+    pub message: Option<Threshold>,
 }
 
-impl LadderSettings {
+impl ThresholdSettings {
     const fn is_empty(&self) -> bool {
         self.introduced.is_none() && self.message.is_none()
     }
@@ -154,7 +154,7 @@ impl Policy {
             work_bits,
             outbound: OutboundRule::Open,
             levels: BTreeMap::new(),
-            ants: Ladder::DEFAULT,
+            ants: Thresholds::DEFAULT,
         }
     }
 
@@ -201,7 +201,7 @@ impl PolicySettings {
             work_bits: self.work_bits.or(below.work_bits.filter(|_| is_same)),
             outbound: self.outbound.or(below.outbound),
             levels,
-            ants: LadderSettings {
+            ants: ThresholdSettings {
                 introduced: self.ants.introduced.or(below.ants.introduced),
                 message: self.ants.message.or(below.ants.message),
             },
@@ -216,7 +216,7 @@ impl PolicySettings {
             work_bits: self.work_bits.unwrap_or(template.work_bits),
             outbound: self.outbound.unwrap_or(template.outbound),
             levels: self.levels.clone(),
-            ants: Ladder {
+            ants: Thresholds {
                 introduced: self.ants.introduced.unwrap_or(template.ants.introduced),
                 message: self.ants.message.unwrap_or(template.ants.message),
             },
@@ -331,7 +331,8 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<PolicySettings>(text);
         let node = read(r#"{"ants": {"message": {"days": 2, "messages": 3, "vouchers": 4}}}"#);
         let agent = read(r#"{"ants": {"introduced": {"days": 0, "messages": 1, "vouchers": 9}}}"#);
-        let Ladder { introduced, message } = agent.unwrap().over(&node.unwrap()).to_policy().ants;
+        let Thresholds { introduced, message } =
+            agent.unwrap().over(&node.unwrap()).to_policy().ants;
         assert_eq!((introduced.days, introduced.vouchers.get()), (0, 9));
         assert_eq!((message.days, message.messages.get(), message.vouchers.get()), (2, 3, 4));
         // Nothing would let in everybody.
