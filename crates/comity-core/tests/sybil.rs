@@ -62,7 +62,7 @@ fn small_worlds_hold() {
 fn hold(family: Family) {
     let worlds: Vec<_> = (0..SEEDS).map(|seed| World::new(family, CONTACTS, seed)).collect();
     for attacker in Attacker::ALL {
-        let cell = Cell::of(&worlds, attacker, Level::Message, 4);
+        let cell = Cell::of(&worlds, attacker, Level::Message, 1);
         let name = format!("{attacker:?} in {}", family.name());
         assert!(0.75 <= cell.honest, "{name}: {:.3} of the honest reach message", cell.honest);
         let introduced = cell.honest_introduced;

@@ -25,6 +25,7 @@ use crate::identities::Age;
 use crate::learn;
 use crate::operator;
 use crate::outbound;
+use crate::outcomes;
 use crate::public::Place;
 use crate::relay::{self, Back, Done};
 
@@ -213,6 +214,9 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
             home.news.wake();
         }
         admission::heard(home, commit, &learned).await;
+        if let Err(fault) = outcomes::take_besides(home, commit).await {
+            tracing::warn!(%fault, "outcomes were not kept");
+        }
         std::mem::take(&mut learned.grants).tell(home, commit);
         learned.tell(home);
         if let Some(report) = report {

@@ -8,7 +8,7 @@ mod act;
 mod hear;
 
 pub(crate) use act::{agree, import, propose, show};
-pub(crate) use hear::from_message;
+pub(crate) use hear::{from_message, take_besides};
 
 use std::collections::{BTreeMap, BTreeSet};
 

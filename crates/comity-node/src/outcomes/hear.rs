@@ -1,12 +1,15 @@
 //! What messages tell about how work ended. Nothing of it is kept that is not about this home's agent
 //! or by somebody whom its operator believes, so strangers fill nothing.
 
+use std::sync::Arc;
+
 use comity_core::inbound::{Commit, Placement};
 use comity_core::protocol::OUTCOME;
 use comity_core::protocol::attached_tokens::{AttachedTokens, TokenKind};
 use comity_core::protocol::outcome::OutcomeMessage;
 use comity_core::trust::{Level, Outcome, OutcomeError, SignedOutcome, Work};
 use comity_didcomm::{Attachment, Did};
+use comity_store::records::notices::Debts;
 use comity_store::records::outcomes::{self, Kept, Proposed, Side};
 use comity_store::records::relations;
 use comity_store::{Batch, StoreFault};
@@ -22,24 +25,33 @@ pub(crate) async fn from_message(
 ) -> Result<(), StoreFault> {
     let message = commit.message();
     let is_ours = OUTCOME.parse().is_ok_and(|known| message.type_.protocol().matches(&known));
-    match commit.placement() {
-        Placement::Home if is_ours => match OutcomeMessage::parse(message) {
-            Ok(OutcomeMessage::Propose { token, comment }) => {
-                proposed(home, batch, commit, token, comment).await
-            }
-            Ok(OutcomeMessage::Agreed { outcomes }) => shown(home, batch, commit, &outcomes).await,
-            Err(error) => {
-                tracing::debug!(%error, "a message about an outcome is passed over");
-                Ok(())
-            }
-        },
-        // What is shown besides a message that is let in.
-        Placement::Mailbox if message.attachments.iter().any(is_outcome) => {
-            let tokens = AttachedTokens::read(message).unwrap_or_default().outcomes;
-            shown(home, batch, commit, tokens.as_chunks::<2>().0).await
-        }
-        _ => Ok(()),
+    if !is_ours || !matches!(commit.placement(), Placement::Home) {
+        return Ok(());
     }
+    match OutcomeMessage::parse(message) {
+        Ok(OutcomeMessage::Propose { token, comment }) => {
+            proposed(home, batch, commit, token, comment).await
+        }
+        Ok(OutcomeMessage::Agreed { outcomes }) => shown(home, batch, commit, &outcomes).await,
+        Err(error) => {
+            tracing::debug!(%error, "a message about an outcome is passed over");
+            Ok(())
+        }
+    }
+}
+
+/// Takes what is shown besides a message that was let in, when that is durable: documents may have to be
+/// fetched, and what the operator decides meanwhile is about the next message.
+pub(crate) async fn take_besides(home: &Arc<Home>, commit: &Commit) -> Result<(), StoreFault> {
+    let message = commit.message();
+    let is_let_in = matches!(commit.placement(), Placement::Mailbox);
+    if !is_let_in || !message.attachments.iter().any(is_outcome) {
+        return Ok(());
+    }
+    let tokens = AttachedTokens::read(message).unwrap_or_default().outcomes;
+    let mut batch = Batch::new();
+    shown(home, &mut batch, commit, tokens.as_chunks::<2>().0).await?;
+    home.commit(batch, Debts::new(), None).await.map(drop)
 }
 
 fn is_outcome(attachment: &Attachment) -> bool {

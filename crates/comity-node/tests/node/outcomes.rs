@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use comity_core::api::{AgentInfo, ImportedOutcomes, OutcomeFile, OutcomeInfo, OutcomeRecord};
+use comity_core::protocol::attached_tokens::TokenKind;
 use comity_core::protocol::outcome::OutcomeMessage;
 use comity_core::trust::{Ending, SignedOutcome, Work, subject};
 use comity_didcomm::{Did, DidDocument, MessageId, UnixTime};
@@ -256,4 +257,17 @@ async fn others_show_only_what_somebody_signed_whom_the_operator_believes() {
     assert_eq!(list(&b, &bruno, "shown").await.len(), 1);
     let record = record(&b, &bruno, worker.did.as_str()).await;
     assert_eq!(record.done, 0.5, "as far as messages are allowed");
+
+    // Another one is shown besides a message, of which the agent sees nothing.
+    let again = Work { thid: "t-2".to_owned(), ..work.clone() };
+    let pair = [&client, &worker].map(|party| again.sign(party.signing()).unwrap());
+    let mut message = worker.message("m-1", "https://example.org/question/1.0/ask", &bruno);
+    message.attachments = pair.iter().map(|token| TokenKind::Outcome.attach(token)).collect();
+    assert_eq!(b.post(&worker.seal(&b, &message).await).await.0, 202);
+    assert_eq!(list(&b, &bruno, "shown").await.len(), 1, "a request shows nothing yet");
+    b.allow(&bruno, worker.did.as_str()).await;
+    assert_eq!(b.receive(&bruno, 1).await[0].id, "m-1");
+    message.id = MessageId::parse("m-2").unwrap();
+    assert_eq!(b.post(&worker.seal(&b, &message).await).await.0, 202);
+    assert_eq!(list(&b, &bruno, "shown").await.len(), 2);
 }

@@ -202,6 +202,26 @@ fn relations() -> Vec<(&'static str, Facts, [&'static str; 4])> {
             [listed, listed, listed, low],
         ),
         (
+            "two anchors vouch for its tasks",
+            vouched_for_tasks(&did(ARIA), NOW),
+            ["vouches", "vouches", "vouches", "*"],
+        ),
+        (
+            "two anchors vouch for its tasks, and it is denied",
+            Facts { entries: vec![denied(ARIA)], ..vouched_for_tasks(&did(ARIA), NOW) },
+            all("denied"),
+        ),
+        (
+            "two anchors vouch for its tasks, and it has other keys",
+            Facts { contact: pinned("other"), ..vouched_for_tasks(&did(ARIA), NOW) },
+            ["e.p.trust.key-changed", "e.p.trust.key-changed", "e.p.trust.key-changed", "*"],
+        ),
+        (
+            "two anchors vouch for its tasks, and what it was allowed is over",
+            Facts { entries: vec![until(1_000_000)], ..vouched_for_tasks(&did(ARIA), NOW) },
+            all("revoked"),
+        ),
+        (
             "a credential is allowed that it does not show",
             with([entry(
                 "credential:Employee@did:web:c.example",
