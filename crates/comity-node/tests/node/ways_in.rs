@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use axum::extract::{Path, State as Shared};
 use axum::routing::{get, post};
-use comity_core::api::{AgentInfo, Problem, Relation, ServerFrame};
+use comity_core::api::{AgentInfo, GrantInfo, Problem, Relation, ServerFrame};
+use comity_core::protocol::attached_tokens::TokenKind;
 use comity_core::receipt::State;
 use comity_core::trust::{
     Challenge, Direction, Entry, EntryKind, Level, PolicySettings, Solving, Template, Whom, subject,
@@ -70,6 +71,15 @@ host denied: task              | denied                     | denied            
 own thread: introduced         | mailbox                    | mailbox                   | mailbox                    | mailbox
 own thread: message            | mailbox                    | mailbox                   | mailbox                    | mailbox
 own thread: task               | request                    | closed                    | request                    | work, neighbour request, relay request
+introduced granted: introduced | mailbox, successor request | mailbox, successor closed | mailbox                    | mailbox, successor work
+introduced granted: message    | level, successor request   | level, successor closed   | mailbox                    | level, successor work
+introduced granted: task       | level, successor request   | level, successor closed   | level, successor request   | level, successor work
+message granted: introduced    | mailbox, successor request | mailbox, successor closed | mailbox                    | mailbox, successor work
+message granted: message       | mailbox, successor request | mailbox, successor closed | mailbox                    | mailbox, successor work
+message granted: task          | level, successor request   | level, successor closed   | level, successor request   | level, successor work
+task granted: introduced       | mailbox, successor request | mailbox, successor closed | mailbox                    | mailbox, successor work
+task granted: message          | mailbox, successor request | mailbox, successor closed | mailbox                    | mailbox, successor work
+task granted: task             | mailbox, successor request | mailbox, successor closed | mailbox, successor request | mailbox, successor work
 ";
 
 /// How a message comes to the home.
@@ -95,6 +105,8 @@ enum Tie {
     Allowed(Level),
     Denied,
     Expired,
+    /// A grant of the agent's, which the sender shows.
+    Granted(Level),
     HostAllowed,
     HostDenied,
     OwnThread,
@@ -103,7 +115,7 @@ enum Tie {
     Stranger,
 }
 
-const TIES: [Tie; 11] = [
+const TIES: [Tie; 14] = [
     Tie::Stranger,
     Tie::Pending,
     Tie::Allowed(Level::Introduced),
@@ -115,6 +127,9 @@ const TIES: [Tie; 11] = [
     Tie::HostAllowed,
     Tie::HostDenied,
     Tie::OwnThread,
+    Tie::Granted(Level::Introduced),
+    Tie::Granted(Level::Message),
+    Tie::Granted(Level::Task),
 ];
 
 /// Protocols by the level that they need: the operator's setting, the default, and what is built in.
@@ -222,6 +237,7 @@ impl Tie {
     fn name(&self) -> String {
         match self {
             Self::Allowed(level) => format!("{level} allowed"),
+            Self::Granted(level) => format!("{level} granted"),
             Self::HostAllowed => "host allowed".to_owned(),
             Self::HostDenied => "host denied".to_owned(),
             Self::OwnThread => "own thread".to_owned(),
@@ -348,6 +364,8 @@ struct Lane<'a> {
     held: Vec<String>,
     /// Who has to wait for the operator.
     waiting: BTreeSet<String>,
+    /// The grant that is shown with the next message.
+    shown: Vec<String>,
 }
 
 impl<'a> Lane<'a> {
@@ -356,7 +374,8 @@ impl<'a> Lane<'a> {
         let document = home.document(&agent.did.parse().unwrap()).await;
         let rule = RULES.iter().position(|known| *known == rule).unwrap();
         let (held, waiting) = (Vec::new(), BTreeSet::new());
-        Self { way, rule, home, relay, web, agent, document, held, waiting }
+        let shown = Vec::new();
+        Self { way, rule, home, relay, web, agent, document, held, waiting, shown }
     }
 
     async fn walk(&mut self) -> Vec<(Way, Place, End)> {
@@ -426,6 +445,10 @@ impl<'a> Lane<'a> {
                 self.home.send(&self.agent, question).await;
                 return Some(thid);
             }
+            Tie::Granted(level) => {
+                self.grant(level, party).await;
+                return None;
+            }
             Tie::Allowed(level) => Entry { level, ..entry(EntryKind::Allow) },
             Tie::Denied => entry(EntryKind::Deny),
             Tie::Revoked => entry(EntryKind::Revoke),
@@ -437,6 +460,21 @@ impl<'a> Lane<'a> {
         relations::put(&mut batch, &self.did(), &entry);
         self.home.store().commit(batch).await.unwrap();
         None
+    }
+
+    /// Gives a grant, which a home shows by itself, and a peer by hand.
+    async fn grant(&mut self, level: Level, party: &Party) {
+        let path = format!("/admin/agents/{}/grants", self.agent.name);
+        let wish = json!({ "who": party.known, "level": level.as_str(), "unsent": true });
+        let given: GrantInfo = self.home.admin(Method::POST, &path, wish).await;
+        match &party.sender {
+            Sender::Agent(agent) => {
+                let path = format!("/admin/agents/{}/grants/add", agent.name);
+                let chain = json!({ "chain": given.chain.join("\n") });
+                let _held: GrantInfo = self.home.admin(Method::POST, &path, chain).await;
+            }
+            Sender::Peer(..) => self.shown = given.chain,
+        }
     }
 
     /// Sends a message its way and says how it ended, after a look at all that the agent and its
@@ -459,6 +497,9 @@ impl<'a> Lane<'a> {
                         .with_from(peer.did.clone())
                         .with_to([self.did()]);
                 message.thid = thid.map(ToOwned::to_owned);
+                let tokens = std::mem::take(&mut self.shown);
+                message.attachments =
+                    tokens.iter().map(|token| TokenKind::Grant.attach(token)).collect();
                 message.from_prior = prior
                     .as_ref()
                     .map(|prior| from_prior(prior.kid(), &prior.signing, Some(&peer.did), now()));
