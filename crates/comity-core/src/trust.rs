@@ -18,13 +18,13 @@ mod level;
 mod outcome;
 mod policy;
 mod pool;
+mod proof_of_work;
 pub mod reputation;
 pub mod score;
 mod showing;
 mod successor;
 mod token_id;
 mod vouch;
-mod work;
 
 pub use allowance::{Limits, Meter, MeterId, Used};
 pub use approve::Approval;
@@ -52,11 +52,11 @@ pub use policy::{
     Thresholds,
 };
 pub use pool::{Pool, requests_max};
+pub use proof_of_work::{Challenge, ChallengeId, Load, Solving, WorkSecret, WorkShown, price};
 pub use showing::Shown;
 pub(crate) use showing::{Showing, ShowingOutput};
 pub use token_id::{TokenId, TokenIdError};
 pub use vouch::{VOUCH_TYPE, Vouch, VouchError, VouchTerms};
-pub use work::{Challenge, ChallengeId, Load, Solving, WorkSecret, WorkShown, price};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
