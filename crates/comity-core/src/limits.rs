@@ -466,3 +466,12 @@ pub const TRAILS_FOLLOWED_MAX: usize = 200_000;
 
 /// Paths that the explanation of a score lists at most.
 pub const PATHS_SHOWN_MAX: usize = 16;
+
+/// Largest signed note that is read, in bytes.
+pub const NOTE_BYTES_MAX: usize = 32 * 1024;
+
+/// Signatures of one note at most; C2SP signed-note asks for at least 16.
+pub const NOTE_SIGNATURES_MAX: usize = 64;
+
+/// Hashes of a consistency proof at most (C2SP tlog-witness).
+pub const PROOF_HASHES_MAX: usize = 63;

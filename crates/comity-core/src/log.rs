@@ -1,13 +1,27 @@
-//! The node's verifiable log: the pure hashing under it.
+//! The node's verifiable log: what is recorded, how it is hashed, proven, signed and witnessed.
 //!
-//! What it is: RFC 6962 section 2.1 tree hashing (RFC 9162 hashes the same way), the compact
-//! range from which a tree head is computed without the leaves, and the salted digest that a log
-//! record carries instead of a message. What it is not: storage of leaves, proofs or signed
-//! checkpoints. Appending happens in the store, in the batch that makes a message durable.
+//! What it is: the statements of agents and the chains that they form; RFC 6962 section 2.1 tree
+//! hashing (RFC 9162 hashes the same way) and its proofs; the C2SP formats of tiles, signed notes,
+//! checkpoints and witnesses. What it is not: storage. Appending happens in the store, in the batch
+//! that makes what is recorded durable.
 
+mod checkpoint;
+mod note;
+mod proof;
+mod statement;
+mod tile;
 mod tree;
+mod witness;
 
+pub use checkpoint::Checkpoint;
+pub use note::{Cosigned, KeyKind, Note, NoteError, NoteKey, NoteSignature, VerifierKey};
+pub use proof::{Node, Plan, ProofError, verify_consistency, verify_inclusion};
+pub use statement::{Act, Link, Stated, Statement, TagSecret, statement_hash};
+pub use tile::{
+    PathError, Resource, TILE_LEVEL_MAX, TILE_WIDTH, Tile, entry_bundle, parse_entry_bundle,
+};
 pub use tree::{Frontier, FrontierError, LeafHash, TreeHead, leaf_hash, node_hash};
+pub use witness::{AddCheckpoint, Judged, WitnessRefusal, Witnessed};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
