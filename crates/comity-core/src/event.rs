@@ -8,6 +8,7 @@ use comity_didcomm::{Did, ProtocolId, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{EVENT_ID_CHARS_MAX, EVENT_KEYS_MAX, REQUEST_EVENTS_MAX};
+use crate::log::Finding;
 use crate::record::{Received, key_hash};
 use crate::trust::{Contact, Entry, EntryKind, subject};
 
@@ -69,6 +70,16 @@ pub enum Event {
         after: Vec<ShownId>,
         /// What follows from it.
         ruling: KeyRuling,
+    },
+    /// A log says two things that cannot both be true, or stopped to continue what it said.
+    LogContradicted {
+        /// The node whose log it is: this one, or a counterparty.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        node: Did,
+        /// The name of the log.
+        log: ShownId,
+        /// What was found.
+        finding: Finding,
     },
     /// A stranger's first message waits for a decision.
     RequestArrived {
@@ -304,6 +315,12 @@ impl Event {
     pub fn vouch_revoked(voucher: &Did, vouched: &Did, vouch: &str) -> Self {
         let (voucher, vouched) = (subject(voucher), subject(vouched));
         Self::VouchRevoked { voucher, vouched, vouch: ShownId::new(vouch) }
+    }
+
+    /// A log does not hold together.
+    #[must_use]
+    pub fn log_contradicted(node: &Did, origin: &str, finding: Finding) -> Self {
+        Self::LogContradicted { node: subject(node), log: ShownId::new(origin), finding }
     }
 }
 

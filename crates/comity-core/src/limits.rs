@@ -475,3 +475,9 @@ pub const NOTE_SIGNATURES_MAX: usize = 64;
 
 /// Hashes of a consistency proof at most (C2SP tlog-witness).
 pub const PROOF_HASHES_MAX: usize = 63;
+
+/// Largest witness policy that is read, in bytes.
+pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Lines of a witness policy at most.
+pub const POLICY_LINES_MAX: usize = 10_000;

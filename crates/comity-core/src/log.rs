@@ -6,16 +6,24 @@
 //! that makes what is recorded durable.
 
 mod checkpoint;
+mod finding;
+mod head;
 mod note;
+mod policy;
 mod proof;
+mod quote;
 mod statement;
 mod tile;
 mod tree;
 mod witness;
 
 pub use checkpoint::Checkpoint;
+pub use finding::Finding;
+pub use head::{HEAD_TYPE, Head, SignedHead, sign_head};
 pub use note::{Cosigned, KeyKind, Note, NoteError, NoteKey, NoteSignature, VerifierKey};
+pub use policy::{PolicyError, WitnessPolicy};
 pub use proof::{Node, Plan, ProofError, verify_consistency, verify_inclusion};
+pub use quote::LogQuote;
 pub use statement::{Act, Link, Stated, Statement, TagSecret, statement_hash};
 pub use tile::{
     PathError, Resource, TILE_LEVEL_MAX, TILE_WIDTH, Tile, entry_bundle, parse_entry_bundle,

@@ -100,8 +100,6 @@ pub struct Sent {
     pub queued_at: UnixTime,
     /// When it expires.
     pub expires: UnixTime,
-    /// Salt of its leaf in the log.
-    pub salt: [u8; 16],
 }
 
 /// An envelope on its way to a peer.
@@ -138,52 +136,6 @@ pub enum OutgoingKind {
     Message,
     /// The home's own: receipts, acknowledgements, problem reports. Nobody waits for it.
     Notice,
-}
-
-/// One entry of a home's log: what happened, without any content. Its JSON text is the leaf.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogRecord {
-    /// Version of this form.
-    pub v: u8,
-    /// What happened.
-    pub act: Act,
-    /// The agent of this home it happened to.
-    pub agent: Did,
-    /// The other party.
-    pub peer: Did,
-    /// Id of the message.
-    pub id: String,
-    /// SHA-256 of the salt and the plaintext, base64url; the salt is kept apart, so that it can be
-    /// erased.
-    pub digest: String,
-    /// When.
-    pub at: UnixTime,
-}
-
-/// What a [`LogRecord`] records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Act {
-    /// The operator decided about a peer; the digest is of the decision.
-    Decided,
-    /// An agent gave a grant to the peer, or handed one on; the digest is the token's name.
-    Granted,
-    /// A message was accepted from a peer.
-    Received,
-    /// An agent took a grant back from the peer, or the peer took back what it had handed on; the
-    /// digest is the token's name.
-    Revoked,
-    /// A message was queued for a peer.
-    Sent,
-}
-
-impl LogRecord {
-    /// Returns the bytes of the leaf.
-    #[must_use]
-    #[expect(clippy::expect_used, reason = "a struct of strings and numbers always serialises")]
-    pub fn to_leaf(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("strings and numbers serialise")
-    }
 }
 
 /// Returns the 16 bytes that stand for an identity or a message in a key: a truncated SHA-256 over

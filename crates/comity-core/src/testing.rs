@@ -103,7 +103,7 @@ impl Party {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Anonymous,
     Authcrypt,

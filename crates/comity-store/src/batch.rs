@@ -10,9 +10,10 @@
 
 use std::fmt;
 
-use comity_core::log::LeafHash;
+use comity_core::log::{LeafHash, Stated};
 use thiserror::Error;
 
+use crate::chain::ChainKey;
 use crate::{evaluate, limits};
 
 /// The four sets of ordered keys that a store holds.
@@ -132,6 +133,7 @@ pub struct Batch {
 pub(crate) enum Operation {
     Add { key: Vec<u8>, delta: i64, max: Option<i64> },
     AppendLeaf { leaf: LeafHash, record: Vec<u8> },
+    AppendStatement { chain: ChainKey, stated: Box<Stated>, kept: Option<Vec<u8>> },
     AssertAbsent { keyspace: Keyspace, key: Vec<u8> },
     AssertValue { keyspace: Keyspace, key: Vec<u8>, value: Vec<u8> },
     Delete { keyspace: Keyspace, key: Vec<u8> },
@@ -168,6 +170,15 @@ impl Batch {
     pub fn append_leaf(&mut self, leaf: LeafHash, record: impl Into<Vec<u8>>) {
         let record = record.into();
         self.push(8 + record.len(), Operation::AppendLeaf { leaf, record });
+    }
+
+    /// Appends a statement to the chain of its agent and the chain's entry to the log, and keeps
+    /// `kept`, which is what the statement is about, sealed. The statement's number and the entry
+    /// before it are those at the commit.
+    pub fn append_statement(&mut self, stated: Stated, kept: Option<Vec<u8>>) {
+        let chain = ChainKey::of(stated.agent());
+        let bytes = STATEMENT_ROWS_BYTES + stated.text().len() + kept.as_ref().map_or(0, Vec::len);
+        self.push(bytes, Operation::AppendStatement { chain, stated: Box::new(stated), kept });
     }
 
     /// Demands that a key is absent.
@@ -291,6 +302,10 @@ impl Operation {
         match self {
             Self::Add { key, .. } => check_change(Keyspace::Meta, key, 0),
             Self::AppendLeaf { record, .. } => check_value(record),
+            Self::AppendStatement { stated, kept, .. } => {
+                check_value(stated.text().as_bytes())?;
+                kept.as_deref().map_or(Ok(()), check_value)
+            }
             Self::AssertAbsent { key, .. } | Self::AssertValue { key, .. } => check_key(key, 0),
             Self::Delete { keyspace, key } => {
                 check_key(key, 0)?;
@@ -352,6 +367,9 @@ fn check_value(value: &[u8]) -> Result<(), BatchError> {
     }
     Ok(())
 }
+
+/// What the rows of a statement take beside its text: keys, entry, chain.
+const STATEMENT_ROWS_BYTES: usize = 200;
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use comity_core::log::Frontier;
 
 use crate::batch::{Batch, Keyspace, Operation, Seq, Stamp};
+use crate::chain::{self, Appended, ChainEnd};
 use crate::store::{CommitError, Conflict, StoreFault};
 
 /// What keys of [`Keyspace::Meta`] begin with that belong to the store itself.
@@ -122,6 +123,23 @@ impl<'v, V: View> Group<'v, V> {
                     frontier.append(leaf);
                     staged.set(Keyspace::Log, key, Some(record));
                 }
+                Operation::AppendStatement { chain, stated, kept } => {
+                    let key = chain::end_key(chain);
+                    let before = match staged.value(Keyspace::Log, &key) {
+                        Some(row) => decode_chain_end(row)?,
+                        None => self.with_value(Keyspace::Log, &key, decode_chain_end)??,
+                    };
+                    let index = frontier.size();
+                    let Appended { leaf, entry, statement, end } =
+                        Appended::new(chain, &stated, &before, index);
+                    frontier.append(leaf);
+                    staged.set(Keyspace::Log, index.to_be_bytes().to_vec(), Some(entry.to_vec()));
+                    staged.set(Keyspace::Log, statement.0, Some(statement.1));
+                    staged.set(Keyspace::Log, key, Some(end));
+                    if let Some(kept) = kept {
+                        staged.set(Keyspace::Body, chain::kept_key(index), Some(kept));
+                    }
+                }
                 Operation::AssertAbsent { keyspace, key } => {
                     if !self.with_value(keyspace, &key, |value| value.is_none())? {
                         return Err(Conflict::Assertion { index }.into());
@@ -192,7 +210,7 @@ impl Staged {
 
     /// Gives the latest change of a key, if the batch changed it.
     ///
-    /// A search is cheaper than an index here: batches are short, and only counters ask.
+    /// A search is cheaper than an index here: batches are short, and only counters and chains ask.
     fn value(&self, keyspace: Keyspace, key: &[u8]) -> Option<Option<&[u8]>> {
         let change = self.0.iter().rev().find(|(ks, k, _)| *ks == keyspace && k == key);
         change.map(|(_, _, value)| value.as_deref())
@@ -204,6 +222,11 @@ pub(crate) fn decode_counter(row: Option<&[u8]>) -> Result<i64, StoreFault> {
     let Some(row) = row else { return Ok(0) };
     let bytes = row.try_into().map_err(|_| StoreFault::Corrupt(String::from("a counter")))?;
     Ok(i64::from_be_bytes(bytes))
+}
+
+fn decode_chain_end(row: Option<&[u8]>) -> Result<ChainEnd, StoreFault> {
+    let Some(row) = row else { return Ok(ChainEnd::EMPTY) };
+    ChainEnd::decode(row).ok_or_else(|| StoreFault::Corrupt(String::from("the end of a chain")))
 }
 
 fn add(value: i64, delta: i64, max: Option<i64>) -> Option<i64> {

@@ -3,7 +3,7 @@
 //! Everything that a node promises rests here: an acknowledgement leaves only after
 //! [`Store::commit`] answered, and that answers only after the data is durable. A store is four
 //! keyspaces of ordered keys. It is changed by a [`Batch`]: assertions, puts, deletes, counters
-//! and log leaves, all or nothing. It is read by key ranges. What a batch means is written once,
+//! and statements for the log, all or nothing. It is read by key ranges. What a batch means is written once,
 //! in `evaluate.rs`, and every engine uses that; an engine only keeps rows.
 //!
 //! # Goals
@@ -55,6 +55,7 @@
 )]
 
 mod batch;
+mod chain;
 mod engine;
 mod evaluate;
 pub mod limits;
@@ -63,6 +64,7 @@ mod store;
 mod wake;
 
 pub use batch::{Batch, BatchError, Keyspace, Seq, Stamp};
+pub use chain::{ChainEnd, ChainKey, Text};
 pub use engine::faulty::{FaultyStore, Moment};
 pub use engine::fjall::{FjallStore, OpenError};
 pub use engine::memory::MemoryStore;

@@ -74,3 +74,6 @@ pub const EVENTS_FORGOTTEN_AT_ONCE: usize = 256;
 
 /// Rows of a relay's queue that are read to count it.
 pub const FIGURES_ROWS_MAX: usize = 128;
+
+/// Roots of tiles of the log that are written at once.
+pub const TILES_PER_BATCH: u64 = 64;

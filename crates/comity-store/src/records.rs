@@ -13,6 +13,7 @@ pub mod events;
 pub mod grants;
 mod keys;
 pub mod ladder;
+pub mod log;
 pub mod mailbox;
 pub mod meters;
 pub mod notices;

@@ -13,7 +13,9 @@
 
 use std::sync::Arc;
 
-use comity_core::log::{Frontier, leaf_hash};
+use comity_core::log::{Act, Frontier, Stated, Statement, TagSecret, leaf_hash};
+use comity_didcomm::{Did, UnixTime};
+use comity_store::records::log;
 use comity_store::{
     Batch, CommitError, Conflict, FaultyStore, FjallStore, KeyRange, Keyspace, MemoryStore, Seq,
     Stamp, Store, StoreFault,
@@ -66,7 +68,9 @@ fn conflict(result: Result<Stamp, CommitError>) -> Conflict {
 
 /// The head that the log's rows give when computed again.
 async fn recomputed(store: &dyn Store) -> Frontier {
-    let rows = store.read(Keyspace::Log, KeyRange::all(), usize::MAX).await.unwrap();
+    let mut rows = store.read(Keyspace::Log, KeyRange::all(), usize::MAX).await.unwrap();
+    // What else belongs to the log has longer keys.
+    rows.retain(|row| row.key.len() == 8);
     let mut frontier = Frontier::default();
     for row in rows {
         assert_eq!(row.key, frontier.size().to_be_bytes(), "the leaves' indices are dense");
@@ -224,6 +228,75 @@ async fn the_log_is_dense_and_its_head_true(round: Round) {
     assert_eq!(after.size(), before.size() + 48);
     assert_eq!(after, recomputed(&*round.store).await);
     assert_eq!(round.store.tree_head().await.unwrap(), after.root());
+}
+
+fn stated(agent: &Did, n: u64) -> Stated {
+    let peer = "did:web:peer.example".parse().unwrap();
+    let id = format!("m-{n}");
+    let about = (agent, &peer);
+    let statement = Statement::new(Act::Sent, about, &id, id.as_bytes(), &[7; 16], UnixTime(n));
+    statement.stated(&TagSecret::new(&[1; 32]))
+}
+
+/// Each agent's statements form a chain of their own, in the order of the commits, whoever commits.
+async fn statements_are_chained_as_they_are_committed(round: Round) {
+    const TASKS: u64 = 8;
+    const COMMITS: u64 = 20;
+    let agent = |n: u64| -> Did { format!("did:web:a{n}.example").parse().unwrap() };
+    let before = [log::end(&*round.store, &agent(0)).await.unwrap(), {
+        log::end(&*round.store, &agent(1)).await.unwrap()
+    }];
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let store = Arc::clone(&round.store);
+            tokio::spawn(async move {
+                for n in 0..COMMITS {
+                    let mut batch = Batch::new();
+                    // Two of one chain in one batch, and one of another.
+                    batch.append_statement(stated(&agent(0), n), Some(vec![task as u8]));
+                    batch.append_statement(stated(&agent(1), n), None);
+                    batch.append_statement(stated(&agent(0), n), None);
+                    store.commit(batch).await.unwrap();
+                    let mut refused = Batch::new();
+                    refused.append_statement(stated(&agent(0), n), Some(vec![9]));
+                    refused.add(b"never below zero", -1);
+                    store.commit(refused).await.unwrap_err();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for (number, each) in [(0, 2), (1, 1)] {
+        let (agent, mut end) = (agent(number), before[number as usize]);
+        let found = log::statements(&*round.store, &agent, end.seq + 1, usize::MAX).await.unwrap();
+        assert_eq!(found.len() as u64, TASKS * COMMITS * each, "what was refused is nowhere");
+        for recorded in &found {
+            let comity_store::Text::Kept(text) = &recorded.text else { panic!("erased") };
+            let id = Statement::parse(text).unwrap().id;
+            let link = stated(&agent, id[2..].parse().unwrap()).link(end.seq + 1, &end.entry);
+            assert_eq!((recorded.seq, recorded.hash()), (link.seq, link.statement.clone()));
+            let entry = log::entry(&*round.store, recorded.index).await.unwrap();
+            assert_eq!(entry, link.entry(), "the log has the link");
+            end = comity_store::ChainEnd {
+                index: recorded.index,
+                seq: recorded.seq,
+                entry: link.entry(),
+            };
+        }
+        assert_eq!(log::end(&*round.store, &agent).await.unwrap(), end);
+    }
+    let first = log::statements(&*round.store, &agent(0), before[0].seq + 1, 1).await.unwrap();
+    assert!(log::kept(&*round.store, first[0].index).await.unwrap().is_some());
+    let mut batch = Batch::new();
+    log::forget_kept(&mut batch, first[0].index);
+    log::erase(&mut batch, &agent(0), &first[0]);
+    round.store.commit(batch).await.unwrap();
+    let erased = log::statements(&*round.store, &agent(0), first[0].seq, 1).await.unwrap();
+    assert_eq!(erased[0].hash(), first[0].hash(), "the chain still verifies");
+    assert_eq!(log::kept(&*round.store, first[0].index).await.unwrap(), None);
+    assert_eq!(round.store.frontier().await.unwrap(), recomputed(&*round.store).await);
 }
 
 async fn ranges_are_read_in_pages(round: Round) {
@@ -408,5 +481,6 @@ every_engine! {
     ranges_are_read_in_pages
     repeating_a_deletion_is_harmless
     stamps_are_dense_and_ordered
+    statements_are_chained_as_they_are_committed
     the_log_is_dense_and_its_head_true
 }

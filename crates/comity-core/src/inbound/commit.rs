@@ -10,10 +10,10 @@ use super::authorize::Remembered;
 use super::authorize::{Authorized, Grant, Reach, Refused, Verdict};
 use crate::Context;
 use crate::limits::{EXPIRES_S_DEFAULT, EXPIRES_S_MAX, REQUEST_AGE_S_MAX};
-use crate::log::salted_digest;
+use crate::log::{Act, Statement};
 use crate::protocol::{EMPTY, RECEIPT, RECEIPT_TO, REPORT_PROBLEM, is_for_home};
 use crate::receipt::{Rung, State};
-use crate::record::{Act, LogRecord, Notice, Received, digest_text, key_hash};
+use crate::record::{Notice, Received, digest_text, key_hash};
 use crate::refusal::Refusal;
 use crate::trust::{Admission, ChallengeId, Contact, Level, Meter, MeterId};
 
@@ -27,7 +27,7 @@ pub struct Commit {
     received: Received,
     placement: Placement,
     rung: Rung,
-    leaf: Option<LogRecord>,
+    statement: Option<Statement>,
     salt: [u8; 16],
     meters: Vec<Meter>,
     contact: Option<Remembered>,
@@ -124,16 +124,18 @@ impl Commit {
         &self.rung
     }
 
-    /// Returns its entry in the log; a refused message and the home's own have none.
+    /// Returns what the log will say of it; of the home's own messages it says nothing.
     #[must_use]
-    pub const fn leaf(&self) -> Option<&LogRecord> {
-        self.leaf.as_ref()
+    pub const fn statement(&self) -> Option<&Statement> {
+        self.statement.as_ref()
     }
 
-    /// Returns the salt of the leaf's digest.
+    /// Returns what opens the statement's digest: the salt and the signed message. Nothing is kept of
+    /// a message that was refused, nor of one that is not signed and proves nothing to others.
     #[must_use]
-    pub const fn salt(&self) -> &[u8; 16] {
-        &self.salt
+    pub fn opening(&self) -> Option<(&[u8; 16], &str)> {
+        let is_taken = matches!(self.placement, Placement::Mailbox | Placement::Request);
+        Some((&self.salt, self.opened.signed().filter(|_| is_taken)?))
     }
 
     /// Returns what the message counts against.
@@ -203,15 +205,7 @@ pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
     }
     let rung = rung(&placement, context);
     let Authenticated { opened, document, envelope, .. } = authenticated;
-    let leaf = matches!(placement, Placement::Mailbox | Placement::Request).then(|| LogRecord {
-        v: 1,
-        act: Act::Received,
-        agent: received.recipient.clone(),
-        peer: received.sender.clone(),
-        id: received.id.clone(),
-        digest: digest_text(&salted_digest(&context.salt, opened.plaintext())),
-        at: context.now,
-    });
+    let statement = statement(&opened, &received, &placement, context);
     let salt = context.salt;
     Commit {
         opened,
@@ -220,7 +214,7 @@ pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
         received,
         placement,
         rung,
-        leaf,
+        statement,
         salt,
         meters,
         contact,
@@ -228,6 +222,35 @@ pub(super) fn commit(verdict: Verdict, context: &Context) -> Commit {
         spent,
         why,
     }
+}
+
+/// What the log will say of a message; nothing of the home's own.
+fn statement(
+    opened: &Opened,
+    received: &Received,
+    placement: &Placement,
+    context: &Context,
+) -> Option<Statement> {
+    let object = opened.signed().map_or(opened.plaintext(), str::as_bytes);
+    let parties = (&received.recipient, &received.sender);
+    let (id, salt, now) = (&received.id, &context.salt, context.now);
+    let mut statement = match placement {
+        Placement::Home => return None,
+        Placement::Mailbox | Placement::Request => {
+            Statement::about_message(Act::Received, parties, id, object, salt, now)
+        }
+        // The message is not kept: who has it, its sender, can hold it against the statement.
+        Placement::Refused(refusal, _) => Statement {
+            code: Some(refusal.code().to_owned()),
+            ..Statement::new(Act::Refused, parties, id, object, salt, now)
+        },
+    };
+    statement.document = Some(received.document.clone());
+    statement.ground = received.admitted;
+    statement.pthid = opened.message.pthid.clone();
+    statement.thid.clone_from(&received.thid);
+    statement.type_.clone_from(&received.type_);
+    Some(statement)
 }
 
 fn opens_task(meter: &Meter) -> Option<MeterId> {

@@ -1,11 +1,14 @@
 //! The way in, driven with real keys: what each kind of message becomes, and that nothing becomes
 //! more than it should.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use comity_didcomm::{Message, UnixTime};
 use serde_json::json;
 
 use super::*;
 use crate::limits::{ENVELOPE_BYTES_MAX, EXPIRES_S_MAX};
+use crate::log::{Act, salted_digest};
 use crate::protocol::{ADMISSION_TOKEN, EMPTY_EMPTY, RECEIPT_TO};
 use crate::receipt::State;
 use crate::record::Notice;
@@ -52,7 +55,14 @@ fn an_allowed_message_is_delivered_with_its_grounds_on_record() {
         assert_eq!(commit.received().admitted, Some(Admission::AllowList));
         assert_eq!(commit.received().sender.as_str(), "did:web:a.example:agents:aria");
         assert_eq!(commit.rung().state, State::Accepted);
-        assert!(commit.leaf().is_some());
+        let statement = commit.statement().unwrap();
+        assert_eq!(statement.act, Act::Received);
+        let Some((salt, signed)) = commit.opening() else {
+            assert_eq!(how, How::Authcrypt, "what is not signed proves nothing, and is not kept");
+            continue;
+        };
+        let digest = URL_SAFE_NO_PAD.encode(salted_digest(salt, signed.as_bytes()));
+        assert_eq!(statement.digest, digest, "whoever has the salt and the text can open it");
     }
 }
 
@@ -79,7 +89,9 @@ fn a_refused_sender_gets_one_report_in_the_same_commit() {
     assert_eq!(report.pthid.as_deref(), Some("t-9"));
     assert_eq!(report.ack, ["m-1"]);
     assert_eq!(report.body.get("code"), Some(&json!(Refusal::Denied.code())));
-    assert!(commit.leaf().is_none(), "what was not taken is not logged as taken");
+    let statement = commit.statement().unwrap();
+    assert_eq!(statement.act, Act::Refused, "what was not taken is not logged as taken");
+    assert!(statement.salt.is_some() && commit.opening().is_none());
 }
 
 #[test]

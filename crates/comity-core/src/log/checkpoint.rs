@@ -160,11 +160,8 @@ mod tests {
         let text = Checkpoint::sign(&log, Frontier::default().root());
         let (one, two) = (key("b", KeyKind::Witness, 2), key("c", KeyKind::Witness, 3));
         let checkpoint = Checkpoint::parse(&text).unwrap();
-        let with = [
-            text,
-            checkpoint.cosign(&two, UnixTime(20)),
-            checkpoint.cosign(&one, UnixTime(10)),
-        ];
+        let with =
+            [text, checkpoint.cosign(&two, UnixTime(20)), checkpoint.cosign(&one, UnixTime(10))];
         let checkpoint = Checkpoint::parse(&with.concat()).unwrap();
         let known = [one.public().clone(), two.public().clone()];
         let times: Vec<_> =

@@ -209,8 +209,7 @@ impl NoteKey {
     }
 
     fn line(&self, signature: &[u8]) -> String {
-        let bytes = [&self.public.id()[..], signature].concat();
-        format!("\u{2014} {} {}\n", self.public.name, STANDARD.encode(bytes))
+        signature_line(&self.public.name, &self.public.id(), signature)
     }
 }
 
@@ -244,6 +243,16 @@ impl Note {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Writes the note again.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut note = format!("{}\n", self.text);
+        for NoteSignature { name, id, signature } in &self.signatures {
+            note.push_str(&signature_line(name, id, signature));
+        }
+        note
     }
 
     /// Returns the names under which it is signed.
@@ -304,12 +313,16 @@ impl<'de> Deserialize<'de> for VerifierKey {
     }
 }
 
+fn signature_line(name: &str, id: &[u8; 4], signature: &[u8]) -> String {
+    format!("\u{2014} {name} {}\n", STANDARD.encode([&id[..], signature].concat()))
+}
+
 fn cosigned_text(text: &str, at: UnixTime) -> String {
     format!("cosignature/v1\ntime {}\n{text}", at.0)
 }
 
 fn is_name(name: &str) -> bool {
-    let is_bad = |c: char| c == '+' || c.is_whitespace() || c.is_control();
+    let is_bad = |c: char| c == '+' || c < ' ' || c.is_whitespace();
     !name.is_empty() && !name.contains(is_bad)
 }
 
@@ -346,6 +359,7 @@ mod tests {
         let (log, other) = (key("a.example", KeyKind::Log, 1), key("a.example", KeyKind::Log, 2));
         let note = Note::parse(&format!("{TEXT}\n{}", log.sign(TEXT))).unwrap();
         assert_eq!(note.text(), TEXT);
+        assert_eq!(note.to_text(), format!("{TEXT}\n{}", log.sign(TEXT)));
         assert_eq!(log.public().verify(&note), Ok(()));
         assert_eq!(other.public().verify(&note), Err(NoteError::UnknownKey));
         let changed = format!("{TEXT}\n{}", log.sign(TEXT)).replace("\n7\n", "\n8\n");

@@ -223,6 +223,12 @@ impl Stated {
         &self.text
     }
 
+    /// Returns the tags of the peer and of the thread.
+    #[must_use]
+    pub fn tags(&self) -> [&str; 2] {
+        [&self.peer, &self.thread]
+    }
+
     /// Links it to the entry before it.
     #[must_use]
     pub fn link(&self, seq: u64, prev: &[u8; 32]) -> Link {

@@ -32,6 +32,7 @@ pub struct Packed {
     pub(super) thid: String,
     pub(super) envelope: Vec<u8>,
     pub(super) plaintext: Vec<u8>,
+    pub(super) signed: Option<String>,
     pub(super) request_digest: String,
 }
 
@@ -98,6 +99,7 @@ pub(super) fn pack(
         thid: message.thread_id().to_owned(),
         envelope: envelope.into_bytes(),
         plaintext: sealed.plaintext,
+        signed: sealed.signed,
         request_digest,
         authorized,
     })

@@ -6,9 +6,9 @@ use super::address::Way;
 use super::authorize::{Authorized, Permit};
 use super::{Packed, Unsendable};
 use crate::Context;
-use crate::log::salted_digest;
+use crate::log::{Act, Statement};
 use crate::receipt::{Rung, State};
-use crate::record::{Act, LogRecord, Outgoing, OutgoingKind, Sent, digest_text};
+use crate::record::{Outgoing, OutgoingKind, Sent, digest_text};
 use crate::trust::Meter;
 
 /// Everything about one outgoing message that has to become durable together.
@@ -18,7 +18,9 @@ pub struct Queued {
     outgoing: Outgoing,
     envelope: Vec<u8>,
     rung: Rung,
-    leaf: LogRecord,
+    statement: Statement,
+    signed: Option<String>,
+    salt: [u8; 16],
     meters: Vec<Meter>,
     size_bytes: u64,
 }
@@ -78,29 +80,34 @@ impl Queued {
         self.size_bytes
     }
 
-    /// Returns the entry in the log; the home's own messages have none.
+    /// Returns what the log will say of it; of the home's own messages it says nothing.
     #[must_use]
-    pub fn leaf(&self) -> Option<&LogRecord> {
-        (self.outgoing.kind == OutgoingKind::Message).then_some(&self.leaf)
+    pub fn statement(&self) -> Option<&Statement> {
+        (self.outgoing.kind == OutgoingKind::Message).then_some(&self.statement)
+    }
+
+    /// Returns what opens the statement's digest: the salt and the signed message. A message that is
+    /// not signed proves nothing to others and is not kept.
+    #[must_use]
+    pub fn opening(&self) -> Option<(&[u8; 16], &str)> {
+        Some((&self.salt, self.signed.as_deref()?))
     }
 }
 
 pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
-    let Packed { authorized, thid, envelope, plaintext, request_digest } = packed;
+    let Packed { authorized, thid, envelope, plaintext, request_digest, signed } = packed;
     let Authorized { addressed, permit, .. } = authorized;
     let Permit { expires, meters, level, size_bytes, .. } = permit;
     let size_bytes = size_bytes as u64;
     let submission = addressed.submission;
     let id = submission.id.as_str().to_owned();
-    let leaf = LogRecord {
-        v: 1,
-        act: Act::Sent,
-        agent: submission.from.clone(),
-        peer: submission.to.clone(),
-        id: id.clone(),
-        digest: digest_text(&salted_digest(&context.salt, &plaintext)),
-        at: context.now,
-    };
+    let object = signed.as_ref().map_or(plaintext.as_slice(), |signed| signed.as_bytes());
+    let parties = (&submission.from, &submission.to);
+    let mut statement =
+        Statement::about_message(Act::Sent, parties, &id, object, &context.salt, context.now);
+    statement.thid.clone_from(&thid);
+    statement.pthid = submission.pthid.clone();
+    statement.type_ = submission.type_.to_string();
     let (uri, also, via) = match addressed.way {
         Way::Here => (None, Vec::new(), None),
         Way::Out { route, also } => {
@@ -132,10 +139,10 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
         level,
         queued_at: context.now,
         expires,
-        salt: context.salt,
     };
     let rung = Rung::new(State::Queued, context.now, context.home.clone());
-    Queued { sent, outgoing, envelope, rung, leaf, meters, size_bytes }
+    let salt = context.salt;
+    Queued { sent, outgoing, envelope, rung, statement, signed, salt, meters, size_bytes }
 }
 
 pub(super) fn conclude(queued: Arc<Queued>, stored: &Stored) -> Result<Arc<Queued>, Unsendable> {

@@ -88,7 +88,8 @@ fn a_queued_message_is_sealed_addressed_and_remembered() {
     assert_eq!(queued.outgoing().uri.as_deref(), Some("https://home.example/didcomm"));
     assert_eq!(queued.sent().recipient_homes, ["did:web:b.example".parse().unwrap()]);
     assert_eq!(queued.rung().state, State::Queued);
-    assert!(queued.leaf().is_some());
+    assert_eq!(queued.statement().map(|sent| sent.act), Some(crate::log::Act::Sent));
+    assert!(queued.opening().is_some());
     let facts = Facts::nothing_known(Recipient::Agent);
     let envelope = queued.envelope().to_vec();
     let driven = drive_in(envelope, &aria, &bruno, &facts, &Written::New { seq: 1 });
@@ -111,7 +112,7 @@ fn everything_a_home_emits_is_taken_by_a_home() {
 
     let rung = Rung::new(State::Processed, NOW, home_b.did.clone());
     let line = rung.to_receipt("m-1", &aria.did, &bruno.did, "digest");
-    let receipts = compose_receipts(id("r-1"), &home_b.did, &home_a.did, &[line], NOW);
+    let receipts = compose_receipts(id("r-1"), &home_b.did, &home_a.did, &[line], None, NOW);
     assert_eq!(round_trip(receipts, &home_b, &home_a, &to_home), Outcome::Noted);
 
     let item = QueryItem { id: "m-1".to_owned(), from: aria.did.clone(), to: bruno.did.clone() };

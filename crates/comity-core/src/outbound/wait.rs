@@ -72,7 +72,6 @@ mod tests {
             level: crate::trust::Level::Message,
             queued_at: UnixTime(0),
             expires: UnixTime(10_000),
-            salt: [0; 16],
         }
     }
 

@@ -132,7 +132,6 @@ mod tests {
             level: crate::trust::Level::Message,
             queued_at: UnixTime(1),
             expires: UnixTime(100),
-            salt: [0; 16],
         }
     }
 

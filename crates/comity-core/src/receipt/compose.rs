@@ -4,10 +4,11 @@ use comity_didcomm::{Did, Message, MessageId, UnixTime};
 use serde_json::{Map, json};
 
 use super::{QueryItem, Receipt};
+use crate::log::LogQuote;
 use crate::protocol::{EMPTY_EMPTY, RECEIPT_QUERY, RECEIPT_RECEIPT};
 use crate::record::message_type;
 
-/// Composes a `receipt` message from one home to another. The caller keeps to
+/// Composes a `receipt` message from one home to another, with what is told of the logs of both. The caller keeps to
 /// [`RECEIPTS_PER_MESSAGE_MAX`](crate::limits::RECEIPTS_PER_MESSAGE_MAX).
 #[must_use]
 pub fn compose_receipts(
@@ -15,6 +16,7 @@ pub fn compose_receipts(
     from: &Did,
     to: &Did,
     receipts: &[Receipt],
+    log: Option<&LogQuote>,
     now: UnixTime,
 ) -> Message {
     let mut message = Message::new(id, message_type(RECEIPT_RECEIPT));
@@ -22,6 +24,7 @@ pub fn compose_receipts(
     message.to = vec![to.clone()];
     message.created_time = Some(now);
     message.body = body("receipts", json!(receipts));
+    message.body.extend(log.map(|log| ("log".to_owned(), json!(log))));
     message
 }
 

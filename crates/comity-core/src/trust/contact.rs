@@ -10,7 +10,8 @@ use comity_didcomm::{Did, DidDocument, PublicKey, Rotation, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use super::{Admission, Decision, Entry, EntryKind, Facts, Level, Question, subject};
-use crate::record::{Act, LogRecord, digest_text};
+use crate::log::{Act, Statement};
+use crate::record::digest_text;
 use crate::refusal::Refusal;
 
 /// Somebody whose messages an agent lets in.
@@ -67,20 +68,12 @@ impl Contact {
         Self { did: subject(did), since, keys, changed: None, moved_to: None }
     }
 
-    /// Returns what the log says about a decision on its keys.
+    /// Returns what the log will say of a decision on its keys.
     #[must_use]
     #[expect(clippy::expect_used, reason = "a struct of strings and numbers always serialises")]
-    pub fn to_log_record(&self, agent: &Did, at: UnixTime) -> LogRecord {
-        let row = serde_json::to_vec(self).expect("strings and numbers serialise");
-        LogRecord {
-            v: 1,
-            act: Act::Decided,
-            agent: agent.clone(),
-            peer: self.did.clone(),
-            id: String::new(),
-            digest: digest_text(&row),
-            at,
-        }
+    pub fn statement(&self, agent: &Did, salt: &[u8; 16], at: UnixTime) -> Statement {
+        let object = serde_json::to_vec(self).expect("strings and numbers serialise");
+        Statement::new(Act::Decided, (agent, &self.did), "", &object, salt, at)
     }
 
     /// Whether all of these keys are known: none of them has to be believed.

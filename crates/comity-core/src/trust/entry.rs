@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Level, Limits, MeterId};
-use crate::record::{Act, LogRecord, digest_text, key_hash};
+use crate::log::{Act, Statement};
+use crate::record::key_hash;
 use crate::refusal::Refusal;
 
 /// An operator's decision about somebody, for one of the operator's agents.
@@ -203,21 +204,19 @@ impl Entry {
         MeterId(key_hash(&[direction, agent.as_str().as_bytes(), whom.as_bytes()]))
     }
 
-    /// Returns what the log says about it: that it was made, and its digest. The peer of a decision
-    /// about many is the agent itself.
+    /// Returns what the log will say of it. The peer of a decision about many is the agent itself.
+    #[must_use]
+    pub fn statement(&self, agent: &Did, salt: &[u8; 16]) -> Statement {
+        let parties = (agent, self.whom.did().unwrap_or(agent));
+        let object = self.to_object();
+        Statement::new(Act::Decided, parties, "", object.as_bytes(), salt, self.decided_at)
+    }
+
+    /// Returns the text that stands for the decision in the log and in evidence.
     #[must_use]
     #[expect(clippy::expect_used, reason = "a struct of strings and numbers always serialises")]
-    pub fn to_log_record(&self, agent: &Did) -> LogRecord {
-        let row = serde_json::to_vec(self).expect("strings and numbers serialise");
-        LogRecord {
-            v: 1,
-            act: Act::Decided,
-            agent: agent.clone(),
-            peer: self.whom.did().unwrap_or(agent).clone(),
-            id: String::new(),
-            digest: digest_text(&row),
-            at: self.decided_at,
-        }
+    pub fn to_object(&self) -> String {
+        serde_json::to_string(self).expect("strings and numbers serialise")
     }
 
     /// Returns the word that operators see in `comity allowed`.

@@ -200,7 +200,9 @@ fn check_format(rows: &Rows) -> Result<(), OpenError> {
     match format {
         None => Err(StoreFault::Corrupt(String::from("the format row")).into()),
         Some(found) if FORMAT < found => Err(OpenError::Newer { found, known: FORMAT }),
-        Some(_) => Ok(()),
+        Some(FORMAT) => Ok(()),
+        // What was written before is read as it is; who knows that format only must not go on with it.
+        Some(_) => Ok(rows.put_meta(FORMAT_KEY, &FORMAT.to_be_bytes())?),
     }
 }
 
@@ -231,8 +233,8 @@ fn file_bytes(metadata: &fs::Metadata) -> u64 {
 }
 
 /// The format of the rows that the store itself keeps; a change that older versions cannot read
-/// raises it.
-const FORMAT: u32 = 1;
+/// raises it. 1: leaves are records. 2: leaves are entries of chains, whose ends are kept.
+const FORMAT: u32 = 2;
 const FORMAT_KEY: &[u8] = b"store/format";
 const LOCK: &str = "lock";
 const DATABASE: &str = "fjall";
@@ -261,8 +263,21 @@ mod tests {
         drop(rows);
         for _ in 0..2 {
             let error = FjallStore::open(directory.path()).err().unwrap();
-            assert!(matches!(error, OpenError::Newer { found: 2, known: 1 }), "{error}");
+            assert!(matches!(error, OpenError::Newer { found: 3, known: FORMAT }), "{error}");
         }
+    }
+
+    #[test]
+    fn an_older_store_is_taken_over_for_good() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(FjallStore::open(directory.path()).unwrap());
+        let database = directory.path().join(DATABASE);
+        let rows = Rows::open(&database).unwrap();
+        rows.put_meta(FORMAT_KEY, &1_u32.to_be_bytes()).unwrap();
+        drop(rows);
+        drop(FjallStore::open(directory.path()).unwrap());
+        let format = Rows::open(&database).unwrap().value(Keyspace::Meta, FORMAT_KEY).unwrap();
+        assert_eq!(format.unwrap(), FORMAT.to_be_bytes());
     }
 
     #[test]

@@ -15,6 +15,35 @@ pub(super) fn put(batch: &mut Batch, digest: &str, document: &DidDocument) {
     batch.put(Keyspace::Meta, &keys::join(b'D', &[digest.as_bytes()]), text.into_bytes());
 }
 
+/// Adds a document, and that the log says that an identity has used it.
+pub fn record(batch: &mut Batch, agent: &Did, digest: &str, text: String) {
+    batch.put(Keyspace::Meta, &keys::join(b'D', &[digest.as_bytes()]), text.into_bytes());
+    batch.put(Keyspace::Meta, &recorded(agent, digest), b"");
+}
+
+/// Tells whether the log says that an identity has used a document.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn is_recorded(store: &dyn Store, agent: &Did, digest: &str) -> Result<bool, StoreFault> {
+    Ok(store.get(Keyspace::Meta, &recorded(agent, digest)).await?.is_some())
+}
+
+/// Reads the text of the document with a digest.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn text(store: &dyn Store, digest: &str) -> Result<Option<String>, StoreFault> {
+    let row = store.get(Keyspace::Meta, &keys::join(b'D', &[digest.as_bytes()])).await?;
+    Ok(row.and_then(|row| String::from_utf8(row).ok()))
+}
+
+fn recorded(agent: &Did, digest: &str) -> Vec<u8> {
+    keys::join(b'd', &[&keys::did_hash(agent), digest.as_bytes()])
+}
+
 /// Adds a document as the last that was had of its DID.
 pub fn put_last(batch: &mut Batch, document: &DidDocument) {
     let key = keys::join(b'l', &[&keys::did_hash(&document.id)]);

@@ -3,6 +3,7 @@
 //! | keyspace | key | value |
 //! |---|---|---|
 //! | body | `m` seq | envelope of a received message |
+//! | body | `e`, all of log | | see `log.rs` and `chain.rs` |
 //! | body | `o` seq | envelope of an outgoing message |
 //! | body | `R` seq | envelope that the relay holds |
 //! | body | `v` seq | signed receipt message, kept as evidence |
@@ -28,6 +29,7 @@
 //! | meta | `C` agent subject | what is remembered of a contact |
 //! | meta | `D` digest | a DID document as it was used |
 //! | meta | `E` ... | up to where events were told and forgotten, see `events.rs` |
+//! | meta | `d` agent digest | that the log says that the agent used the document: empty |
 //! | meta | `e` agent subject | an operator's decision about one party, on the way in |
 //! | meta | `h` agent whom | the same about many |
 //! | meta | `f` agent subject | an operator's decision about one party, on the way out |

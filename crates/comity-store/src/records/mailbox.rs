@@ -8,7 +8,6 @@ use comity_core::limits::{
     HISTORY_S, REFUSED_HISTORY_S, REFUSED_MAX, REQUESTS_BYTES_MAX, REQUESTS_OF_NODE_MAX,
     REQUESTS_PENDING_MAX,
 };
-use comity_core::log::leaf_hash;
 use comity_core::receipt::{Rung, State};
 use comity_core::record::Received;
 use comity_core::refusal::Refusal;
@@ -20,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::due::Due;
 use super::keys::{self, MessageKey};
+use super::log::Ledger;
 use super::notices::Debts;
 use super::{
     contacts, decode, decode_stamped, documents, encode, ladder, meters, relations, spent,
@@ -35,8 +35,17 @@ pub struct Known {
     pub received: Received,
     /// The first answer about it.
     pub rung: Rung,
-    /// Salt of its leaf in the log.
-    pub salt: [u8; 16],
+    /// Whether the log says anything of it.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub is_in_log: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn is_yes(is_in_log: &bool) -> bool {
+    *is_in_log
 }
 
 /// Where in its batch the operations of [`keep`] can conflict.
@@ -71,6 +80,7 @@ pub fn keep(
     commit: &Commit,
     snapshot: Snapshot,
     capacity: Capacity,
+    ledger: Ledger<'_>,
 ) -> Kept {
     let received = commit.received();
     let message = keys::message_key(received);
@@ -79,16 +89,15 @@ pub fn keep(
         // which a repeat is known.
         return Kept { first: None, spent: None, message, full: Refusal::Busy };
     }
-    let known =
-        Known { received: received.clone(), rung: commit.rung().clone(), salt: *commit.salt() };
+    let is_in_log = ledger.is_kept();
+    let known = Known { received: received.clone(), rung: commit.rung().clone(), is_in_log };
     let first = batch.assert_absent(Keyspace::Index, &keys::known(message));
     // After the first: a repeat of a message that was paid for is a repeat.
     let spent = commit.spent().map(|spent| spent::spend(batch, spent));
     batch.put_stamped_value(Keyspace::Index, &keys::known(message), encode(&known));
     batch.put(Keyspace::Index, &by_id_row(received, message), Vec::new());
-    if let Some(leaf) = commit.leaf() {
-        let record = leaf.to_leaf();
-        batch.append_leaf(leaf_hash(&record), record);
+    if let Some(statement) = commit.statement() {
+        ledger.append(batch, statement);
     }
     debts.owe(received, commit.rung());
     match commit.placement() {
@@ -156,7 +165,7 @@ pub async fn known(
     let row = store.get(Keyspace::Index, &keys::known(message)).await?;
     let Some(row) = row else { return Ok(None) };
     let (mut known, stamp): (Known, Stamp) = decode_stamped(&row)?;
-    if known.rung.state == State::Accepted {
+    if known.rung.state == State::Accepted && known.is_in_log {
         known.rung.log_index = Some(stamp.log);
     }
     Ok(Some((known, stamp)))

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use comity_core::limits::{NOTICES_MAX, OUTBOX_MESSAGES_MAX, QUERY_S_FIRST, REPORTED_NOTICES_MAX};
-use comity_core::log::leaf_hash;
 use comity_core::outbound::{Queued, Stored};
 use comity_core::record::{Outgoing, OutgoingKind, Sent, key_hash};
 use comity_core::trust::{Level, Used};
@@ -11,6 +10,7 @@ use comity_didcomm::Did;
 
 use super::due::Due;
 use super::keys::{self, MessageKey};
+use super::log::Ledger;
 use super::{decode, decode_stamped, encode, ladder, meters};
 use crate::batch::{Batch, Keyspace, Seq, Stamp};
 use crate::store::{CommitError, Conflict, KeyRange, Store, StoreFault};
@@ -36,7 +36,7 @@ pub struct Enqueued {
 }
 
 /// Adds everything about one outgoing message to a batch. A batch takes one.
-pub fn enqueue(batch: &mut Batch, queued: &Queued) -> Enqueued {
+pub fn enqueue(batch: &mut Batch, queued: &Queued, ledger: Ledger<'_>) -> Enqueued {
     let (sent, outgoing) = (queued.sent(), queued.outgoing());
     let message = MessageKey::sent(&sent.sender, &sent.id);
     let (mut first, mut limits) = (None, 0..0);
@@ -54,9 +54,8 @@ pub fn enqueue(batch: &mut Batch, queued: &Queued) -> Enqueued {
         meters::count(batch, queued.meters(), more, sent.queued_at);
         limits = counted_from..batch.len();
     }
-    if let Some(leaf) = queued.leaf() {
-        let record = leaf.to_leaf();
-        batch.append_leaf(leaf_hash(&record), record);
+    if let Some(statement) = queued.statement() {
+        ledger.append(batch, statement);
     }
     let destination = Destination::of(outgoing);
     batch.put_stamped_key(Keyspace::Body, b"o", queued.envelope());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use comity_core::Context;
 use comity_core::inbound::{Arrival, Commit, Inbound, Input, Output, Written};
+use comity_core::log::TagSecret;
 use comity_core::outbound::{
     self, Accountability, Outbound, Queued, Residence, SenderKeys, Stored, Submission, Unsendable,
 };
@@ -17,6 +18,7 @@ use comity_didcomm::{
     AgreementKey, ContentEncryption, Did, DidDocument, Endpoint, Message, MessageId, Protection,
     Service, SigningKey, UnixTime, VerificationMethod, seal,
 };
+use comity_store::records::log::Ledger;
 use comity_store::records::mailbox::{Capacity, Snapshot};
 use comity_store::records::notices::Debts;
 use comity_store::records::{mailbox, mailbox_key, meters, outbox, relations};
@@ -121,7 +123,14 @@ impl Round {
     pub(crate) async fn keep(&self, commit: &Commit) -> Written {
         let (mut batch, mut debts) = (Batch::new(), Debts::new());
         let capacity = Capacity { messages_max: 1_000 };
-        let kept = mailbox::keep(&mut batch, &mut debts, commit, Snapshot::New, capacity);
+        let kept = mailbox::keep(
+            &mut batch,
+            &mut debts,
+            commit,
+            Snapshot::New,
+            capacity,
+            Ledger::new(&TagSecret::new(&[0; 32])),
+        );
         debts.put(&mut batch);
         let result = self.store.commit(batch).await;
         mailbox::written(self.store.as_ref(), kept, result).await.unwrap()
@@ -204,7 +213,7 @@ impl Round {
 
     async fn queue(&self, queued: &Queued) -> Stored {
         let mut batch = Batch::new();
-        let enqueued = outbox::enqueue(&mut batch, queued);
+        let enqueued = outbox::enqueue(&mut batch, queued, Ledger::new(&TagSecret::new(&[0; 32])));
         let result = self.store.commit(batch).await;
         outbox::stored(self.store.as_ref(), enqueued, result).await.unwrap()
     }

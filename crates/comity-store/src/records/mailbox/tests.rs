@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use comity_core::Context;
 use comity_core::inbound::{Arrival, Inbound, Input, Output};
+use comity_core::log::TagSecret;
 use comity_core::trust::{Entry, EntryKind, Facts, Policy, Recipient, WorkSecret};
 use comity_didcomm::{
     AgreementKey, ContentEncryption, DidDocument, DidUrl, Message, MessageId, Protection,
@@ -90,7 +91,14 @@ impl Stand {
 
     async fn keep(&self, commit: &Commit) -> Written {
         let (mut batch, mut debts) = (Batch::new(), Debts::new());
-        let kept = keep(&mut batch, &mut debts, commit, Snapshot::New, self.capacity);
+        let kept = keep(
+            &mut batch,
+            &mut debts,
+            commit,
+            Snapshot::New,
+            self.capacity,
+            Ledger::new(&TagSecret::new(&[0; 32])),
+        );
         debts.put(&mut batch);
         let result = self.store.commit(batch).await;
         written(self.store.as_ref(), kept, result).await.unwrap()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use comity_core::Context;
 use comity_core::inbound::{Arrival, Commit, Inbound, Input, Outcome, Output, Written};
 use comity_core::limits::WORK_CHALLENGE_AGE_S;
+use comity_core::log::TagSecret;
 use comity_core::receipt::{Rung, State};
 use comity_core::trust::{Facts, Recipient, Solving, WayIn, WorkSecret};
 use comity_didcomm::{
@@ -14,6 +15,7 @@ use comity_didcomm::{
 
 use super::*;
 use crate::records::due::{self, DueRow};
+use crate::records::log::Ledger;
 use crate::records::mailbox::{self, Capacity, Snapshot};
 use crate::records::notices::Debts;
 use crate::{CommitError, MemoryStore, Stamp};
@@ -109,7 +111,14 @@ impl Stand {
         };
         let (mut batch, mut debts) = (Batch::new(), Debts::new());
         let capacity = Capacity { messages_max: 10 };
-        let kept = mailbox::keep(&mut batch, &mut debts, &commit, Snapshot::New, capacity);
+        let kept = mailbox::keep(
+            &mut batch,
+            &mut debts,
+            &commit,
+            Snapshot::New,
+            capacity,
+            Ledger::new(&TagSecret::new(&[0; 32])),
+        );
         let result = self.store.commit(batch).await;
         mailbox::written(self.store.as_ref(), kept, result).await.unwrap()
     }

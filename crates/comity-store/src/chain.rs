@@ -1,0 +1,158 @@
+//! Where the statements of an identity lie, and what appending one writes.
+//!
+//! The number of a statement and the entry before it are known only at the commit, so the rows are made
+//! there (`evaluate.rs`); `records/log.rs` reads them.
+//!
+//! | keyspace | key | value |
+//! |---|---|---|
+//! | log | index | entry, 32 bytes |
+//! | log | `c` chain | index, number and entry of the chain's last statement |
+//! | log | `s` chain number | index, mark, text or hash of a statement |
+//! | body | `e` index | what the statement is about, sealed |
+
+use comity_core::log::{LeafHash, Stated, leaf_hash};
+use comity_core::record::key_hash;
+use comity_didcomm::Did;
+
+/// Stands for the chain of an identity in keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChainKey(pub [u8; 16]);
+
+impl ChainKey {
+    /// Returns the key of an identity's chain. Of a DID with two forms, the short one names it.
+    #[must_use]
+    pub fn of(agent: &Did) -> Self {
+        let agent = comity_core::trust::subject(agent);
+        Self(key_hash(&[agent.as_str().as_bytes()]))
+    }
+}
+
+/// The last statement of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainEnd {
+    /// Its index in the log.
+    pub index: u64,
+    /// Its number in the chain; zero if there is none.
+    pub seq: u64,
+    /// Its entry in the log.
+    pub entry: [u8; 32],
+}
+
+impl ChainEnd {
+    /// What the first statement of a chain follows.
+    pub const EMPTY: Self = Self { index: 0, seq: 0, entry: [0; 32] };
+
+    pub(crate) fn decode(row: &[u8]) -> Option<Self> {
+        let (index, rest) = row.split_first_chunk::<8>()?;
+        let (seq, entry) = rest.split_first_chunk::<8>()?;
+        Some(Self {
+            index: u64::from_be_bytes(*index),
+            seq: u64::from_be_bytes(*seq),
+            entry: entry.try_into().ok()?,
+        })
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        [&self.index.to_be_bytes()[..], &self.seq.to_be_bytes(), &self.entry].concat()
+    }
+}
+
+/// The text of a statement, or, if that was erased, its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// Its hash, as links quote it.
+    Erased(String),
+    /// Its text.
+    Kept(String),
+}
+
+/// Makes the rows of a statement that follows the end of its chain.
+pub(crate) struct Appended {
+    pub(crate) leaf: LeafHash,
+    pub(crate) entry: [u8; 32],
+    pub(crate) statement: (Vec<u8>, Vec<u8>),
+    pub(crate) end: Vec<u8>,
+}
+
+impl Appended {
+    pub(crate) fn new(chain: ChainKey, stated: &Stated, before: &ChainEnd, index: u64) -> Self {
+        let seq = before.seq + 1;
+        let entry = stated.link(seq, &before.entry).entry();
+        let row = statement_row(index, &stated.tags(), &Text::Kept(stated.text().to_owned()));
+        Self {
+            leaf: leaf_hash(&entry),
+            entry,
+            statement: (statement_key(chain, seq), row),
+            end: ChainEnd { index, seq, entry }.encode(),
+        }
+    }
+}
+
+pub(crate) fn end_key(chain: ChainKey) -> Vec<u8> {
+    [&b"c"[..], &chain.0].concat()
+}
+
+/// Begins the keys of a chain's statements.
+pub(crate) fn statements_prefix(chain: ChainKey) -> Vec<u8> {
+    [&b"s"[..], &chain.0].concat()
+}
+
+pub(crate) fn statement_key(chain: ChainKey, seq: u64) -> Vec<u8> {
+    [&statements_prefix(chain)[..], &seq.to_be_bytes()].concat()
+}
+
+pub(crate) fn kept_key(index: u64) -> Vec<u8> {
+    [&b"e"[..], &index.to_be_bytes()].concat()
+}
+
+/// Writes a statement's row: its index, the tags of its link, and its text.
+pub(crate) fn statement_row(index: u64, tags: &[&str; 2], text: &Text) -> Vec<u8> {
+    let (mark, text) = match text {
+        Text::Erased(hash) => (ERASED, hash),
+        Text::Kept(text) => (KEPT, text),
+    };
+    let [peer, thread] = tags;
+    [&index.to_be_bytes()[..], peer.as_bytes(), thread.as_bytes(), &[mark], text.as_bytes()]
+        .concat()
+}
+
+/// Reads a statement's row.
+pub(crate) fn read_statement_row(row: &[u8]) -> Option<(u64, [&str; 2], Text)> {
+    let (index, rest) = row.split_first_chunk::<8>()?;
+    let (peer, rest) = rest.split_first_chunk::<TAG_CHARS>()?;
+    let (thread, rest) = rest.split_first_chunk::<TAG_CHARS>()?;
+    let (mark, text) = rest.split_first()?;
+    let tags = [std::str::from_utf8(peer).ok()?, std::str::from_utf8(thread).ok()?];
+    let text = std::str::from_utf8(text).ok()?.to_owned();
+    let text = match *mark {
+        ERASED => Text::Erased(text),
+        KEPT => Text::Kept(text),
+        _ => return None,
+    };
+    Some((u64::from_be_bytes(*index), tags, text))
+}
+
+/// Twelve bytes in base64url.
+const TAG_CHARS: usize = 16;
+const ERASED: u8 = 0;
+const KEPT: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_as_they_are_written() {
+        let end = ChainEnd { index: 9, seq: 3, entry: [7; 32] };
+        assert_eq!(ChainEnd::decode(&end.encode()), Some(end));
+        assert_eq!(ChainEnd::decode(&end.encode()[1..]), None);
+        let tags = ["peer-tag-16-char", "thread-tag-16-ch"];
+        for text in [Text::Kept("{}".to_owned()), Text::Erased("hash".to_owned())] {
+            let row = statement_row(9, &tags, &text);
+            assert_eq!(read_statement_row(&row), Some((9, tags, text)));
+        }
+        assert_eq!(read_statement_row(&[0; 12]), None);
+        let unknown_mark = [&[0; 8][..], &[b'a'; 32], &[9]].concat();
+        assert_eq!(read_statement_row(&unknown_mark), None);
+    }
+}
