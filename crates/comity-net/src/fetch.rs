@@ -134,7 +134,7 @@ impl Fetcher {
         accept: &'static str,
         bytes_max: usize,
     ) -> Result<Bytes, FetchError> {
-        self.get_wanted(url, Want { accept, bytes_max, is_fit: is_json }).await
+        self.get_wanted(url, Want { accept, bytes_max, is_fit: is_json, token: None }).await
     }
 
     /// Fetches the log of a did:webvh at the URL; it is not verified.
@@ -143,21 +143,59 @@ impl Fetcher {
     /// As [`Self::get`].
     pub async fn get_log(&self, url: &str) -> Result<Bytes, FetchError> {
         let accept = "text/jsonl, application/jsonl;q=0.9";
-        let want = Want { accept, bytes_max: WEBVH_LOG_BYTES_MAX, is_fit: is_log };
+        let want = Want { accept, bytes_max: WEBVH_LOG_BYTES_MAX, is_fit: is_log, token: None };
         self.get_wanted(url, want).await
     }
 
-    async fn get_wanted(&self, url: &str, want: Want) -> Result<Bytes, FetchError> {
-        let url = PeerUrl::parse(url, self.policy).map_err(|error| match error {
+    /// Posts text to the URL, as to a witness of a log, and returns the status and the body of the
+    /// answer, whatever they are.
+    ///
+    /// # Errors
+    /// [`FetchError`] says why there is no answer.
+    pub async fn post_text(&self, url: &str, text: String) -> Result<(u16, Bytes), FetchError> {
+        let url = self.check(url)?;
+        let asked = timeout(FETCH_DEADLINE, async {
+            let _pass = self.gate.enter(url.authority()).await.ok_or(FetchError::Busy)?;
+            let mut request = Request::new(Full::new(Bytes::from(text)));
+            *request.method_mut() = Method::POST;
+            *request.uri_mut() = url.clone().into_uri();
+            let headers = request.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            let response = self.client.request(request).await.map_err(no_answer)?;
+            let status = response.status().as_u16();
+            let body = body::collect(response.into_body(), FETCH_BODY_BYTES_MAX).await;
+            Ok((status, body.map_err(no_body)?))
+        });
+        asked.await.unwrap_or(Err(FetchError::TimedOut))
+    }
+
+    /// Fetches a resource of a log at the URL, showing a token if the log is not for everybody.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn get_resource(&self, url: &str, token: Option<&str>) -> Result<Bytes, FetchError> {
+        let accept = "application/octet-stream, text/plain;q=0.9";
+        let want = Want { accept, bytes_max: FETCH_BODY_BYTES_MAX, is_fit: is_resource, token };
+        self.get_wanted(url, want).await
+    }
+
+    fn check(&self, url: &str) -> Result<PeerUrl, FetchError> {
+        PeerUrl::parse(url, self.policy).map_err(|error| match error {
             UrlError::Malformed => FetchError::Url,
             UrlError::Scheme => FetchError::Scheme,
-        })?;
+        })
+    }
+
+    async fn get_wanted(&self, url: &str, want: Want<'_>) -> Result<Bytes, FetchError> {
+        let url = self.check(url)?;
         timeout(FETCH_DEADLINE, self.get_checked(url, want))
             .await
             .unwrap_or(Err(FetchError::TimedOut))
     }
 
-    async fn get_checked(&self, url: PeerUrl, want: Want) -> Result<Bytes, FetchError> {
+    async fn get_checked(&self, url: PeerUrl, want: Want<'_>) -> Result<Bytes, FetchError> {
         let _pass = self.gate.enter(url.authority()).await.ok_or(FetchError::Busy)?;
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::GET;
@@ -166,10 +204,12 @@ impl Fetcher {
         headers.insert(header::ACCEPT, HeaderValue::from_static(want.accept));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let token = want.token.and_then(|token| HeaderValue::from_str(token).ok());
+        if let Some(token) = token {
+            headers.insert(header::AUTHORIZATION, token);
+        }
 
-        let response = self.client.request(request).await.map_err(|error| {
-            client::connect_error(&error).map_or(FetchError::Broken, FetchError::Connect)
-        })?;
+        let response = self.client.request(request).await.map_err(no_answer)?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::GONE => return Err(FetchError::NotFound),
@@ -179,21 +219,35 @@ impl Fetcher {
         if !is_plain(response.headers(), want.is_fit) {
             return Err(FetchError::ContentType);
         }
-        body::collect(response.into_body(), want.bytes_max).await.map_err(|error| match error {
-            BodyError::Broken => FetchError::Broken,
-            BodyError::TimedOut => FetchError::TimedOut,
-            BodyError::TooLarge => FetchError::TooLarge,
-        })
+        body::collect(response.into_body(), want.bytes_max).await.map_err(no_body)
+    }
+}
+
+fn no_answer(error: hyper_util::client::legacy::Error) -> FetchError {
+    client::connect_error(&error).map_or(FetchError::Broken, FetchError::Connect)
+}
+
+const fn no_body(error: BodyError) -> FetchError {
+    match error {
+        BodyError::Broken => FetchError::Broken,
+        BodyError::TimedOut => FetchError::TimedOut,
+        BodyError::TooLarge => FetchError::TooLarge,
     }
 }
 
 /// What a fetch may bring.
 #[derive(Clone, Copy)]
-struct Want {
+struct Want<'t> {
     accept: &'static str,
     bytes_max: usize,
     /// Whether a media type is one of those.
     is_fit: fn(&str) -> bool,
+    /// What is shown for it in the header `Authorization`.
+    token: Option<&'t str>,
+}
+
+fn is_resource(essence: &str) -> bool {
+    ["application/octet-stream", "text/plain"].contains(&essence)
 }
 
 fn is_plain(headers: &HeaderMap, is_fit: fn(&str) -> bool) -> bool {

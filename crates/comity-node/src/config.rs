@@ -1,6 +1,7 @@
 //! What an operator can set: nothing is required. A TOML file, above it the environment, above that
 //! flags.
 
+mod ledger;
 mod relay;
 mod source;
 mod webhook;
@@ -18,6 +19,7 @@ use comity_didcomm::Did;
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use ledger::{LedgerSettings, Readers};
 pub use source::{ConfigError, Overrides};
 pub use webhook::{WebhookSecret, WebhookUrl, WebhookUrlError};
 
@@ -44,6 +46,8 @@ pub struct Config {
     /// Whether what two long-lived keys agree on is remembered. It makes repudiable messages of
     /// regular peers cheaper, and lets who can measure the time see that a sender is one.
     pub agreement_cache: bool,
+    /// The node's log: who may read it, who has to witness it, how long what it is about is kept.
+    pub ledger: LedgerSettings,
     /// Messages that one agent's mailbox holds at most; of one sender half as many.
     pub mailbox_messages_max: u32,
     /// Rules of all agents about who may reach them, and whom they may write to.
@@ -138,6 +142,7 @@ impl Config {
             via: None,
             dev: false,
             agreement_cache: true,
+            ledger: LedgerSettings::default(),
             mailbox_messages_max: MAILBOX_MESSAGES_MAX,
             policy: PolicySettings::default(),
             agents: BTreeMap::new(),

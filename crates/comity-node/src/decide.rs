@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use comity_core::event::{Decider, Event, KeyRuling};
 use comity_core::inbound::problem_report;
-use comity_core::log::leaf_hash;
 use comity_core::outbound::Queued;
 use comity_core::protocol::is_notice;
 use comity_core::receipt::Rung;
@@ -85,8 +84,7 @@ pub(crate) async fn settle_with(
         true => relations::remove(&mut batch, agent, entry.direction, &entry.whom),
         false => relations::put(&mut batch, agent, entry),
     }
-    let leaf = entry.to_log_record(agent).to_leaf();
-    batch.append_leaf(leaf_hash(&leaf), leaf);
+    home.ledger.record(&mut batch, &entry.statement(agent, &rand::random()));
     let mut happened = vec![Event::entry_changed(agent, entry)];
     let turned = match (entry.kind, entry.direction, entry.whom.did()) {
         (EntryKind::Deny | EntryKind::Revoke, Direction::In, Some(did)) => {

@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use comity_core::limits::GRANTS_GIVEN_MAX;
-use comity_core::record::{Act, LogRecord};
+use comity_core::log::{Act, Statement};
 use comity_core::trust::{GrantChain, GrantError, GrantInput, GrantOutput, Granted, TokenId};
 use comity_didcomm::{Did, ProtocolId};
 use comity_store::records::grants::given_to;
@@ -88,16 +88,9 @@ pub(crate) async fn given_right(
 }
 
 /// Records in the log what became of a token.
-fn append_leaf(home: &Home, batch: &mut Batch, act: Act, (agent, peer): (&Did, &Did), id: TokenId) {
-    let record = LogRecord {
-        v: 1,
-        act,
-        agent: agent.clone(),
-        peer: peer.clone(),
-        id: String::new(),
-        digest: id.to_string(),
-        at: home.now(),
-    };
-    let leaf = record.to_leaf();
-    batch.append_leaf(comity_core::log::leaf_hash(&leaf), leaf);
+fn record(home: &Home, batch: &mut Batch, act: Act, parties: (&Did, &Did), id: TokenId) {
+    let name = id.to_string();
+    let salt = rand::random();
+    let statement = Statement::new(act, parties, &name, name.as_bytes(), &salt, home.now());
+    home.ledger.record(batch, &statement);
 }

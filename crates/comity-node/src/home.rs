@@ -23,6 +23,7 @@ use crate::deliver::Mailboxes;
 use crate::events::News;
 use crate::identities::Identities;
 use crate::keystore::Keystore;
+use crate::ledger::Ledger;
 use crate::limits::OPENED_BYTES_MAX;
 use crate::notices::Notices;
 use crate::operator::Told;
@@ -43,6 +44,7 @@ pub(crate) struct Home {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) wake: LocalWake,
     pub(crate) keystore: Keystore,
+    pub(crate) ledger: Ledger,
     /// By which this run of the node knows its own challenges: after a restart, what was being
     /// solved is to be solved anew.
     pub(crate) secret: WorkSecret,
@@ -127,7 +129,7 @@ impl Home {
     ) -> Result<Committed, StoreFault> {
         let peers = debts.put(&mut batch);
         if let Some(notice) = &notice {
-            outbox::enqueue(&mut batch, notice);
+            outbox::enqueue(&mut batch, notice, self.recording(None));
         }
         match self.store.commit(batch).await {
             Ok(_) => {

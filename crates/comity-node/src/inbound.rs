@@ -5,7 +5,6 @@ use std::sync::Arc;
 use comity_core::inbound::{
     Arrival, Charged, Commit, Inbound, Input, Outcome, Output, Placement, Written,
 };
-use comity_core::log::leaf_hash;
 use comity_core::refusal::Refusal;
 use comity_core::trust::{Contact, Direction, Whom, subject};
 use comity_didcomm::Did;
@@ -23,6 +22,7 @@ use crate::facts;
 use crate::home::Home;
 use crate::identities::Age;
 use crate::learn;
+use crate::ledger;
 use crate::operator;
 use crate::outbound;
 use crate::outcomes;
@@ -165,7 +165,9 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         Some(()) => Snapshot::Kept,
         None => Snapshot::New,
     };
-    let kept = mailbox::keep(&mut batch, &mut debts, commit, snapshot, home.capacity());
+    let recording = home.recording(commit.opening());
+    let kept = mailbox::keep(&mut batch, &mut debts, commit, snapshot, home.capacity(), recording);
+    let is_document_new = home.record_used(&mut batch, commit).await?;
     put_contact(&mut batch, commit);
     if let Some(prior) = commit.prior() {
         succeed(home, &mut batch, commit, prior).await?;
@@ -185,7 +187,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
             report = outbound::prepare_notice(home, (**message).clone()).await.ok();
         }
         if let Some(report) = &report {
-            outbox::enqueue(&mut batch, report);
+            outbox::enqueue(&mut batch, report, home.recording(None));
         }
     }
     if matches!(commit.placement(), Placement::Mailbox) {
@@ -209,6 +211,9 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         if matches!(commit.placement(), Placement::Mailbox | Placement::Request) {
             home.documents.insert(document.clone(), ());
         }
+        if is_document_new {
+            home.document_recorded(&commit.received().recipient, commit.document());
+        }
         home.notices.wake(&peers);
         if is_news {
             home.news.wake();
@@ -216,6 +221,11 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
         admission::heard(home, commit, &learned).await;
         if let Err(fault) = outcomes::take_besides(home, commit).await {
             tracing::warn!(%fault, "outcomes were not kept");
+        }
+        if let Some(quote) = learned.quote.take()
+            && let Err(fault) = ledger::learn(home, &commit.received().sender, quote).await
+        {
+            tracing::warn!(%fault, "what was told of a log was not kept");
         }
         std::mem::take(&mut learned.grants).tell(home, commit);
         learned.tell(home);
@@ -264,8 +274,7 @@ async fn succeed(
         relations::remove(batch, agent, direction, &before);
         let entry = found.entry.succeeded(agent, &successor, own.map(|own| own.entry));
         relations::put(batch, agent, &entry);
-        let leaf = entry.to_log_record(agent).to_leaf();
-        batch.append_leaf(leaf_hash(&leaf), leaf);
+        home.ledger.record(batch, &entry.statement(agent, &rand::random()));
     }
     // It stays known, so that nothing more comes of what was written to it.
     let moved = Contact { moved_to: Some(successor.clone()), ..known };

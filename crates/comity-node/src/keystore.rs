@@ -202,17 +202,24 @@ impl Keystore {
         Ok(Zeroizing::new(secret))
     }
 
-    fn seal_bytes(&self, name: &str, plain: &[u8]) -> Vec<u8> {
+    /// Seals bytes that are nobody's keys under a name. No DID is called like it.
+    pub(crate) fn seal_bytes(&self, name: &str, plain: &[u8]) -> Vec<u8> {
         let mut nonce = [0_u8; 24];
         rand::rng().fill_bytes(&mut nonce);
         let payload = Payload { msg: plain, aad: name.as_bytes() };
-        #[expect(clippy::expect_used, reason = "a few keys are within the cipher's limit")]
-        let sealed =
-            self.cipher.encrypt(&XNonce::from(nonce), payload).expect("keys can be sealed");
+        #[expect(clippy::expect_used, reason = "keys and envelopes are within the cipher's limit")]
+        let sealed = self
+            .cipher
+            .encrypt(&XNonce::from(nonce), payload)
+            .expect("what is small can be sealed");
         [&nonce[..], &sealed].concat()
     }
 
-    fn unseal_bytes(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    pub(crate) fn unseal_bytes(
+        &self,
+        name: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
         let (nonce, sealed) = sealed.split_first_chunk::<24>().ok_or(KeystoreError::WrongKey)?;
         let payload = Payload { msg: sealed, aad: name.as_bytes() };
         self.cipher

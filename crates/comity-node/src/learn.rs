@@ -2,15 +2,17 @@
 //!
 //! Whether a peer may say so is decided by `comity_core::receipt`; here it is looked up and stored.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use comity_core::event::Event;
 use comity_core::inbound::{Commit, Placement};
 use comity_core::limits::RECEIPTS_PER_MESSAGE_MAX;
+use comity_core::log::{Act, LogQuote, Statement};
 use comity_core::protocol::{RECEIPT_QUERY, RECEIPT_RECEIPT};
 use comity_core::receipt::{self, QueryItem, Receipt, Rung, State};
 use comity_core::record::{Notice, Sent};
-use comity_didcomm::{Did, Message};
+use comity_didcomm::{Did, DidDocument, Message};
 use comity_store::records::due::Due;
 use comity_store::records::notices::Debts;
 use comity_store::records::{MessageKey, ladder, mailbox, outbox};
@@ -19,7 +21,7 @@ use comity_store::{Batch, StoreFault};
 use crate::deliver::StateEvent;
 use crate::grants;
 use crate::home::Home;
-use crate::{outcomes, vouches};
+use crate::{ledger, outcomes, vouches};
 
 /// What was learned, to be told once it is durable.
 #[derive(Default)]
@@ -33,18 +35,54 @@ pub(crate) struct Learned {
     pub(crate) happened: Vec<Event>,
     /// What the home answers to it, in its agent's name.
     answers: Vec<Message>,
+    /// What the sender tells of its log and of ours.
+    pub(crate) quote: Option<LogQuote>,
+    /// Whose log says now that the sender's document was used.
+    documents: Vec<(Did, Arc<DidDocument>)>,
 }
 
 impl Learned {
     /// Tells the agents whose messages got further, and answers.
     pub(crate) fn tell(self, home: &Arc<Home>) {
         self.events.iter().for_each(|event| home.mailboxes.tell(event));
+        self.documents.iter().for_each(|(agent, used)| home.document_recorded(agent, used));
         self.answers.into_iter().for_each(|answer| vouches::post(home, answer));
     }
 
     /// Whether it was about messages that the sender and this home have to do with each other for.
     pub(crate) const fn was_of_use(&self) -> bool {
         self.answered || !self.events.is_empty()
+    }
+
+    /// Adds to the log of each agent whose messages got further that the receipts came, and keeps
+    /// them.
+    async fn record(
+        &mut self,
+        home: &Home,
+        batch: &mut Batch,
+        commit: &Commit,
+        jws: &str,
+    ) -> Result<(), StoreFault> {
+        let agents: BTreeSet<Did> = self.events.iter().map(|event| event.agent.clone()).collect();
+        for agent in agents {
+            let (received, salt) = (commit.received(), rand::random());
+            let parties = (&agent, &received.sender);
+            let mut statement = Statement::about_message(
+                Act::Receipt,
+                parties,
+                &received.id,
+                jws.as_bytes(),
+                &salt,
+                home.now(),
+            );
+            statement.document = Some(received.document.clone());
+            statement.type_.clone_from(&received.type_);
+            home.recording(Some((&salt, jws))).append(batch, &statement);
+            if home.record_document(batch, &agent, commit.document()).await? {
+                self.documents.push((agent, Arc::clone(commit.document())));
+            }
+        }
+        Ok(())
     }
 
     /// Adds a rung to a sent message, unless the state is known already: the first word counts.
@@ -90,6 +128,9 @@ pub(crate) async fn from_message(
                 from_receipts(home, batch, &mut learned, &received.sender, &receipts).await?;
                 if !learned.events.is_empty() {
                     ladder::put_evidence(batch, jws);
+                    learned.record(home, batch, commit, jws).await?;
+                    learned.quote = LogQuote::of(message);
+                    ledger::check_times(home, &received.sender, &receipts, jws).await?;
                 }
             }
         }

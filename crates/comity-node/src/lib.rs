@@ -50,6 +50,7 @@ mod identities;
 mod inbound;
 mod keystore;
 mod learn;
+mod ledger;
 pub mod limits;
 mod local;
 mod node;

@@ -273,3 +273,33 @@ pub const LIVE_AHEAD_MAX: usize = 1_024;
 
 /// Held messages that one live delivery carries at most.
 pub const LIVE_BATCH_MAX: usize = 32;
+
+/// How often the log is looked at for whether a checkpoint is due.
+pub const CHECKPOINT_LOOK: Duration = Duration::from_millis(100);
+
+/// How long an entry waits for a checkpoint at most.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+
+/// Entries for which a checkpoint is made sooner.
+pub const CHECKPOINT_ENTRIES: u64 = 1_000;
+
+/// Of the heads that an agent signs, one is kept for so many seconds.
+pub const HEAD_KEPT_S: u64 = 60;
+
+/// Logs of others that are known.
+pub const LOGS_KNOWN_MAX: usize = 4_096;
+
+/// Witnesses that are asked to cosign each checkpoint.
+pub const WITNESSES_ASKED_MAX: usize = 8;
+
+/// Contradictions of one log that are kept.
+pub const CONTRADICTIONS_MAX: usize = 8;
+
+/// How long a node that starts waits for what its witnesses remember.
+pub const WITNESS_START_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Longest validity of a token by which a log is read, in seconds.
+pub const READER_TOKEN_S_MAX: u64 = 300;
+
+/// Largest request to cosign a checkpoint, in bytes.
+pub const ADD_CHECKPOINT_BYTES_MAX: usize = 64 * 1024;

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use comity_core::log::PolicyError;
 use comity_core::record::digest_text;
 use comity_core::trust::WorkSecret;
 use comity_didcomm::Did;
@@ -36,6 +37,7 @@ use crate::events::News;
 use crate::home::{Home, endpoint, opened_cache};
 use crate::identities::Identities;
 use crate::keystore::{KeySource, Keystore, KeystoreError};
+use crate::ledger::Ledger;
 use crate::limits::{DESTINATIONS_MAX, DOCUMENTS_MAX, STOP_DEADLINE};
 use crate::local::{self, Local};
 use crate::notices::Notices;
@@ -46,7 +48,7 @@ use crate::transmit::Transmitter;
 use crate::via::ViaError;
 use crate::vouches::Vouches;
 use crate::webhook::Webhook;
-use crate::{due, notices, operator, public, via, webhook};
+use crate::{due, ledger, notices, operator, public, via, webhook};
 
 /// Why a node does not start.
 #[derive(Debug, Error)]
@@ -97,6 +99,24 @@ pub enum StartError {
     /// The file does not hold the webhook's secret.
     #[error("{0} does not hold the webhook's secret")]
     WebhookSecret(PathBuf),
+    /// The log is shorter than what witnesses have cosigned of it, or another.
+    #[error(
+        "the log has {has} entries and does not continue the {cosigned} that were cosigned: this store is older than it was, or was changed"
+    )]
+    RolledBack {
+        /// How many entries it has.
+        has: u64,
+        /// How many were cosigned.
+        cosigned: u64,
+    },
+    /// The file is no witness policy.
+    #[error("{path} is no witness policy: {error}")]
+    WitnessPolicy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: PolicyError,
+    },
     /// An identity cannot be made or read.
     #[error("an identity of this node is not valid")]
     BadIdentity,
@@ -129,6 +149,10 @@ impl StartError {
             Self::WebhookSecret(_) => {
                 "Take the file away, and the node makes a new one; the receiver needs it then"
             }
+            Self::RolledBack { .. } => {
+                "Restore a newer copy of the data directory. If there is none: comity up --new-log begins another log, which your counterparties are told"
+            }
+            Self::WitnessPolicy { .. } => "Correct the file: it has the format of C2SP tlog-policy",
             Self::BadIdentity => "Restore the data directory from a copy",
         }
         .to_owned()
@@ -207,6 +231,8 @@ impl Node {
             _ => String::new(),
         };
         let home = home(config, public_url, store).await?;
+        ledger::check(&home).await?;
+        home.record_all_own().await?;
         let data = home.config.data.clone();
         let url = match (&home.via, &public_listener) {
             (Some(via), _) => via.parties.routing.to_string(),
@@ -243,6 +269,7 @@ impl Node {
             tokio::spawn(notices::run(Arc::clone(&home))),
             tokio::spawn(due::run(Arc::clone(&home))),
             tokio::spawn(identity::tidy(Arc::clone(&home))),
+            tokio::spawn(ledger::run(Arc::clone(&home))),
         ];
         if let Some(webhook) = &home.webhook {
             workers.push(tokio::spawn(webhook::run(Arc::clone(&home), Arc::clone(webhook))));
@@ -313,6 +340,8 @@ async fn home(
     let did = identity::load_node(keys, &identities, &wanted, SystemClock.now()).await?;
     identity::load_agents(store.as_ref(), &keystore, &identities).await?;
     let admission = Admission::load(keys, &identities, &did).await?;
+    let names = (&did, public_url.as_str());
+    let ledger = Ledger::load(keys, names, &config.ledger).await?;
     let vouches = Vouches::load(store.as_ref(), SystemClock.now()).await?;
     Ok(Arc::new(Home {
         public_url,
@@ -321,6 +350,7 @@ async fn home(
         store,
         wake: LocalWake::new(),
         keystore,
+        ledger,
         secret: WorkSecret::new(&rand::random()),
         resolver,
         identities,

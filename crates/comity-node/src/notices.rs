@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use comity_core::limits::{EXPIRES_S_DEFAULT, RECEIPTS_PER_MESSAGE_MAX, RETRY_MS_MAX};
+use comity_core::log::LogQuote;
 use comity_core::outbound::Unsendable;
 use comity_core::receipt::{self, Receipt, State};
 use comity_core::record::Notice;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::home::{Committed, Home};
 use crate::learn::{self, Learned};
+use crate::ledger;
 use crate::limits::{NOTICE_TICK, PAUSED_MAX, PAYING_MAX, SLOW_POLL};
 use crate::outbound;
 
@@ -166,7 +168,11 @@ async fn pay(home: &Arc<Home>, bundle: &Bundle, first: &Owed) -> Result<bool, St
     if first.notice == Notice::Receipts(home.did.clone()) {
         return pay_ourselves(home, batch, bundle).await;
     }
-    let Some(message) = compose(home, bundle, first) else {
+    let quote = match &first.notice {
+        Notice::Receipts(to) => ledger::quote(home, to).await,
+        _ => None,
+    };
+    let Some(message) = compose(home, bundle, first, quote.as_ref()) else {
         return Ok(home.commit(batch, Debts::new(), None).await? == Committed::Durable);
     };
     // Those whose messages only wait for an operator may be anybody.
@@ -213,13 +219,18 @@ async fn pay_ourselves(
     Ok(committed == Committed::Durable)
 }
 
-fn compose(home: &Home, bundle: &Bundle, first: &Owed) -> Option<Message> {
+fn compose(
+    home: &Home,
+    bundle: &Bundle,
+    first: &Owed,
+    quote: Option<&LogQuote>,
+) -> Option<Message> {
     let id = MessageId::parse(&uuid::Uuid::now_v7().to_string()).ok()?;
     match &first.notice {
         Notice::None => None,
         Notice::Receipts(to) => {
             let receipts = receipts(bundle);
-            Some(receipt::compose_receipts(id, &home.did, to, &receipts, home.now()))
+            Some(receipt::compose_receipts(id, &home.did, to, &receipts, quote, home.now()))
         }
         Notice::Ack => {
             // An acknowledgement says that the agent has it, nothing else; the rest of the ladder

@@ -136,7 +136,8 @@ async fn submit(
             Step::Done(result) => return result.map(|queued| (queued, novelty)),
         };
         let mut batch = Batch::new();
-        let enqueued = outbox::enqueue(&mut batch, &queued);
+        let recording = home.recording(queued.opening());
+        let enqueued = outbox::enqueue(&mut batch, &queued, recording);
         let result = home.store.commit(batch).await;
         let stored = outbox::stored(home.store.as_ref(), enqueued, result).await;
         let stored = stored.unwrap_or_else(|fault| {

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use comity_core::inbound::{Arrival, Outcome};
 use comity_core::limits::ENVELOPE_BYTES_MAX;
+use comity_core::log::{self, NoteKey, WitnessRefusal};
 use comity_core::refusal::Refusal;
 use comity_core::trust::WayIn;
 use comity_didcomm::{DidDocument, ENCRYPTED_TYPE};
@@ -22,9 +23,10 @@ use tokio::sync::{Semaphore, watch};
 use crate::home::Home;
 use crate::identities::Identity;
 use crate::inbound::receive_on;
+use crate::ledger::{self, Reader};
 use crate::limits::{
-    BODY_DEADLINE, ENVELOPES_ARRIVING_MAX, PUBLIC_SOCKETS_MAX, SOCKET_READ_BUFFER_BYTES,
-    SOCKET_WRITE_BUFFER_BYTES,
+    ADD_CHECKPOINT_BYTES_MAX, BODY_DEADLINE, ENVELOPES_ARRIVING_MAX, PUBLIC_SOCKETS_MAX,
+    SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES,
 };
 use crate::problem::{ApiCode, ApiError, Charge};
 use crate::relay::{self, Back};
@@ -56,6 +58,8 @@ pub(crate) fn router(home: Arc<Home>, stopping: watch::Receiver<bool>) -> Router
         .route("/agents/{name}/did.json", get(agent_document))
         .route("/agents/{name}/did.jsonl", get(agent_log))
         .route("/.well-known/webfinger", get(webfinger))
+        .route("/log/{id}/{*path}", get(log_resource))
+        .route("/witness/add-checkpoint", post(add_checkpoint))
         .route("/livez", get(|| async { "ok\n" }))
         .fallback(|| async { not_here() })
         .method_not_allowed_fallback(|| async {
@@ -148,14 +152,14 @@ async fn agent_document(State(public): State<Public>, Path(name): Path<String>) 
 }
 
 async fn agent_log(State(public): State<Public>, Path(name): Path<String>) -> Response {
-    log(public.home.identities.by_name(&name).as_deref())
+    history(public.home.identities.by_name(&name).as_deref())
 }
 
 async fn node_log(State(public): State<Public>) -> Response {
-    log(public.home.identities.by_did(&public.home.did).as_deref())
+    history(public.home.identities.by_did(&public.home.did).as_deref())
 }
 
-fn log(identity: Option<&Identity>) -> Response {
+fn history(identity: Option<&Identity>) -> Response {
     match identity.and_then(|identity| identity.log.as_ref()) {
         Some(log) => ([(header::CONTENT_TYPE, "text/jsonl")], log.text.to_string()).into_response(),
         None => not_here(),
@@ -165,6 +169,59 @@ fn log(identity: Option<&Identity>) -> Response {
 fn document(document: &DidDocument) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/did+json")];
     (headers, document.to_json().to_string()).into_response()
+}
+
+/// Serves the node's log (C2SP tlog-tiles), to whom the operator lets.
+async fn log_resource(
+    State(public): State<Public>,
+    Path((id, path)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let home = &public.home;
+    let is_ours = |key: &NoteKey| key.public().name().rsplit('/').next() == Some(id.as_str());
+    let resource = path.parse::<log::Resource>().ok();
+    let Some(resource) = resource.filter(|_| home.ledger.log_key().is_some_and(is_ours)) else {
+        return not_here();
+    };
+    let token = text(&headers, &header::AUTHORIZATION);
+    let reader = Reader::by_token(home, token.as_deref()).await;
+    if !reader.is_some_and(|reader| reader.may_read(home.config.ledger.readers)) {
+        let hint = "This log is for the node's counterparties, by a token: docs/protocols/log.md";
+        return ApiError::of(ApiCode::Unauthorized, hint).into_response();
+    }
+    let (media_type, caching) = match resource {
+        log::Resource::Checkpoint => ("text/plain; charset=utf-8", "no-cache"),
+        _ => ("application/octet-stream", "max-age=31536000, immutable"),
+    };
+    match ledger::resource(home, resource).await {
+        Ok(Some(bytes)) => {
+            let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, caching)];
+            (headers, bytes).into_response()
+        }
+        Ok(None) => not_here(),
+        Err(fault) => ApiError::from(fault).into_response(),
+    }
+}
+
+/// Cosigns the checkpoint of a counterparty's log (C2SP tlog-witness).
+async fn add_checkpoint(State(public): State<Public>, request: Request) -> Response {
+    let Ok(arriving) = public.arriving.try_acquire() else { return refused(Refusal::Busy) };
+    let body = read_body(request.into_body(), ADD_CHECKPOINT_BYTES_MAX, BODY_DEADLINE).await;
+    drop(arriving);
+    let body = body.ok().and_then(|body| String::from_utf8(body.into()).ok());
+    let refusal = match ledger::add_checkpoint(&public.home, &body.unwrap_or_default()).await {
+        Ok(Ok(lines)) => return lines.into_response(),
+        Ok(Err(refusal)) => refusal,
+        Err(fault) => return ApiError::from(fault).into_response(),
+    };
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    match refusal {
+        WitnessRefusal::Conflict { size } => {
+            let media_type = [(header::CONTENT_TYPE, "text/x.tlog.size")];
+            (status, media_type, format!("{size}\n")).into_response()
+        }
+        refusal => (status, format!("{refusal}\n")).into_response(),
+    }
 }
 
 #[derive(Deserialize)]

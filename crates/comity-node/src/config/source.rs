@@ -15,7 +15,8 @@ use thiserror::Error;
 
 use super::relay::RelayLayer;
 use super::{
-    AgentSettings, Config, NodeDid, Passphrase, WebhookSecret, WebhookUrl, WebhookUrlError,
+    AgentSettings, Config, LedgerSettings, NodeDid, Passphrase, WebhookSecret, WebhookUrl,
+    WebhookUrlError,
 };
 
 /// Why the settings cannot be used.
@@ -104,6 +105,11 @@ pub struct Overrides {
     pub key_file: Option<PathBuf>,
     /// As [`Config::agreement_cache`].
     pub agreement_cache: Option<bool>,
+    /// As [`Config::ledger`].
+    pub ledger: Option<LedgerSettings>,
+    /// As [`LedgerSettings::kept`], over the table.
+    #[serde(skip)]
+    pub ledger_kept: Option<bool>,
     /// As [`Config::mailbox_messages_max`].
     pub mailbox_messages_max: Option<u32>,
     /// As [`Config::policy`].
@@ -140,11 +146,12 @@ pub struct Overrides {
 }
 
 /// The settings that a file may have.
-const FILE_KEYS: [&str; 24] = [
+const FILE_KEYS: [&str; 25] = [
     "agents",
     "agreement_cache",
     "dev",
     "key_file",
+    "ledger",
     "listen",
     "local",
     "mailbox_messages_max",
@@ -168,11 +175,12 @@ const FILE_KEYS: [&str; 24] = [
 ];
 
 /// Variables that are settings.
-const VARIABLES: [&str; 27] = [
+const VARIABLES: [&str; 28] = [
     "COMITY_AGREEMENT_CACHE",
     "COMITY_DATA",
     "COMITY_DEV",
     "COMITY_KEY_FILE",
+    "COMITY_LEDGER",
     "COMITY_LISTEN",
     "COMITY_LOCAL",
     "COMITY_MAILBOX_MESSAGES_MAX",
@@ -265,6 +273,10 @@ impl Overrides {
         config.mailbox_messages_max =
             self.mailbox_messages_max.unwrap_or(config.mailbox_messages_max);
         config.agreement_cache = self.agreement_cache.unwrap_or(config.agreement_cache);
+        if let Some(ledger) = self.ledger {
+            config.ledger = ledger;
+        }
+        config.ledger.kept = self.ledger_kept.unwrap_or(config.ledger.kept);
         config.dev = self.dev.unwrap_or(config.dev);
         config.node_did = self.node_did.or(config.node_did);
         if let Some(policy) = &self.policy {
@@ -317,6 +329,9 @@ fn read_environment(
             "COMITY_DATA" => settings.data = Some(PathBuf::from(value)),
             "COMITY_DEV" => settings.dev = Some(parse(&name, &value, "true or false")?),
             "COMITY_KEY_FILE" => settings.key_file = Some(PathBuf::from(value)),
+            "COMITY_LEDGER" => {
+                settings.ledger_kept = Some(parse(&name, &value, "true or false")?);
+            }
             "COMITY_LISTEN" => settings.listen = Some(parse(&name, &value, ADDRESS)?),
             "COMITY_LOCAL" => settings.local = Some(parse(&name, &value, ADDRESS)?),
             "COMITY_MAILBOX_MESSAGES_MAX" => {

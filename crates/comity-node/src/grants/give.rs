@@ -5,9 +5,9 @@ use std::sync::Arc;
 use comity_core::api::{GiveGrant, parse_rfc3339};
 use comity_core::event::Event;
 use comity_core::limits::{GRANT_S_DEFAULT, GRANTS_GIVEN_MAX, REASON_CHARS_MAX};
+use comity_core::log::Act;
 use comity_core::outbound::Unsendable;
 use comity_core::protocol::grant::GrantMessage;
-use comity_core::record::Act;
 use comity_core::trust::{
     Grant, GrantChain, GrantError, GrantTerms, Level, Limits, NarrowError, TokenId, subject,
 };
@@ -18,7 +18,7 @@ use comity_store::records::notices::Debts;
 use comity_store::records::{events, grants, revocations};
 
 use super::wallet::{Room, WALLET_MAX, room_for};
-use super::{Failure, append_leaf, verify};
+use super::{Failure, record, verify};
 use crate::home::{Committed, Home};
 use crate::identities::Identity;
 use crate::outbound::{self, SendError};
@@ -113,7 +113,7 @@ pub(crate) async fn revoke(
     if given.revoked_at.is_none() {
         given.revoked_at = Some(home.now());
         grants::put_given(&mut batch, &agent.did, &given);
-        append_leaf(home, &mut batch, Act::Revoked, (&agent.did, &given.terms.grantee), id);
+        record(home, &mut batch, Act::Revoked, (&agent.did, &given.terms.grantee), id);
         let event = Event::grant_revoked(&given.audience, &id.to_string());
         events::put(&mut batch, home.now(), vec![event]);
     }
@@ -218,7 +218,7 @@ async fn hand_out(
     }
     let mut batch = Batch::new();
     grants::put_given(&mut batch, &agent.did, &given);
-    append_leaf(home, &mut batch, Act::Granted, (&agent.did, grantee), given.id);
+    record(home, &mut batch, Act::Granted, (&agent.did, grantee), given.id);
     let (id, until) = (given.id.to_string(), given.terms.until);
     let event = Event::grant_issued(&agent.did, &id, grantee, until);
     events::put(&mut batch, home.now(), vec![event]);

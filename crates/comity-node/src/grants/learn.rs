@@ -6,8 +6,8 @@ use std::sync::Arc;
 use comity_core::event::Event;
 use comity_core::inbound::Commit;
 use comity_core::limits::GRANTS_GIVEN_MAX;
+use comity_core::log::Act;
 use comity_core::protocol::grant::GrantMessage;
-use comity_core::record::Act;
 use comity_core::refusal::Refusal;
 use comity_core::trust::{Direction, EntryKind, GRANT_TYPE, GrantChain, Recipient, TokenId};
 use comity_didcomm::{Did, Jwt, UnixTime};
@@ -17,7 +17,7 @@ use comity_store::{Batch, StoreFault};
 
 use super::give::write;
 use super::wallet::{Room, WALLET_MAX, drop_ended, room_for};
-use super::{Failure, append_leaf, verify};
+use super::{Failure, record, verify};
 use crate::home::Home;
 
 /// What came of a message about grants.
@@ -158,7 +158,7 @@ async fn take_back(
         }
         TakenBack::Known => Ok(None),
         TakenBack::New => {
-            append_leaf(home, batch, Act::Revoked, (agent, sender), id);
+            record(home, batch, Act::Revoked, (agent, sender), id);
             tracing::info!(%agent, %sender, grant = %id, "a grant that was handed on was revoked");
             Ok(Some(Event::grant_revoked(agent, &id.to_string())))
         }

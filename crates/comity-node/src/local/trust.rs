@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use comity_core::api::{ApproveKeys, ContactInfo, Explained, Problem, rfc3339};
-use comity_core::log::leaf_hash;
 use comity_core::protocol::BASIC_MESSAGE;
 use comity_core::trust::{Contact, Question, Scrutiny, Shown, WayIn, explain, subject};
 use comity_didcomm::{Did, MessageType, ProtocolId};
@@ -140,8 +139,8 @@ pub(crate) async fn approve_keys(
     contacts::assert_unchanged(&mut batch, whose, &did, Some(&known));
     let approved = known.approved();
     contacts::put(&mut batch, whose, &approved);
-    let leaf = approved.to_log_record(whose, home.now()).to_leaf();
-    batch.append_leaf(leaf_hash(&leaf), leaf);
+    let statement = approved.statement(whose, &rand::random(), home.now());
+    home.ledger.record(&mut batch, &statement);
     match home.commit(batch, Debts::new(), None).await? {
         Committed::Durable => {}
         Committed::Conflict(_) => return Err(other_keys()),

@@ -83,8 +83,9 @@ pub(crate) async fn add_agent(
     if let Some(log) = &log {
         agents::put_log(&mut batch, &document.id, log);
     }
+    home.record_document(&mut batch, &document.id, &document).await?;
     match home.store.commit(batch).await {
-        Ok(_) => {}
+        Ok(_) => home.document_recorded(&document.id, &document),
         Err(CommitError::Conflict(_)) => {
             return Err(ApiError::of(ApiCode::NameTaken, "See comity agent list"));
         }

@@ -37,7 +37,10 @@ async fn flooded() -> (Stand, AgentInfo) {
 async fn rows(stand: &Stand) -> usize {
     let mut count = 0;
     for keyspace in [Keyspace::Body, Keyspace::Index, Keyspace::Log, Keyspace::Meta] {
-        count += stand.store().read(keyspace, KeyRange::all(), usize::MAX).await.unwrap().len();
+        let mut rows = stand.store().read(keyspace, KeyRange::all(), usize::MAX).await.unwrap();
+        // Checkpoints, and the heads that are signed with them, come with the clock.
+        rows.retain(|row| keyspace != Keyspace::Log || row.key.len() == 8 || row.key[0] == b's');
+        count += rows.len();
     }
     count
 }

@@ -140,7 +140,7 @@ fn style(event: &Event) -> Style {
         Event::RequestArrived { .. }
         | Event::RequestsUntold { .. }
         | Event::KeyChanged { ruling: KeyRuling::NeedsApproval, .. } => Style::Notice,
-        Event::WebhookDisabled { .. } => Style::Bad,
+        Event::LogContradicted { .. } | Event::WebhookDisabled { .. } => Style::Bad,
         _ => Style::Bold,
     }
 }
@@ -167,6 +167,9 @@ fn words(names: &Names, event: &Event) -> (&'static str, String) {
             };
             let (before, after) = (ids(before), ids(after));
             ("key-changed", format!("{contact} at {agent}: {before} to {after}, {ruling}"))
+        }
+        Event::LogContradicted { node, log, finding } => {
+            ("log-contradicted", format!("{node}: {}: {}", log.as_str(), finding.meaning()))
         }
         Event::RequestArrived { agent, peer, protocol, until, size_bytes, .. } => {
             let (agent, until) = (names.name(agent), rfc3339(*until));

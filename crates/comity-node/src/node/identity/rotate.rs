@@ -64,6 +64,16 @@ pub(crate) async fn rotate(
     rotated.commit(home, former.as_deref(), reason).await
 }
 
+impl Reason {
+    /// Returns the word in statements.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Compromised => "compromised",
+            Self::Routine => "routine",
+        }
+    }
+}
+
 /// Lets former keys go whose time is over, for as long as the node runs.
 pub(crate) async fn tidy(home: Arc<Home>) {
     loop {
@@ -273,6 +283,9 @@ impl Changed {
         }
         if let Some(log) = &log {
             agents::put_log(&mut batch, &did, log);
+        }
+        if document_changed {
+            home.record_keys(&mut batch, &document, reason.as_str());
         }
         home.store.commit(batch).await.map_err(|error| {
             tracing::error!(%error, "new keys could not be stored");

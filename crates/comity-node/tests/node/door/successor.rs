@@ -26,7 +26,7 @@ async fn a_successor_keeps_what_was_decided_and_the_prior_did_is_a_stranger() {
     let before = door.log_size().await;
     let message = announced(&door, &prior, &now, "m-2", DEPLOY);
     assert_eq!(door.fate_of(&now, &message).await, "accepted");
-    assert_eq!(door.log_size().await, before + 2, "the message, and the entry as it is now");
+    assert_eq!(door.log_size().await, before + 3, "the message, whose document, the entry");
     let [entry] = &door.allowed().await[..] else { panic!("one entry") };
     assert!(now.did.as_str().starts_with(&entry.did), "by the DID's short form");
     assert_eq!((entry.level.as_deref(), entry.note.as_str()), (Some("task"), "Aria"));

@@ -1,0 +1,327 @@
+//! The node's log: its keys, and the one way in which statements get into it.
+//!
+//! Statements are written in the batch of what they record. The rest goes on beside: checkpoints are
+//! made, others witness them, and the log is served.
+
+mod checkpoint;
+mod peers;
+mod publish;
+mod roll_back;
+mod witness;
+
+pub(crate) use checkpoint::{checkpoint_now, run};
+pub(crate) use peers::{check_times, learn, quote};
+pub(crate) use publish::{Reader, resource};
+pub(crate) use roll_back::check;
+pub(crate) use witness::add_checkpoint;
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use comity_core::inbound::Commit;
+use comity_core::log::{Act, Checkpoint, KeyKind, NoteKey, Statement, TagSecret, WitnessPolicy};
+use comity_core::record::digest_text;
+use comity_core::trust::subject;
+use comity_didcomm::{Did, DidDocument, SigningKey};
+use comity_store::records::documents;
+use comity_store::records::log::{self, Ledger as Recording};
+use comity_store::{Batch, CommitError, Store, StoreFault};
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::config::LedgerSettings;
+use crate::home::Home;
+use crate::identities::Identity;
+use crate::keystore::Keystore;
+use crate::limits::{DOCUMENTS_MAX, LOGS_KNOWN_MAX};
+use crate::node::StartError;
+
+/// The log of a node, or that it has none.
+pub(crate) struct Ledger {
+    keys: Option<Keys>,
+    /// Which identities have used which documents, as far as the log says so already.
+    documents: Cache<(Did, String), ()>,
+    /// The latest checkpoint, with the cosignatures that it has.
+    latest: RwLock<Option<Arc<str>>>,
+    /// One checkpoint is made at a time.
+    making: tokio::sync::Mutex<checkpoint::Made>,
+    /// What was heard of the logs of others, so that what is known is not written again.
+    heard: Cache<Did, String>,
+    /// Which witnesses the operator wants.
+    policy: Option<WitnessPolicy>,
+    /// The witnesses are asked in one round at a time.
+    asking: tokio::sync::Mutex<()>,
+    /// One cosignature is kept at a time.
+    keeping: tokio::sync::Mutex<()>,
+    /// Whether the operator was told that the log is shorter than it was.
+    is_roll_back_told: AtomicBool,
+}
+
+struct Keys {
+    tags: TagSecret,
+    log: NoteKey,
+    witness: NoteKey,
+}
+
+/// The keys as they are stored.
+#[derive(Serialize, Deserialize)]
+struct StoredKeys {
+    /// Name of the log and of its key.
+    origin: String,
+    /// Three times 32 bytes, sealed: for tags, for checkpoints, for cosignatures.
+    sealed: String,
+}
+
+/// What opens the digest of a statement.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Opening {
+    pub(crate) salt: [u8; 16],
+    pub(crate) object: String,
+}
+
+impl Ledger {
+    /// Reads the log's keys, or makes them.
+    pub(crate) async fn load(
+        (store, keystore): (&dyn Store, &Keystore),
+        (did, public_url): (&Did, &str),
+        settings: &LedgerSettings,
+    ) -> Result<Self, StartError> {
+        let stored = log::keys(store).await?.filter(|_| !settings.begin_anew);
+        let keys = match stored {
+            _ if !settings.kept => None,
+            Some(row) => Some(Keys::read(keystore, &row)?),
+            None => Some(Keys::make(store, keystore, did, public_url).await?),
+        };
+        let policy = settings.witness_policy.as_deref().map(read_policy).transpose()?;
+        let latest = log::checkpoints::latest(store).await?;
+        // One of an earlier log of this node says nothing of this one.
+        let origin = keys.as_ref().map(|keys| keys.log.public().name());
+        let is_ours = |note: &str| {
+            Checkpoint::parse(note).is_ok_and(|latest| Some(latest.origin()) == origin)
+        };
+        let latest = latest.filter(|latest| is_ours(&latest.note));
+        let made = checkpoint::Made::new(latest.as_ref());
+        Ok(Self {
+            keys,
+            documents: Cache::new(DOCUMENTS_MAX),
+            latest: RwLock::new(latest.map(|latest| latest.note.into())),
+            making: tokio::sync::Mutex::new(made),
+            heard: Cache::new(LOGS_KNOWN_MAX),
+            policy,
+            asking: tokio::sync::Mutex::new(()),
+            keeping: tokio::sync::Mutex::new(()),
+            is_roll_back_told: AtomicBool::new(false),
+        })
+    }
+
+    /// Returns the latest checkpoint.
+    pub(crate) fn latest(&self) -> Option<Arc<str>> {
+        self.latest.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the operator is to be told, once, that the log is shorter than it was.
+    fn tell_roll_back(&self) -> bool {
+        !self.is_roll_back_told.swap(true, Ordering::Relaxed)
+    }
+
+    fn set_latest(&self, note: &str) {
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Some(note.into());
+    }
+
+    /// Returns how statements are recorded.
+    pub(crate) const fn recording(&self) -> Recording<'_> {
+        match &self.keys {
+            Some(keys) => Recording::new(&keys.tags),
+            None => Recording::NONE,
+        }
+    }
+
+    /// Returns the key with which checkpoints are signed.
+    pub(crate) fn log_key(&self) -> Option<&NoteKey> {
+        self.keys.as_ref().map(|keys| &keys.log)
+    }
+
+    /// Returns the key with which others' checkpoints are cosigned.
+    pub(crate) fn witness_key(&self) -> Option<&NoteKey> {
+        self.keys.as_ref().map(|keys| &keys.witness)
+    }
+
+    /// Adds a statement to a batch.
+    pub(crate) fn record(&self, batch: &mut Batch, statement: &Statement) {
+        self.recording().append(batch, statement);
+    }
+}
+
+impl Home {
+    /// Returns how a statement about a message is recorded, with what opens its digest.
+    pub(crate) fn recording(&self, opening: Option<(&[u8; 16], &str)>) -> Recording<'_> {
+        let recording = self.ledger.recording();
+        match opening.filter(|_| recording.is_kept()) {
+            Some((salt, object)) => {
+                let plain = Zeroizing::new([&salt[..], object.as_bytes()].concat());
+                recording.keeping(Some(self.keystore.seal_bytes(KEPT, &plain)))
+            }
+            None => recording,
+        }
+    }
+
+    /// Opens what is kept of a statement's object.
+    pub(crate) fn open_kept(&self, sealed: &[u8]) -> Option<Opening> {
+        let plain = self.keystore.unseal_bytes(KEPT, sealed).ok()?;
+        let (salt, object) = plain.split_first_chunk::<16>()?;
+        let object = std::str::from_utf8(object).ok()?.to_owned();
+        Some(Opening { salt: *salt, object })
+    }
+
+    /// Adds to a message's batch the document by which its sender was known, as
+    /// [`Self::record_document`]; of the home's own messages those that are evidence.
+    pub(crate) async fn record_used(
+        &self,
+        batch: &mut Batch,
+        commit: &Commit,
+    ) -> Result<bool, StoreFault> {
+        if commit.statement().is_none() {
+            return Ok(false);
+        }
+        self.record_document(batch, &commit.received().recipient, commit.document()).await
+    }
+
+    /// Adds to a batch that an identity used somebody's document, unless the log says so already.
+    /// Says whether it was added: when the batch is durable, [`Self::document_recorded`] is to be told.
+    pub(crate) async fn record_document(
+        &self,
+        batch: &mut Batch,
+        agent: &Did,
+        document: &DidDocument,
+    ) -> Result<bool, StoreFault> {
+        if self.ledger.keys.is_none() {
+            return Ok(false);
+        }
+        let text = document.to_json().to_string();
+        let used = (subject(agent), digest_text(text.as_bytes()));
+        if self.ledger.documents.get(&used).is_some() {
+            return Ok(false);
+        }
+        let (agent, digest) = &used;
+        if documents::is_recorded(self.store.as_ref(), agent, digest).await? {
+            self.ledger.documents.insert(used, ());
+            return Ok(false);
+        }
+        let parties = (agent, &document.id);
+        let salt = rand::random();
+        let statement =
+            Statement::new(Act::Document, parties, "", text.as_bytes(), &salt, self.now());
+        self.ledger.record(batch, &statement);
+        documents::record(batch, agent, digest, text);
+        Ok(true)
+    }
+
+    /// Adds to a batch that an identity of this home has other keys now.
+    pub(crate) fn record_keys(&self, batch: &mut Batch, document: &DidDocument, why: &str) {
+        let (text, salt) = (document.to_json().to_string(), rand::random());
+        let (did, now) = (&document.id, self.now());
+        let parties = (did, did);
+        let statement = Statement::new(Act::KeyChanged, parties, why, text.as_bytes(), &salt, now);
+        self.ledger.record(batch, &statement);
+        documents::record(batch, &subject(did), &digest_text(text.as_bytes()), text);
+    }
+
+    /// Makes the log say which document an identity of this home has, unless it does.
+    pub(crate) async fn record_own(&self, identity: &Identity) -> Result<(), StoreFault> {
+        let mut batch = Batch::new();
+        if self.record_document(&mut batch, &identity.did, &identity.document).await? {
+            commit(self.store.as_ref(), batch).await?;
+            self.document_recorded(&identity.did, &identity.document);
+        }
+        Ok(())
+    }
+
+    /// Makes the log say which documents the node and its agents have.
+    pub(crate) async fn record_all_own(&self) -> Result<(), StoreFault> {
+        let node = self.identities.by_did(&self.did);
+        for identity in node.into_iter().chain(self.identities.agents()) {
+            self.record_own(&identity).await?;
+        }
+        Ok(())
+    }
+
+    /// Remembers what a durable batch says of documents.
+    pub(crate) fn document_recorded(&self, agent: &Did, document: &DidDocument) {
+        let digest = digest_text(document.to_json().to_string().as_bytes());
+        self.ledger.documents.insert((subject(agent), digest), ());
+    }
+}
+
+impl Keys {
+    fn read(keystore: &Keystore, row: &[u8]) -> Result<Self, StartError> {
+        let damaged = || StoreFault::Corrupt("the keys of the log".to_owned());
+        let stored: StoredKeys = serde_json::from_slice(row).map_err(|_| damaged())?;
+        let sealed = URL_SAFE_NO_PAD.decode(&stored.sealed).map_err(|_| damaged())?;
+        let plain = keystore.unseal_bytes(&stored.origin, &sealed)?;
+        let (seeds, rest) = plain.as_chunks::<32>();
+        let ([tags, log, witness], []) = (seeds, rest) else { return Err(damaged().into()) };
+        let key = |kind, seed: &[u8; 32]| {
+            let key = SigningKey::from_seed(Zeroizing::new(*seed));
+            NoteKey::new(&stored.origin, kind, key).map_err(|_| damaged())
+        };
+        Ok(Self {
+            tags: TagSecret::new(tags),
+            log: key(KeyKind::Log, log)?,
+            witness: key(KeyKind::Witness, witness)?,
+        })
+    }
+
+    async fn make(
+        store: &dyn Store,
+        keystore: &Keystore,
+        did: &Did,
+        public_url: &str,
+    ) -> Result<Self, StartError> {
+        let mut plain = Zeroizing::new(Vec::with_capacity(96));
+        for _ in 0..3 {
+            let seed = Zeroizing::new(rand::random::<[u8; 32]>());
+            plain.extend_from_slice(seed.as_ref());
+        }
+        let sealed = |origin: &str| {
+            let sealed = URL_SAFE_NO_PAD.encode(keystore.seal_bytes(origin, &plain));
+            serde_json::to_vec(&StoredKeys { origin: origin.to_owned(), sealed })
+        };
+        // Under the prefix at which the log is served (C2SP tlog-tiles); a node that begins anew under
+        // the same name has another log.
+        let place = match public_url.split_once("://") {
+            Some((_, place)) => place.trim_end_matches('/').to_owned(),
+            None => subject(did).to_string(),
+        };
+        let number: u32 = rand::random();
+        let row = sealed(&format!("{place}/log/{number:08x}"));
+        let row = row.map_err(|_| StoreFault::Corrupt("the keys of the log".to_owned()))?;
+        let mut batch = Batch::new();
+        log::put_keys(&mut batch, row.clone());
+        commit(store, batch).await?;
+        Self::read(keystore, &row)
+    }
+}
+
+fn read_policy(path: &Path) -> Result<WitnessPolicy, StartError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| StartError::Data { path: path.to_owned(), error })?;
+    WitnessPolicy::parse(&text)
+        .map_err(|error| StartError::WitnessPolicy { path: path.to_owned(), error })
+}
+
+/// Commits a batch that demands nothing.
+async fn commit(store: &dyn Store, batch: Batch) -> Result<(), StoreFault> {
+    match store.commit(batch).await {
+        Ok(_) => Ok(()),
+        Err(CommitError::Fault(fault)) => Err(fault),
+        Err(CommitError::Conflict(_)) => Err(StoreFault::Corrupt("a batch of the log".to_owned())),
+    }
+}
+
+/// Under which name the objects of statements are sealed. No DID is called like it.
+const KEPT: &str = "kept";

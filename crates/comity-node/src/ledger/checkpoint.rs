@@ -1,0 +1,132 @@
+//! Makes checkpoints: one a second, or for every thousand entries, as long as the log grows. With each
+//! the agents whose chains grew sign the ends of these.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use comity_core::log::{Checkpoint, sign_head};
+use comity_core::trust::subject;
+use comity_didcomm::Did;
+use comity_store::records::log::checkpoints::{self, Kept};
+use comity_store::records::log::{self, tiles};
+use comity_store::{Batch, StoreFault};
+use tokio::time::Instant;
+
+use super::{commit, witness};
+use crate::home::Home;
+use crate::limits::{CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, CHECKPOINT_LOOK, HEAD_KEPT_S};
+
+/// What was made so far.
+pub(crate) struct Made {
+    /// Size of the latest checkpoint.
+    size: u64,
+    at: Instant,
+    /// Up to where the tiles of the log are complete, as far as is known.
+    tiles: u64,
+    /// The heads that agents signed: number, minute, key.
+    heads: HashMap<Did, (u64, u64, String)>,
+}
+
+impl Made {
+    pub(super) fn new(latest: Option<&Kept>) -> Self {
+        let size = latest.map_or(0, |latest| latest.size);
+        // Tiles are written before the checkpoint that needs them.
+        Self { size, at: Instant::now(), tiles: size, heads: HashMap::new() }
+    }
+}
+
+/// Makes checkpoints for as long as the node runs.
+pub(crate) async fn run(home: Arc<Home>) {
+    if home.ledger.log_key().is_none() {
+        return;
+    }
+    loop {
+        tokio::time::sleep(CHECKPOINT_LOOK).await;
+        if let Err(fault) = make_if_due(&home).await {
+            tracing::error!(%fault, "a checkpoint could not be made");
+            tokio::time::sleep(CHECKPOINT_EVERY).await;
+        }
+    }
+}
+
+async fn make_if_due(home: &Arc<Home>) -> Result<(), StoreFault> {
+    let size = home.store.frontier().await?.size();
+    let mut made = home.ledger.making.lock().await;
+    let grown = size.saturating_sub(made.size);
+    let is_due = CHECKPOINT_EVERY <= made.at.elapsed() || CHECKPOINT_ENTRIES <= grown;
+    if 0 < grown && is_due { make(home, &mut made).await } else { Ok(()) }
+}
+
+/// Makes a checkpoint of the log as it is, unless there is one, and returns the latest.
+pub(crate) async fn checkpoint_now(home: &Arc<Home>) -> Result<Option<Kept>, StoreFault> {
+    let mut made = home.ledger.making.lock().await;
+    if home.ledger.log_key().is_some() && made.size < home.store.frontier().await?.size() {
+        make(home, &mut made).await?;
+    }
+    checkpoints::latest(home.store.as_ref()).await
+}
+
+async fn make(home: &Arc<Home>, made: &mut Made) -> Result<(), StoreFault> {
+    let Some(key) = home.ledger.log_key() else { return Ok(()) };
+    let store = home.store.as_ref();
+    // Heads first: what they cover is in the log that the checkpoint is of.
+    let mut batch = Batch::new();
+    let heads = sign_heads(home, &mut batch, &made.heads).await?;
+    let head = store.tree_head().await?;
+    tiles::complete(store, made.tiles, head.size).await?;
+    made.tiles = head.size;
+    let note = Checkpoint::sign(key, head);
+    let before = checkpoints::latest(store).await?;
+    // One that nobody cosigned says nothing that the next does not.
+    if let Some(before) = before.filter(|before| is_alone(&before.note)) {
+        checkpoints::forget(&mut batch, before.size);
+    }
+    checkpoints::put(&mut batch, head.size, &note);
+    checkpoints::put_latest(&mut batch, head.size);
+    commit(store, batch).await?;
+    home.ledger.set_latest(&note);
+    made.heads.extend(heads);
+    (made.size, made.at) = (head.size, Instant::now());
+    witness::ask_all(home, head.size, note);
+    Ok(())
+}
+
+/// Whether nobody but the log has signed a checkpoint.
+fn is_alone(note: &str) -> bool {
+    Checkpoint::parse(note).is_ok_and(|checkpoint| checkpoint.note().names().count() == 1)
+}
+
+type Heads = Vec<(Did, (u64, u64, String))>;
+
+/// Has each identity sign the end of its chain, if the chain grew.
+async fn sign_heads(
+    home: &Home,
+    batch: &mut Batch,
+    signed: &HashMap<Did, (u64, u64, String)>,
+) -> Result<Heads, StoreFault> {
+    let Some(log) = home.ledger.log_key() else { return Ok(Vec::new()) };
+    let (store, now) = (home.store.as_ref(), home.now());
+    let mut heads = Vec::new();
+    let node = home.identities.by_did(&home.did);
+    for identity in node.into_iter().chain(home.identities.agents()) {
+        let did = subject(&identity.did);
+        let end = log::end(store, &did).await?;
+        let before = signed.get(&did);
+        if end.seq == 0 || before.is_some_and(|(seq, ..)| *seq == end.seq) {
+            continue;
+        }
+        let (kid, key) = identity.sender_keys().signing;
+        let jws = sign_head((&kid, &key), &did, (end.seq, &end.entry), log.public(), now);
+        log::put_head(batch, &did, end.seq, &jws);
+        let minute = now.0 / HEAD_KEPT_S;
+        let kid = kid.to_string();
+        if let Some((seq, then, with)) = before {
+            // The last of each minute stays, and the last that each key signed.
+            if *then == minute && *with == kid {
+                log::forget_head(batch, &did, *seq);
+            }
+        }
+        heads.push((did, (end.seq, minute, kid)));
+    }
+    Ok(heads)
+}

@@ -1,0 +1,170 @@
+//! What nodes tell each other of their logs with receipts, and whether it fits to what was told before.
+
+use std::sync::Arc;
+
+use comity_core::limits::CLOCK_SKEW_S_MAX;
+use comity_core::log::{Checkpoint, Finding, LogQuote, Plan, TreeHead, Witnessed};
+use comity_core::receipt::{Receipt, State};
+use comity_core::trust::subject;
+use comity_didcomm::Did;
+use comity_store::records::log::peers::{self, Found, PeerLog};
+use comity_store::records::log::tiles::Prover;
+use comity_store::{Batch, CommitError, StoreFault};
+
+use super::roll_back;
+use super::witness::contradict;
+use crate::home::Home;
+use crate::limits::LOGS_KNOWN_MAX;
+
+/// Returns what a counterparty is told with its receipts.
+pub(crate) async fn quote(home: &Home, to: &Did) -> Option<LogQuote> {
+    let key = home.ledger.log_key()?.public().clone();
+    let checkpoint = home.ledger.latest()?.to_string();
+    let known = peers::of_node(home.store.as_ref(), to).await.ok().flatten();
+    let is_reachable = !home.public_url.is_empty() && home.via.is_none();
+    Some(LogQuote {
+        checkpoint,
+        key,
+        seen: known.and_then(|known| known.log.checkpoint),
+        url: is_reachable.then(|| home.public_url.clone()),
+        witness: home.ledger.witness_key().map(|key| key.public().clone()),
+    })
+}
+
+/// Takes what a counterparty tells of its log and of this node's.
+pub(crate) async fn learn(home: &Arc<Home>, from: &Did, quote: LogQuote) -> Result<(), StoreFault> {
+    let node = subject(from);
+    let told = format!("{} {} {:?}", quote.key, quote.checkpoint, quote.seen);
+    if home.ledger.log_key().is_none() || home.ledger.heard.get(&node).as_ref() == Some(&told) {
+        return Ok(());
+    }
+    let Ok(checkpoint) = Checkpoint::parse(&quote.checkpoint) else { return Ok(()) };
+    let Ok(head) = checkpoint.verify(&quote.key) else {
+        tracing::warn!(%node, "a checkpoint is not signed by the key that it comes with");
+        return Ok(());
+    };
+    take(home, &node, &quote, head).await?;
+    if let Some(seen) = &quote.seen {
+        check_ours(home, seen).await?;
+    }
+    home.ledger.heard.insert(node, told);
+    Ok(())
+}
+
+async fn take(
+    home: &Arc<Home>,
+    node: &Did,
+    quote: &LogQuote,
+    head: TreeHead,
+) -> Result<(), StoreFault> {
+    let store = home.store.as_ref();
+    let known = peers::of_node(store, node).await?;
+    let found = match known {
+        Some(known) if known.log.key == quote.key => known,
+        Some(other) => {
+            // The DID signs another log than it did: what was promised by the other is not in it.
+            let first = other.log.checkpoint.clone().unwrap_or_default();
+            contradict(home, &other, Finding::AnotherLog, &first, &quote.checkpoint).await?;
+            return add(home, node, quote).await;
+        }
+        None => return add(home, node, quote).await,
+    };
+    let mut log = found.log.clone();
+    (log.url, log.witness) = (quote.url.clone(), quote.witness.clone());
+    let witnessed = log.witnessed.as_ref().and_then(Witnessed::head);
+    let told = log.checkpoint.as_deref().and_then(|note| Checkpoint::parse(note).ok());
+    let told = told.map(|told| told.claimed());
+    for before in witnessed.into_iter().chain(told) {
+        if before.size == head.size && before.root != head.root {
+            let first = log.checkpoint.clone().unwrap_or_default();
+            return contradict(home, &found, Finding::Fork, &first, &quote.checkpoint).await;
+        }
+    }
+    // What was cosigned is known to continue; what was only told is as good as the next.
+    if witnessed.is_none() && told.is_none_or(|told| told.size < head.size) {
+        log.checkpoint = Some(quote.checkpoint.clone());
+    }
+    if log == found.log {
+        return Ok(());
+    }
+    write(home, &log, Some(&found)).await
+}
+
+async fn add(home: &Home, node: &Did, quote: &LogQuote) -> Result<(), StoreFault> {
+    let store = home.store.as_ref();
+    if LOGS_KNOWN_MAX <= peers::all(store, LOGS_KNOWN_MAX).await?.len() {
+        tracing::warn!(%node, "so many logs are known that another is not");
+        return Ok(());
+    }
+    // A log that another node signs as well is not taken for this node's.
+    if peers::by_origin(store, quote.key.name()).await?.is_some() {
+        tracing::warn!(%node, origin = quote.key.name(), "a node names the log of another");
+        return Ok(());
+    }
+    let log = PeerLog {
+        node: node.clone(),
+        key: quote.key.clone(),
+        witness: quote.witness.clone(),
+        url: quote.url.clone(),
+        since: home.now(),
+        witnessed: None,
+        witnessed_at: None,
+        checkpoint: Some(quote.checkpoint.clone()),
+        contradictions: Vec::new(),
+    };
+    write(home, &log, None).await
+}
+
+async fn write(home: &Home, log: &PeerLog, before: Option<&Found>) -> Result<(), StoreFault> {
+    let mut batch = Batch::new();
+    peers::put(&mut batch, log, before);
+    match home.store.commit(batch).await {
+        // Whoever was faster is taken up with the next receipt.
+        Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+        Err(CommitError::Fault(fault)) => Err(fault),
+    }
+}
+
+/// Checks that this node's log continues what a counterparty has seen of it.
+async fn check_ours(home: &Arc<Home>, seen: &str) -> Result<(), StoreFault> {
+    let Some(key) = home.ledger.log_key() else { return Ok(()) };
+    let Ok(seen) = Checkpoint::parse(seen) else { return Ok(()) };
+    // Of an earlier log of this node, or nobody's.
+    let Ok(head) = seen.verify(key.public()) else { return Ok(()) };
+    let store = home.store.as_ref();
+    if store.frontier().await?.size() < head.size {
+        return roll_back::found(home, head.size).await;
+    }
+    if head.size == 0 {
+        return Ok(());
+    }
+    match Prover::new(store, head.size).prove(&Plan::root(head.size)).await {
+        Ok(root) if root != [head.root] => roll_back::found(home, head.size).await,
+        // Without the tiles nothing can be said yet.
+        _ => Ok(()),
+    }
+}
+
+/// Checks the times of receipts against what was seen of their log: an entry that was not in it at a
+/// time is not from before.
+pub(crate) async fn check_times(
+    home: &Home,
+    signer: &Did,
+    receipts: &[Receipt],
+    jws: &str,
+) -> Result<(), StoreFault> {
+    let Some(found) = peers::of_node(home.store.as_ref(), signer).await? else { return Ok(()) };
+    let Some((seen, at)) = found.log.witnessed.as_ref().zip(found.log.witnessed_at) else {
+        return Ok(());
+    };
+    let is_back_dated = |receipt: &Receipt| {
+        let is_later = receipt.log_index.is_some_and(|index| seen.size <= index);
+        let said = receipt.at.saturating_add(CLOCK_SKEW_S_MAX);
+        receipt.state == State::Accepted && is_later && said < at
+    };
+    if receipts.iter().any(is_back_dated) {
+        let first = found.log.checkpoint.clone().unwrap_or_default();
+        contradict(home, &found, Finding::BackDated, &first, jws).await?;
+    }
+    Ok(())
+}
