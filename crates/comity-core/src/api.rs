@@ -4,9 +4,14 @@
 //! Times are RFC 3339 in UTC with seconds. Unknown members are ignored by clients, refused by the
 //! node.
 
+mod ledger;
 mod outcomes;
 mod vouches;
 
+pub use ledger::{
+    Forget, Forgotten, LogContradiction, LogResource, LogStatus, LogWitness, OtherLog,
+    StatementInfo,
+};
 pub use outcomes::{
     AgreeOutcome, Evidence, ImportedOutcomes, OutcomeFile, OutcomeInfo, OutcomeRecord,
     ProposeOutcome, ShowOutcomes, ShownOutcomes,

@@ -55,6 +55,7 @@ pub mod admission;
 pub mod api;
 mod context;
 pub mod event;
+pub mod evidence;
 pub mod inbound;
 pub mod limits;
 pub mod log;

@@ -481,3 +481,9 @@ pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Lines of a witness policy at most.
 pub const POLICY_LINES_MAX: usize = 10_000;
+
+/// Largest file of evidence that is read, in bytes.
+pub const BUNDLE_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Exports in one file at most.
+pub const BUNDLE_PARTS_MAX: usize = 64;

@@ -4,16 +4,18 @@
 //! made, others witness them, and the log is served.
 
 mod checkpoint;
+mod export;
 mod peers;
 mod publish;
 mod roll_back;
 mod witness;
 
 pub(crate) use checkpoint::{checkpoint_now, run};
+pub(crate) use export::{About, Bodies, NoExport, Wish, export};
 pub(crate) use peers::{check_times, learn, quote};
 pub(crate) use publish::{Reader, resource};
 pub(crate) use roll_back::check;
-pub(crate) use witness::add_checkpoint;
+pub(crate) use witness::{add_checkpoint, asked};
 
 use std::fs;
 use std::path::Path;
@@ -23,6 +25,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use comity_core::inbound::Commit;
+use comity_core::limits::DAY_S;
 use comity_core::log::{Act, Checkpoint, KeyKind, NoteKey, Statement, TagSecret, WitnessPolicy};
 use comity_core::record::digest_text;
 use comity_core::trust::subject;
@@ -38,7 +41,7 @@ use crate::config::LedgerSettings;
 use crate::home::Home;
 use crate::identities::Identity;
 use crate::keystore::Keystore;
-use crate::limits::{DOCUMENTS_MAX, LOGS_KNOWN_MAX};
+use crate::limits::{DOCUMENTS_MAX, FORGOTTEN_AT_ONCE, LOGS_KNOWN_MAX};
 use crate::node::StartError;
 
 /// The log of a node, or that it has none.
@@ -164,18 +167,43 @@ impl Home {
         match opening.filter(|_| recording.is_kept()) {
             Some((salt, object)) => {
                 let plain = Zeroizing::new([&salt[..], object.as_bytes()].concat());
-                recording.keeping(Some(self.keystore.seal_bytes(KEPT, &plain)))
+                let sealed = self.keystore.seal_bytes(KEPT, &plain);
+                // When it was kept is not secret: it says when it is to be forgotten.
+                recording.keeping(Some([&self.now().0.to_be_bytes()[..], &sealed].concat()))
             }
             None => recording,
         }
     }
 
     /// Opens what is kept of a statement's object.
-    pub(crate) fn open_kept(&self, sealed: &[u8]) -> Option<Opening> {
+    pub(crate) fn open_kept(&self, kept: &[u8]) -> Option<Opening> {
+        let (_, sealed) = kept.split_first_chunk::<8>()?;
         let plain = self.keystore.unseal_bytes(KEPT, sealed).ok()?;
         let (salt, object) = plain.split_first_chunk::<16>()?;
         let object = std::str::from_utf8(object).ok()?.to_owned();
         Some(Opening { salt: *salt, object })
+    }
+
+    /// Forgets what was kept long enough.
+    async fn forget_old(&self) -> Result<(), StoreFault> {
+        let kept_s = u64::from(self.config.ledger.messages_days) * DAY_S;
+        let oldest = self.now().0.saturating_sub(kept_s);
+        loop {
+            let page = log::kept_from(self.store.as_ref(), 0, FORGOTTEN_AT_ONCE).await?;
+            let is_old = |kept: &[u8]| {
+                kept.first_chunk::<8>().is_none_or(|at| u64::from_be_bytes(*at) < oldest)
+            };
+            let mut batch = Batch::new();
+            let old = page.iter().filter(|(_, kept)| is_old(kept));
+            old.for_each(|(index, _)| log::forget_kept(&mut batch, *index));
+            let is_more = batch.len() == FORGOTTEN_AT_ONCE;
+            if !batch.is_empty() {
+                commit(self.store.as_ref(), batch).await?;
+            }
+            if !is_more {
+                return Ok(());
+            }
+        }
     }
 
     /// Adds to a message's batch the document by which its sender was known, as
@@ -214,8 +242,9 @@ impl Home {
         }
         let parties = (agent, &document.id);
         let salt = rand::random();
-        let statement =
+        let mut statement =
             Statement::new(Act::Document, parties, "", text.as_bytes(), &salt, self.now());
+        statement.document = Some(digest.clone());
         self.ledger.record(batch, &statement);
         documents::record(batch, agent, digest, text);
         Ok(true)
@@ -226,9 +255,12 @@ impl Home {
         let (text, salt) = (document.to_json().to_string(), rand::random());
         let (did, now) = (&document.id, self.now());
         let parties = (did, did);
-        let statement = Statement::new(Act::KeyChanged, parties, why, text.as_bytes(), &salt, now);
+        let digest = digest_text(text.as_bytes());
+        let mut statement =
+            Statement::new(Act::KeyChanged, parties, why, text.as_bytes(), &salt, now);
+        statement.document = Some(digest.clone());
         self.ledger.record(batch, &statement);
-        documents::record(batch, &subject(did), &digest_text(text.as_bytes()), text);
+        documents::record(batch, &subject(did), &digest, text);
     }
 
     /// Makes the log say which document an identity of this home has, unless it does.
@@ -246,6 +278,19 @@ impl Home {
         let node = self.identities.by_did(&self.did);
         for identity in node.into_iter().chain(self.identities.agents()) {
             self.record_own(&identity).await?;
+        }
+        self.record_node().await
+    }
+
+    /// Makes the log of each agent say which document its node has: it signs receipts for it.
+    pub(crate) async fn record_node(&self) -> Result<(), StoreFault> {
+        let Some(node) = self.identities.by_did(&self.did) else { return Ok(()) };
+        for agent in self.identities.agents() {
+            let mut batch = Batch::new();
+            if self.record_document(&mut batch, &agent.did, &node.document).await? {
+                commit(self.store.as_ref(), batch).await?;
+                self.document_recorded(&agent.did, &node.document);
+            }
         }
         Ok(())
     }

@@ -303,3 +303,19 @@ pub const READER_TOKEN_S_MAX: u64 = 300;
 
 /// Largest request to cosign a checkpoint, in bytes.
 pub const ADD_CHECKPOINT_BYTES_MAX: usize = 64 * 1024;
+
+/// Statements that are read at a time.
+pub const STATEMENTS_READ: usize = 1_024;
+
+/// Statements that one export shows at most.
+pub const EXPORT_STATEMENTS_MAX: usize = 200_000;
+
+/// Links of a chain that an export accounts for from its beginning; of a longer one it accounts for
+/// those from the first statement on that it shows.
+pub const EXPORT_LINKS_MAX: u64 = 200_000;
+
+/// Statements whose texts are erased at once.
+pub const FORGOTTEN_AT_ONCE: usize = 512;
+
+/// How often what was kept long enough is forgotten.
+pub const FORGET_EVERY: Duration = Duration::from_secs(3600);

@@ -12,6 +12,7 @@ mod events;
 mod extract;
 mod grants;
 mod invite;
+mod ledger;
 mod long_poll;
 pub mod openapi;
 mod outcomes;
@@ -62,7 +63,9 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/agents/{name}/contacts", get(trust::list_contacts))
         .route("/admin/agents/{name}/contacts/approve", post(trust::approve_keys))
         .route("/admin/agents/{name}/deny", post(admin::deny))
+        .route("/admin/agents/{name}/evidence", get(ledger::evidence))
         .route("/admin/agents/{name}/explain", get(trust::explanation))
+        .route("/admin/agents/{name}/forget", post(ledger::forget))
         .route("/admin/agents/{name}/grants", get(grants::list_grants).post(grants::give_grant))
         .route("/admin/agents/{name}/grants/add", post(grants::add_grant))
         .route("/admin/agents/{name}/grants/hand-on", post(grants::hand_on_grant))
@@ -77,6 +80,7 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/agents/{name}/requests", get(admin::requests))
         .route("/admin/agents/{name}/revoke", post(admin::revoke))
         .route("/admin/agents/{name}/rotate", post(admin::rotate))
+        .route("/admin/agents/{name}/statements", get(ledger::statements))
         .route("/admin/agents/{name}/vouches", get(vouches::vouches).post(vouches::give_vouch))
         .route("/admin/agents/{name}/vouches/ask", post(vouches::ask_vouch))
         .route("/admin/agents/{name}/vouches/revoke", post(vouches::revoke_vouch))
@@ -84,6 +88,8 @@ pub(crate) fn router(local: Local) -> Router {
         .route("/admin/checks", get(admin::checks))
         .route("/admin/events", get(events::events))
         .route("/admin/invitations", post(invite::invite))
+        .route("/admin/log", get(ledger::status))
+        .route("/admin/log/resource", get(ledger::resource))
         .route("/admin/relay/registrations", get(relay::registrations))
         .route("/admin/relay/remove", post(relay::remove))
         .route("/admin/resolve", get(admin::resolve))

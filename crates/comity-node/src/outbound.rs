@@ -138,7 +138,18 @@ async fn submit(
         let mut batch = Batch::new();
         let recording = home.recording(queued.opening());
         let enqueued = outbox::enqueue(&mut batch, &queued, recording);
+        // Who speaks for the recipient, and so may say that it has the message, stands in its document.
+        let (sender, recipient) = (&queued.sent().sender, &queued.sent().recipient);
+        let used = known_document(home, recipient).await;
+        if let Some(used) = &used
+            && let Err(fault) = home.record_document(&mut batch, sender, used).await
+        {
+            tracing::error!(%fault, "the log cannot be read");
+        }
         let result = home.store.commit(batch).await;
+        if let (Ok(_), Some(used)) = (&result, &used) {
+            home.document_recorded(sender, used);
+        }
         let stored = outbox::stored(home.store.as_ref(), enqueued, result).await;
         let stored = stored.unwrap_or_else(|fault| {
             tracing::error!(%fault, "a message could not be queued");

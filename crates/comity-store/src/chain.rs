@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | log | index | entry, 32 bytes |
 //! | log | `c` chain | index, number and entry of the chain's last statement |
-//! | log | `s` chain number | index, mark, text or hash of a statement |
+//! | log | `s` chain number | index, tags and text of a statement |
 //! | body | `e` index | what the statement is about, sealed |
 
 use comity_core::log::{LeafHash, Stated, leaf_hash};
@@ -57,15 +57,6 @@ impl ChainEnd {
     }
 }
 
-/// The text of a statement, or, if that was erased, its hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Text {
-    /// Its hash, as links quote it.
-    Erased(String),
-    /// Its text.
-    Kept(String),
-}
-
 /// Makes the rows of a statement that follows the end of its chain.
 pub(crate) struct Appended {
     pub(crate) leaf: LeafHash,
@@ -78,7 +69,7 @@ impl Appended {
     pub(crate) fn new(chain: ChainKey, stated: &Stated, before: &ChainEnd, index: u64) -> Self {
         let seq = before.seq + 1;
         let entry = stated.link(seq, &before.entry).entry();
-        let row = statement_row(index, &stated.tags(), &Text::Kept(stated.text().to_owned()));
+        let row = statement_row(index, &stated.tags(), stated.text());
         Self {
             leaf: leaf_hash(&entry),
             entry,
@@ -106,36 +97,21 @@ pub(crate) fn kept_key(index: u64) -> Vec<u8> {
 }
 
 /// Writes a statement's row: its index, the tags of its link, and its text.
-pub(crate) fn statement_row(index: u64, tags: &[&str; 2], text: &Text) -> Vec<u8> {
-    let (mark, text) = match text {
-        Text::Erased(hash) => (ERASED, hash),
-        Text::Kept(text) => (KEPT, text),
-    };
-    let [peer, thread] = tags;
-    [&index.to_be_bytes()[..], peer.as_bytes(), thread.as_bytes(), &[mark], text.as_bytes()]
-        .concat()
+fn statement_row(index: u64, [peer, thread]: &[&str; 2], text: &str) -> Vec<u8> {
+    [&index.to_be_bytes()[..], peer.as_bytes(), thread.as_bytes(), text.as_bytes()].concat()
 }
 
 /// Reads a statement's row.
-pub(crate) fn read_statement_row(row: &[u8]) -> Option<(u64, [&str; 2], Text)> {
+pub(crate) fn read_statement_row(row: &[u8]) -> Option<(u64, [&str; 2], &str)> {
     let (index, rest) = row.split_first_chunk::<8>()?;
     let (peer, rest) = rest.split_first_chunk::<TAG_CHARS>()?;
-    let (thread, rest) = rest.split_first_chunk::<TAG_CHARS>()?;
-    let (mark, text) = rest.split_first()?;
+    let (thread, text) = rest.split_first_chunk::<TAG_CHARS>()?;
     let tags = [std::str::from_utf8(peer).ok()?, std::str::from_utf8(thread).ok()?];
-    let text = std::str::from_utf8(text).ok()?.to_owned();
-    let text = match *mark {
-        ERASED => Text::Erased(text),
-        KEPT => Text::Kept(text),
-        _ => return None,
-    };
-    Some((u64::from_be_bytes(*index), tags, text))
+    Some((u64::from_be_bytes(*index), tags, std::str::from_utf8(text).ok()?))
 }
 
 /// Twelve bytes in base64url.
 const TAG_CHARS: usize = 16;
-const ERASED: u8 = 0;
-const KEPT: u8 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -147,12 +123,8 @@ mod tests {
         assert_eq!(ChainEnd::decode(&end.encode()), Some(end));
         assert_eq!(ChainEnd::decode(&end.encode()[1..]), None);
         let tags = ["peer-tag-16-char", "thread-tag-16-ch"];
-        for text in [Text::Kept("{}".to_owned()), Text::Erased("hash".to_owned())] {
-            let row = statement_row(9, &tags, &text);
-            assert_eq!(read_statement_row(&row), Some((9, tags, text)));
-        }
+        let row = statement_row(9, &tags, "{}");
+        assert_eq!(read_statement_row(&row), Some((9, tags, "{}")));
         assert_eq!(read_statement_row(&[0; 12]), None);
-        let unknown_mark = [&[0; 8][..], &[b'a'; 32], &[9]].concat();
-        assert_eq!(read_statement_row(&unknown_mark), None);
     }
 }

@@ -64,7 +64,7 @@ mod store;
 mod wake;
 
 pub use batch::{Batch, BatchError, Keyspace, Seq, Stamp};
-pub use chain::{ChainEnd, ChainKey, Text};
+pub use chain::{ChainEnd, ChainKey};
 pub use engine::faulty::{FaultyStore, Moment};
 pub use engine::fjall::{FjallStore, OpenError};
 pub use engine::memory::MemoryStore;

@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     agent, allow, allowed, bench, completions, contacts, demo, deny, did, didcomm, doctor, events,
-    grant, inbox, invite, outcome, relay, requests, revoke, send, status, trace, trust, up, vouch,
+    evidence, forget, grant, inbox, invite, log, outcome, relay, requests, revoke, send, status,
+    trace, trust, up, vouch,
 };
 
 /// A network in which agents of different organisations deal with each other as peers.
@@ -73,6 +74,12 @@ pub(crate) enum Command {
     Events(events::Args),
     /// Show how far a message got, and who says so
     Trace(trace::Args),
+    /// Show to a stranger who said what, when, and that nothing was left out; verify what others show
+    Evidence(evidence::Args),
+    /// Show the node's log, who witnesses it, and what it says of an agent
+    Log(log::Args),
+    /// Erase the texts of messages that are kept for evidence
+    Forget(forget::Args),
     /// Show counts, queues and sizes of the running node
     Status(status::Args),
     /// Check the node and say what to do

@@ -13,9 +13,12 @@ pub(crate) mod did;
 pub(crate) mod didcomm;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod evidence;
+pub(crate) mod forget;
 pub(crate) mod grant;
 pub(crate) mod inbox;
 pub(crate) mod invite;
+pub(crate) mod log;
 pub(crate) mod outcome;
 pub(crate) mod relay;
 pub(crate) mod requests;
@@ -62,9 +65,12 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), CliEr
         Command::Didcomm(args) => didcomm::run(args, context),
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Events(args) => events::run(args, context).await,
+        Command::Evidence(args) => evidence::run(args, context).await,
+        Command::Forget(args) => forget::run(args, context).await,
         Command::Grant(args) => grant::run(args, context).await,
         Command::Inbox(args) => inbox::run(args, context).await,
         Command::Invite(args) => invite::run(args, context).await,
+        Command::Log(args) => log::run(args, context).await,
         Command::Outcome(args) => outcome::run(args, context).await,
         Command::Relay(args) => relay::run(args, context).await,
         Command::Requests(args) => requests::run(args, context).await,

@@ -32,7 +32,8 @@ pub struct Statement {
     /// SHA-256 of the salt and the object, base64url. For messages the object is the signed message
     /// (the plaintext if it is not signed), and the salt is kept apart, so that it can be erased.
     pub digest: String,
-    /// With `received` and `refused`: SHA-256 of the sender's DID document as it was used, base64url.
+    /// SHA-256 of a DID document, base64url: with `received`, `refused` and `receipt` that by which the
+    /// peer was known, with `document` and `key-changed` the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
     /// With `received`: on what ground the message was let in; none while it waits as a request.

@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 use super::{commit, witness};
 use crate::home::Home;
-use crate::limits::{CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, CHECKPOINT_LOOK, HEAD_KEPT_S};
+use crate::limits::{
+    CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, CHECKPOINT_LOOK, FORGET_EVERY, HEAD_KEPT_S,
+};
 
 /// What was made so far.
 pub(crate) struct Made {
@@ -40,8 +42,15 @@ pub(crate) async fn run(home: Arc<Home>) {
     if home.ledger.log_key().is_none() {
         return;
     }
+    let mut forget = Instant::now();
     loop {
         tokio::time::sleep(CHECKPOINT_LOOK).await;
+        if forget <= Instant::now() {
+            forget += FORGET_EVERY;
+            if let Err(fault) = home.forget_old().await {
+                tracing::error!(%fault, "what was kept long enough could not be forgotten");
+            }
+        }
         if let Err(fault) = make_if_due(&home).await {
             tracing::error!(%fault, "a checkpoint could not be made");
             tokio::time::sleep(CHECKPOINT_EVERY).await;

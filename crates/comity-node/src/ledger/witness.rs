@@ -122,14 +122,14 @@ pub(super) async fn contradict(
 
 /// A witness of this node's log.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub(super) key: VerifierKey,
+pub(crate) struct Asked {
+    pub(crate) key: VerifierKey,
     /// The prefix of `add-checkpoint`.
-    pub(super) url: String,
+    pub(crate) url: String,
 }
 
 /// Returns whom to ask: those that the operator named, and counterparties.
-pub(super) async fn asked(home: &Home) -> Result<Vec<Asked>, StoreFault> {
+pub(crate) async fn asked(home: &Home) -> Result<Vec<Asked>, StoreFault> {
     let named = home.ledger.policy.iter().flat_map(|policy| &policy.witnesses);
     let named = named.filter_map(|(key, url)| {
         Some(Asked { key: key.clone(), url: url.clone()?.trim_end_matches('/').to_owned() })

@@ -4,7 +4,9 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{admin, agents, events, grants, invite, outcomes, relay, socket, trust, vouches};
+use super::{
+    admin, agents, events, grants, invite, ledger, outcomes, relay, socket, trust, vouches,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,6 +36,11 @@ use super::{admin, agents, events, grants, invite, outcomes, relay, socket, trus
         grants::list_grants,
         grants::revoke_grant,
         invite::invite,
+        ledger::evidence,
+        ledger::forget,
+        ledger::resource,
+        ledger::statements,
+        ledger::status,
         relay::registrations,
         relay::remove,
         admin::requests,

@@ -43,6 +43,8 @@ codes! {
     LogFull = "node.log-full", 409, "The log of the DID has no room for another version";
     MailboxFull = "node.mailbox-full", 409, "The agent's mailbox has no room for the message that the decision lets in";
     NameTaken = "node.name-taken", 409, "An agent of this name exists";
+    NoEvidence = "node.no-evidence", 404, "The log says nothing of what was asked for";
+    NoLog = "node.no-log", 409, "The node keeps no log";
     NoPublicUrl = "node.no-public-url", 409, "The node has no public URL, or none with a name, which the DID method needs";
     NoRelay = "node.no-relay", 409, "The node is not a relay";
     NoSuchAgent = "node.no-such-agent", 404, "No agent of the node has this name";
@@ -53,6 +55,7 @@ codes! {
     NoSuchVouch = "node.no-such-vouch", 404, "The agent neither gives nor holds a vouch with this name";
     OtherKeys = "node.other-keys", 409, "The contact has come with other keys than these since";
     Store = "node.store", 503, "The node's store failed; nothing that was acknowledged is lost";
+    TooMuchEvidence = "node.too-much-evidence", 409, "There is more than one file of evidence takes";
     TooManyAgents = "node.too-many-agents", 409, "The node has as many agents as it can";
     TooManyGrants = "node.too-many-grants", 409, "The agent has given, or holds, as many grants as it can";
     TooManyKeys = "node.too-many-keys", 409, "The document or keystore has no room for more former keys";

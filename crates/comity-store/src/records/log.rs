@@ -18,11 +18,11 @@ pub mod checkpoints;
 pub mod peers;
 pub mod tiles;
 
-use comity_core::log::{Statement, TagSecret, statement_hash};
+use comity_core::log::{Statement, TagSecret};
 use comity_didcomm::Did;
 
 use crate::batch::{Batch, Keyspace};
-use crate::chain::{self, ChainEnd, ChainKey, Text};
+use crate::chain::{self, ChainEnd, ChainKey};
 use crate::store::{Entry, KeyRange, Store, StoreFault};
 
 /// How a statement is recorded.
@@ -74,18 +74,7 @@ pub struct Recorded {
     /// Tag of its thread.
     pub thread: String,
     /// Its text.
-    pub text: Text,
-}
-
-impl Recorded {
-    /// Returns the hash of the text, as links quote it.
-    #[must_use]
-    pub fn hash(&self) -> String {
-        match &self.text {
-            Text::Erased(hash) => hash.clone(),
-            Text::Kept(text) => statement_hash(text),
-        }
-    }
+    pub text: String,
 }
 
 /// Reads the end of an identity's chain.
@@ -122,7 +111,8 @@ fn recorded(row: &Entry) -> Result<Recorded, StoreFault> {
     let seq = row.key.last_chunk::<8>().map(|seq| u64::from_be_bytes(*seq));
     let (seq, (index, [peer, thread], text)) =
         seq.zip(chain::read_statement_row(&row.value)).ok_or_else(|| damaged("a statement"))?;
-    Ok(Recorded { seq, index, peer: peer.to_owned(), thread: thread.to_owned(), text })
+    let (peer, thread, text) = (peer.to_owned(), thread.to_owned(), text.to_owned());
+    Ok(Recorded { seq, index, peer, thread, text })
 }
 
 /// Reads the entry of the log with an index.
@@ -147,14 +137,6 @@ pub async fn kept(store: &dyn Store, index: u64) -> Result<Option<Vec<u8>>, Stor
 /// Erases what a statement is about, and with it the salt of its digest.
 pub fn forget_kept(batch: &mut Batch, index: u64) {
     batch.delete(Keyspace::Body, &chain::kept_key(index));
-}
-
-/// Erases the text of a statement. Its hash stays, so that the chain still verifies.
-pub fn erase(batch: &mut Batch, agent: &Did, recorded: &Recorded) {
-    let key = chain::statement_key(ChainKey::of(agent), recorded.seq);
-    let text = Text::Erased(recorded.hash());
-    let row = chain::statement_row(recorded.index, &[&recorded.peer, &recorded.thread], &text);
-    batch.put(Keyspace::Log, &key, row);
 }
 
 /// Reads the indexes from one on whose object is kept, oldest first.

@@ -64,6 +64,9 @@ pub(crate) struct Args {
     /// setting `relay_register`: whoever has an invitation, and with --dev everybody
     #[arg(long)]
     relay: bool,
+    /// Begin another log: for a data directory that was restored from an old copy. Counterparties take notice
+    #[arg(long)]
+    new_log: bool,
     /// Configuration file; else $COMITY_CONFIG, else `comity.toml` in the data directory if it is there
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -91,8 +94,9 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     };
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config =
+    let mut config =
         Config::load(file.as_deref(), environment, overrides).map_err(|error| of_config(&error))?;
+    config.ledger.begin_anew = args.new_log;
     let node = Node::start(config).await.map_err(|error| of_start(&error))?;
     say_ready(node.ready(), context)?;
 

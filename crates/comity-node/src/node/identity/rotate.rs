@@ -298,7 +298,9 @@ impl Changed {
         };
         let identity = identity.ok_or_else(fault)?;
         tracing::info!(%did, kid = %identity.signing_kid(), version, "keys have changed");
-        Ok(home.identities.insert(identity))
+        let identity = home.identities.insert(identity);
+        home.record_node().await?;
+        Ok(identity)
     }
 }
 
