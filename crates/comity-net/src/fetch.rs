@@ -223,6 +223,7 @@ impl Fetcher {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors, which are given away")]
 fn no_answer(error: hyper_util::client::legacy::Error) -> FetchError {
     client::connect_error(&error).map_or(FetchError::Broken, FetchError::Connect)
 }

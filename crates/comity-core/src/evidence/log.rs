@@ -47,18 +47,12 @@ pub(super) fn points(
             None if !proof.is_empty() => return Err(Malformed(at)),
             None => {}
             Some(before) if head.size <= before.head.size => return Err(Malformed(at)),
-            Some(before) => {
-                if verify_consistency(before.head, head, &proof).is_err() {
-                    findings.contradict(
-                        "a checkpoint does not continue the one before it",
-                        says(
-                            &format!("{place}.checkpoints[{}]", number - 1),
-                            &note(export, number - 1),
-                        ),
-                        says(&at, &mark.note),
-                    );
-                }
-            }
+            Some(before) if verify_consistency(before.head, head, &proof).is_ok() => {}
+            Some(_) => findings.contradict(
+                "a checkpoint does not continue the one before it",
+                says(&format!("{place}.checkpoints[{}]", number - 1), &note(export, number - 1)),
+                says(&at, &mark.note),
+            ),
         }
         points.push(Point { head, cosigned });
     }
