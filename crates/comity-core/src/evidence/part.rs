@@ -147,12 +147,8 @@ impl<'b> Seen<'b> {
         let token = Jwt::parse(signature, EXPORT_TYPE).map_err(|_| Malformed(at.clone()))?;
         let agent = subject(&self.export.agent);
         let last = self.told.last().map_or(0, |one| one.seq);
-        let Some(own) = self.document_at(&agent, u64::MAX) else {
-            findings.miss(format!(
-                "the document of {agent} is not shown: nothing proves who made its export"
-            ));
-            return Ok(());
-        };
+        let none = || Malformed(format!("{}: the document of its agent is not shown", self.place));
+        let own = self.document_at(&agent, u64::MAX).ok_or_else(none)?;
         let kid = token.kid().clone();
         let verified = token.verify(&own.document, Relationship::Authentication).ok();
         let claims = verified.map(|verified| verified.claims).unwrap_or_default();
