@@ -335,8 +335,7 @@ fn of_the_log() -> Vec<Case> {
     note.replace_range(last..=last, other);
     let mut spliced = world.b.export(thread(), &world.witnesses());
     let mut foreign = world.a.export(thread(), &world.witnesses()).statements;
-    foreign.truncate(1);
-    spliced.statements[0] = foreign.remove(0);
+    spliced.statements[1] = foreign.remove(1);
     let spliced = bundle(vec![world.part_a(thread()), world.b.sign(spliced)]);
     vec![
         Case::new("fork", &fork, Contradiction, "two histories"),
