@@ -208,8 +208,9 @@ fn rewrite(kind: usize, world: &World, rng: &mut StdRng) -> (&'static str, Part)
         2 => {
             // Insert: a statement of the other chain.
             let theirs = world.b.export(selection(), &world.witnesses()).statements;
+            let end = export.links.len() as u64;
             let theirs: Vec<&Shown> =
-                theirs.iter().filter(|one| one.seq <= export.links.len() as u64).collect();
+                theirs.iter().filter(|one| (2..=end).contains(&one.seq)).collect();
             let one = (*theirs.choose(rng).unwrap()).clone();
             export.statements.retain(|shown| shown.seq != one.seq);
             let at = export.statements.partition_point(|shown| shown.seq < one.seq);
