@@ -5,7 +5,9 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "tests"
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests, which read and write the corpus and print figures"
 )]
 
 #[path = "evidence/cases.rs"]

@@ -129,7 +129,7 @@ impl Home {
     ) -> Result<Committed, StoreFault> {
         let peers = debts.put(&mut batch);
         if let Some(notice) = &notice {
-            outbox::enqueue(&mut batch, notice, self.recording(None));
+            outbox::enqueue(&mut batch, notice, self.recording_of(notice));
         }
         match self.store.commit(batch).await {
             Ok(_) => {

@@ -187,7 +187,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
             report = outbound::prepare_notice(home, (**message).clone()).await.ok();
         }
         if let Some(report) = &report {
-            outbox::enqueue(&mut batch, report, home.recording(None));
+            outbox::enqueue(&mut batch, report, home.recording_of(report));
         }
     }
     if matches!(commit.placement(), Placement::Mailbox) {

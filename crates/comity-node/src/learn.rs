@@ -35,6 +35,8 @@ pub(crate) struct Learned {
     pub(crate) happened: Vec<Event>,
     /// What the home answers to it, in its agent's name.
     answers: Vec<Message>,
+    /// Whether the sender spoke of messages of this home, and may.
+    is_counterparty: bool,
     /// What the sender tells of its log and of ours.
     pub(crate) quote: Option<LogQuote>,
     /// Whose log says now that the sender's document was used.
@@ -129,8 +131,15 @@ pub(crate) async fn from_message(
                 if !learned.events.is_empty() {
                     ladder::put_evidence(batch, jws);
                     learned.record(home, batch, commit, jws).await?;
-                    learned.quote = LogQuote::of(message);
+                }
+                if learned.is_counterparty {
                     ledger::check_times(home, &received.sender, &receipts, jws).await?;
+                }
+                // Of a log is heard by those who have to do with this home, and know its log or should.
+                let is_introduction =
+                    receipts.is_empty() && home.ledger.was_shown_to(&received.sender);
+                if learned.is_counterparty || is_introduction {
+                    learned.quote = LogQuote::of(message);
                 }
             }
         }
@@ -165,6 +174,7 @@ pub(crate) async fn from_receipts(
         let message = MessageKey::sent(&receipt.from, &receipt.id);
         let Some(sent) = outbox::sent(home.store.as_ref(), message).await? else { continue };
         if let Some(rung) = receipt::apply(receipt, &sent, signer) {
+            learned.is_counterparty = true;
             let expired = rung.state == State::Expired;
             if learned.climb(home, batch, &sent, rung).await? && expired {
                 // Its sender hears of it from us; a refusal it hears of from the recipient.

@@ -27,9 +27,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use comity_core::inbound::Commit;
 use comity_core::limits::DAY_S;
 use comity_core::log::{Act, Checkpoint, KeyKind, NoteKey, Statement, TagSecret, WitnessPolicy};
+use comity_core::outbound::Queued;
 use comity_core::record::digest_text;
 use comity_core::trust::subject;
-use comity_didcomm::{Did, DidDocument, SigningKey};
+use comity_didcomm::{Did, DidDocument, SigningKey, UnixTime};
 use comity_store::records::documents;
 use comity_store::records::log::{self, Ledger as Recording};
 use comity_store::{Batch, CommitError, Store, StoreFault};
@@ -55,6 +56,9 @@ pub(crate) struct Ledger {
     making: tokio::sync::Mutex<checkpoint::Made>,
     /// What was heard of the logs of others, so that what is known is not written again.
     heard: Cache<Did, String>,
+    /// To whom this log was shown lately, and who was told of it because he did not know it.
+    shown: Cache<Did, ()>,
+    introduced: Cache<Did, UnixTime>,
     /// Which witnesses the operator wants.
     policy: Option<WitnessPolicy>,
     /// The witnesses are asked in one round at a time.
@@ -115,11 +119,18 @@ impl Ledger {
             latest: RwLock::new(latest.map(|latest| latest.note.into())),
             making: tokio::sync::Mutex::new(made),
             heard: Cache::new(LOGS_KNOWN_MAX),
+            shown: Cache::new(LOGS_KNOWN_MAX),
+            introduced: Cache::new(LOGS_KNOWN_MAX),
             policy,
             asking: tokio::sync::Mutex::new(()),
             keeping: tokio::sync::Mutex::new(()),
             is_roll_back_told: AtomicBool::new(false),
         })
+    }
+
+    /// Whether somebody was told of this log: he may tell of his.
+    pub(crate) fn was_shown_to(&self, node: &Did) -> bool {
+        self.shown.get(&subject(node)).is_some()
     }
 
     /// Returns the latest checkpoint.
@@ -173,6 +184,11 @@ impl Home {
             }
             None => recording,
         }
+    }
+
+    /// Returns how what is said of an outgoing message is recorded.
+    pub(crate) fn recording_of(&self, queued: &Queued) -> Recording<'_> {
+        self.recording(queued.opening().filter(|_| queued.statement().is_some()))
     }
 
     /// Opens what is kept of a statement's object.

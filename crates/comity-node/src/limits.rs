@@ -319,3 +319,6 @@ pub const FORGOTTEN_AT_ONCE: usize = 512;
 
 /// How often what was kept long enough is forgotten.
 pub const FORGET_EVERY: Duration = Duration::from_secs(3600);
+
+/// After so many seconds somebody who does not know this node's log is told of it again.
+pub const INTRODUCED_AGAIN_S: u64 = 60;

@@ -136,8 +136,7 @@ async fn submit(
             Step::Done(result) => return result.map(|queued| (queued, novelty)),
         };
         let mut batch = Batch::new();
-        let recording = home.recording(queued.opening());
-        let enqueued = outbox::enqueue(&mut batch, &queued, recording);
+        let enqueued = outbox::enqueue(&mut batch, &queued, home.recording_of(&queued));
         // Who speaks for the recipient, and so may say that it has the message, stands in its document.
         let (sender, recipient) = (&queued.sent().sender, &queued.sent().recipient);
         let used = known_document(home, recipient).await;

@@ -62,9 +62,32 @@ impl NodeProcess {
             // A node behind a relay has no public listener.
             if url.starts_with("http") { format!("127.0.0.1:{port}") } else { ANY_PORT.to_owned() }
         });
-        let extra = std::mem::take(&mut self.extra);
-        *self = Self::spawn(&self.data, extra, &listen, &local).await?;
+        *self = Self::spawn(&self.data, self.extra.clone(), &listen, &local).await?;
         Ok(())
+    }
+
+    /// Starts it again with a further argument, this once.
+    pub(crate) async fn restart_with(&mut self, argument: &str) -> Result<(), CliError> {
+        let extra = self.extra.clone();
+        self.extra.push(argument.to_owned());
+        let started = self.restart().await;
+        self.extra = extra;
+        started
+    }
+
+    /// Copies the data of a node that does not run, for [`Self::put_back`].
+    pub(crate) fn copy(&self) -> Result<(), CliError> {
+        copy_folder(&self.data, &self.data.with_extension("copy")).map_err(|error| {
+            CliError::config("data", "The data of a node cannot be copied").why(error)
+        })
+    }
+
+    /// Puts the copy in the place of the data of a node that does not run.
+    pub(crate) fn put_back(&self) -> Result<(), CliError> {
+        let copy = self.data.with_extension("copy");
+        let put = fs::rename(&self.data, self.data.with_extension("former"))
+            .and_then(|()| fs::rename(copy, &self.data));
+        put.map_err(|error| CliError::config("data", "A copy cannot be put back").why(error))
     }
 
     /// Kills it as a power cut would: SIGKILL, no time for anything.
@@ -132,6 +155,20 @@ impl NodeProcess {
         })?;
         Ok(Self { data: data.to_owned(), extra, child, ready, start_took })
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 fn command(data: &Path, listen: &str, local: &str) -> io::Result<Command> {

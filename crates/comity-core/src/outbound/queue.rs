@@ -8,7 +8,7 @@ use super::{Packed, Unsendable};
 use crate::Context;
 use crate::log::{Act, Statement};
 use crate::receipt::{Rung, State};
-use crate::record::{Outgoing, OutgoingKind, Sent, digest_text};
+use crate::record::{Outgoing, Sent, digest_text};
 use crate::trust::Meter;
 
 /// Everything about one outgoing message that has to become durable together.
@@ -21,6 +21,7 @@ pub struct Queued {
     statement: Statement,
     signed: Option<String>,
     salt: [u8; 16],
+    is_of_home: bool,
     meters: Vec<Meter>,
     size_bytes: u64,
 }
@@ -80,10 +81,11 @@ impl Queued {
         self.size_bytes
     }
 
-    /// Returns what the log will say of it; of the home's own messages it says nothing.
+    /// Returns what the log will say of it: what is said in an agent's name, also by its home. Of what
+    /// the home says in its own name it says nothing.
     #[must_use]
     pub fn statement(&self) -> Option<&Statement> {
-        (self.outgoing.kind == OutgoingKind::Message).then_some(&self.statement)
+        (!self.is_of_home).then_some(&self.statement)
     }
 
     /// Returns what opens the statement's digest: the salt and the signed message. A message that is
@@ -141,8 +143,19 @@ pub(super) fn queue(packed: Packed, context: &Context) -> Queued {
         expires,
     };
     let rung = Rung::new(State::Queued, context.now, context.home.clone());
-    let salt = context.salt;
-    Queued { sent, outgoing, envelope, rung, statement, signed, salt, meters, size_bytes }
+    let (salt, is_of_home) = (context.salt, sent.sender.same_subject(&context.home));
+    Queued {
+        sent,
+        outgoing,
+        envelope,
+        rung,
+        statement,
+        signed,
+        salt,
+        is_of_home,
+        meters,
+        size_bytes,
+    }
 }
 
 pub(super) fn conclude(queued: Arc<Queued>, stored: &Stored) -> Result<Arc<Queued>, Unsendable> {

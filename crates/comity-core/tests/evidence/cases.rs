@@ -217,7 +217,7 @@ fn of_both_sides() -> Vec<Case> {
     denied.talk();
     let honest = denied.clone();
     denied.b = World::web(4).b;
-    let (a, peer) = (denied.a.agent.did.clone(), honest.a.agent.clone());
+    let (a, peer) = (denied.a.agent.did.clone(), honest.a.agent);
     denied.b.decide(&a, &mut denied.rng);
     denied.b.use_document(&peer, &mut denied.rng);
     let unsaid = |mut world: World| {

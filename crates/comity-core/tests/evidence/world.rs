@@ -134,7 +134,7 @@ impl Side {
         let rest = Rest {
             peer: link.peer.clone(),
             statement: statement_hash(stated.text()),
-            thread: link.thread.clone(),
+            thread: link.thread,
         };
         self.chain.push(Line { seq, index, statement, rest, entry, object });
         self.chain.last_mut().unwrap()

@@ -4,22 +4,28 @@ use std::sync::Arc;
 
 use comity_core::limits::CLOCK_SKEW_S_MAX;
 use comity_core::log::{Checkpoint, Finding, LogQuote, Plan, TreeHead, Witnessed};
-use comity_core::receipt::{Receipt, State};
+use comity_core::receipt::{Receipt, State, compose_receipts};
 use comity_core::trust::subject;
-use comity_didcomm::Did;
+use comity_didcomm::{Did, MessageId};
 use comity_store::records::log::peers::{self, Found, PeerLog};
 use comity_store::records::log::tiles::Prover;
+use comity_store::records::notices::Debts;
 use comity_store::{Batch, CommitError, StoreFault};
 
-use super::roll_back;
 use super::witness::contradict;
+use super::{checkpoint_now, roll_back};
 use crate::home::Home;
-use crate::limits::LOGS_KNOWN_MAX;
+use crate::limits::{INTRODUCED_AGAIN_S, LOGS_KNOWN_MAX};
+use crate::outbound;
 
 /// Returns what a counterparty is told with its receipts.
-pub(crate) async fn quote(home: &Home, to: &Did) -> Option<LogQuote> {
+pub(crate) async fn quote(home: &Arc<Home>, to: &Did) -> Option<LogQuote> {
     let key = home.ledger.log_key()?.public().clone();
-    let checkpoint = home.ledger.latest()?.to_string();
+    let checkpoint = match home.ledger.latest() {
+        Some(latest) => latest.to_string(),
+        None => checkpoint_now(home).await.ok()??.note,
+    };
+    home.ledger.shown.insert(subject(to), ());
     let known = peers::of_node(home.store.as_ref(), to).await.ok().flatten();
     let is_reachable = !home.public_url.is_empty() && home.via.is_none();
     Some(LogQuote {
@@ -44,10 +50,28 @@ pub(crate) async fn learn(home: &Arc<Home>, from: &Did, quote: LogQuote) -> Resu
         return Ok(());
     };
     take(home, &node, &quote, head).await?;
-    if let Some(seen) = &quote.seen {
-        check_ours(home, seen).await?;
+    match &quote.seen {
+        Some(seen) => check_ours(home, seen).await?,
+        None => introduce(home, from).await?,
     }
     home.ledger.heard.insert(node, told);
+    Ok(())
+}
+
+/// Tells somebody of this node's log who does not know it, since he has no receipts of it: a receipt
+/// message about nothing.
+async fn introduce(home: &Arc<Home>, to: &Did) -> Result<(), StoreFault> {
+    let node = subject(to);
+    let last = home.ledger.introduced.get(&node);
+    let is_time = last.is_none_or(|last| last.saturating_add(INTRODUCED_AGAIN_S) <= home.now());
+    let Some(quote) = quote(home, to).await.filter(|_| is_time) else { return Ok(()) };
+    home.ledger.introduced.insert(node, home.now());
+    let Ok(id) = MessageId::parse(&uuid::Uuid::now_v7().to_string()) else { return Ok(()) };
+    let message = compose_receipts(id, &home.did, to, &[], Some(&quote), home.now());
+    // Whoever cannot be written to now tells of his log again.
+    if let Ok(queued) = outbound::prepare_to_peer(home, message).await {
+        let _full_or_durable = home.commit(Batch::new(), Debts::new(), Some(queued)).await?;
+    }
     Ok(())
 }
 

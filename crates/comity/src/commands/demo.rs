@@ -5,6 +5,7 @@
 //! `demo/play.rs`, what it is played on in `demo/stage.rs`; here is what the audience sees and the exit code.
 
 mod crash;
+mod dispute;
 mod door;
 mod play;
 mod stage;

@@ -11,7 +11,7 @@ use comity_sdk::{Agent, Facts, HandlerError};
 use tokio::sync::mpsc;
 
 use super::{
-    Scene, Show, crash, door,
+    Scene, Show, crash, dispute, door,
     stage::{Ending, Outcome, Proposal, Stage, Task, Update},
     wait::{check, failed, ladder, next, sdk, seen, soon, until},
 };
@@ -70,6 +70,15 @@ pub(super) async fn play(folder: &Path, scene: Scene, show: &mut Show) -> Result
         show.step("A grant is handed on in part, and revoked", door::grants(&stage)).await?;
     }
     show.step("Every message has its full ladder", ladders(&stage)).await?;
+    if scene == Scene::Direct {
+        let shown = dispute::verify(&stage, folder);
+        let shown = show.step("Both show what they have, and a stranger verifies", shown).await?;
+        show.step("One byte of it is changed, and found", dispute::flip(&shown)).await?;
+        show.step("Node B goes back to an old copy of its data", dispute::roll_back(&mut stage))
+            .await?;
+        let anew = dispute::begin_anew(&mut stage, &aria);
+        show.step("It begins another log, and node A notices", anew).await?;
+    }
     aria.shutdown().await;
     show.step("The nodes stop in good order", stop(&mut stage)).await
 }
