@@ -358,9 +358,10 @@ async fn every_decision_is_in_the_log_and_in_force_for_the_next_message() {
         door.enter(verb, decision.clone()).await;
         assert_eq!(door.log_size().await, before + 1, "{verb} {decision}");
         assert_eq!(door.fate(&peer, &format!("m-{number}"), ASK).await, fate, "{verb} {decision}");
-        // And so is what came of it; with the first message, that the peer's document was used.
-        let document = u64::from(number == 0);
-        assert_eq!(door.log_size().await, before + 2 + document, "{verb} {decision}");
+        // And so is what came of it: the message, or that it was refused and reported; with the first
+        // message, that the peer's document was used.
+        let (document, report) = (u64::from(number == 0), u64::from(fate != "accepted"));
+        assert_eq!(door.log_size().await, before + 2 + document + report, "{verb} {decision}");
     }
 }
 

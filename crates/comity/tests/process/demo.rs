@@ -5,9 +5,15 @@ use super::support::comity;
 #[test]
 fn the_demo_plays_through_and_every_step_holds() {
     let steps = plays_through(&["demo", "--json"]);
-    assert_eq!(steps.len(), 17, "{steps:#?}");
-    for part in ["costs work; three vouches waive it", "A grant is handed on in part, and revoked"]
-    {
+    assert_eq!(steps.len(), 21, "{steps:#?}");
+    for part in [
+        "costs work; three vouches waive it",
+        "A grant is handed on in part, and revoked",
+        "a stranger verifies",
+        "One byte of it is changed, and found",
+        "goes back to an old copy",
+        "begins another log, and node A notices",
+    ] {
         assert!(steps.iter().any(|step| step.contains(part)), "{part}");
     }
 }
