@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: what a letter costs, against the sum of the primitives and against the other Rust libraries;
-//! and what a stranger's price is in time.
+//! what a stranger's price is in time; and what the log and evidence cost.
 //!
 //! Prints tables and judges nothing. The comparison is a workspace of its own, `benches/peers`, so that what the other
 //! libraries bring along is built here only.
@@ -17,6 +17,14 @@ use crate::{
 pub(crate) fn run(root: &Path) -> Result<Passed> {
     for package in ["comity-core", "comity-didcomm"] {
         if !show(&mut cargo(root, &["bench", "--locked", "-p", package]))?.success() {
+            return Ok(Passed::No);
+        }
+    }
+    for arguments in [
+        &["bench", "--locked", "-p", "comity-store", "--bench", "log"][..],
+        &["run", "--release", "--locked", "--", "bench", "--ledger", "--seconds", "5"],
+    ] {
+        if !show(&mut cargo(root, arguments))?.success() {
             return Ok(Passed::No);
         }
     }

@@ -8,8 +8,10 @@ mod door;
 mod field;
 mod figures;
 mod flood;
+mod ledger;
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -49,6 +51,9 @@ pub(crate) struct Args {
     /// Messages of one sender that are on their way at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
     in_flight: u32,
+    /// Measure what the log costs: with it and without, in turns
+    #[arg(long, conflicts_with = "flood")]
+    ledger: bool,
     /// Measure instead what friends notice when so many strangers knock at once
     #[arg(long, value_name = "STRANGERS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     flood: Option<u32>,
@@ -72,12 +77,15 @@ async fn tell(args: &Args, folder: &Folder, context: &Context) -> Result<(), Cli
     if let Some(strangers) = args.flood {
         return flood::tell(strangers, args, folder.path(), output).await;
     }
-    let figures = measure(args, folder, context).await?;
+    if args.ledger {
+        return ledger::tell(args, folder, context).await;
+    }
+    let figures = measure(args, folder.path(), context).await?;
     output.object(&figures, || figures.describe(output))
 }
 
-async fn measure(args: &Args, folder: &Folder, context: &Context) -> Result<Figures, CliError> {
-    let (data_a, data_b) = (folder.path().join("node-a"), folder.path().join("node-b"));
+async fn measure(args: &Args, folder: &Path, context: &Context) -> Result<Figures, CliError> {
+    let (data_a, data_b) = (folder.join("node-a"), folder.join("node-b"));
     let mut a = NodeProcess::start(&data_a).await?;
     let mut b = NodeProcess::start(&data_b).await?;
     let idle = Usage::of(&a.client()?, &b.client()?).await?;

@@ -40,6 +40,16 @@ pub(super) struct Figures {
 }
 
 impl Figures {
+    /// Returns the messages a second.
+    pub(super) const fn rate(&self) -> f64 {
+        self.messages_per_s
+    }
+
+    /// Returns the processor time of both nodes for a message.
+    pub(super) const fn cpu_us(&self) -> f64 {
+        self.cpu_us_per_message
+    }
+
     pub(super) fn new(
         args: &Args,
         mut samples: Vec<u64>,

@@ -1,0 +1,50 @@
+//! What verifying evidence costs: ten thousand messages of both sides, on one core: `cargo bench -p comity-core`.
+//!
+//! Not a test: nothing fails for being slow.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    dead_code,
+    reason = "a benchmark, for a terminal, in a world of the tests"
+)]
+
+use std::time::Instant;
+
+use comity_core::evidence::{Selection, Trusted, verify};
+
+#[path = "../tests/evidence/world.rs"]
+mod world;
+
+const MESSAGES: usize = 10_000;
+
+fn main() {
+    let mut world = world::World::web(1);
+    world.witness();
+    for number in 0..MESSAGES {
+        world.send(
+            true,
+            "t-1",
+            &format!("Offer number {number}, of a length that such words have."),
+        );
+        if number % 50 == 49 {
+            world.pass(1);
+            world.witness();
+        }
+    }
+    world.witness();
+    let one = world::bundle(vec![world.part_b(Selection::Thread("t-1".to_owned()))]);
+    for (name, bundle) in [("one side", one), ("both sides", world.case())] {
+        let text = bundle.to_text();
+        let start = Instant::now();
+        let verdict = verify(text.as_bytes(), &Trusted::default());
+        println!(
+            "{name}: {} messages in {} bytes: {:?} in {:.2?}",
+            verdict.messages.len(),
+            text.len(),
+            verdict.outcome,
+            start.elapsed(),
+        );
+    }
+}
