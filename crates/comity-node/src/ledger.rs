@@ -65,6 +65,8 @@ pub(crate) struct Ledger {
     asking: tokio::sync::Mutex<()>,
     /// One cosignature is kept at a time.
     keeping: tokio::sync::Mutex<()>,
+    /// Whether another witness is known since the last look.
+    is_another_known: AtomicBool,
     /// Whether the operator was told that the log is shorter than it was.
     is_roll_back_told: AtomicBool,
 }
@@ -124,6 +126,7 @@ impl Ledger {
             policy,
             asking: tokio::sync::Mutex::new(()),
             keeping: tokio::sync::Mutex::new(()),
+            is_another_known: AtomicBool::new(false),
             is_roll_back_told: AtomicBool::new(false),
         })
     }
@@ -141,6 +144,11 @@ impl Ledger {
     /// Whether the operator is to be told, once, that the log is shorter than it was.
     fn tell_roll_back(&self) -> bool {
         !self.is_roll_back_told.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether another witness is known since this was asked last.
+    fn is_another_known(&self) -> bool {
+        self.is_another_known.swap(false, Ordering::Relaxed)
     }
 
     fn set_latest(&self, note: &str) {

@@ -322,3 +322,6 @@ pub const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// After so many seconds somebody who does not know this node's log is told of it again.
 pub const INTRODUCED_AGAIN_S: u64 = 60;
+
+/// Longest pause before witnesses that have not cosigned the latest checkpoint are asked again.
+pub const WITNESS_PAUSE_MAX: Duration = Duration::from_secs(60);

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use comity_core::log::{Checkpoint, sign_head};
 use comity_core::trust::subject;
@@ -16,6 +17,7 @@ use super::{commit, witness};
 use crate::home::Home;
 use crate::limits::{
     CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, CHECKPOINT_LOOK, FORGET_EVERY, HEAD_KEPT_S,
+    WITNESS_PAUSE_MAX,
 };
 
 /// What was made so far.
@@ -25,6 +27,9 @@ pub(crate) struct Made {
     at: Instant,
     /// Up to where the tiles of the log are complete, as far as is known.
     tiles: u64,
+    /// When the witnesses that have not cosigned the latest checkpoint are asked again, and the pause
+    /// after that.
+    again: (Instant, Duration),
     /// The heads that agents signed: number, minute, key.
     heads: HashMap<Did, (u64, u64, String)>,
 }
@@ -33,7 +38,8 @@ impl Made {
     pub(super) fn new(latest: Option<&Kept>) -> Self {
         let size = latest.map_or(0, |latest| latest.size);
         // Tiles are written before the checkpoint that needs them.
-        Self { size, at: Instant::now(), tiles: size, heads: HashMap::new() }
+        let again = (Instant::now(), CHECKPOINT_EVERY);
+        Self { size, at: Instant::now(), tiles: size, again, heads: HashMap::new() }
     }
 }
 
@@ -63,7 +69,20 @@ async fn make_if_due(home: &Arc<Home>) -> Result<(), StoreFault> {
     let mut made = home.ledger.making.lock().await;
     let grown = size.saturating_sub(made.size);
     let is_due = CHECKPOINT_EVERY <= made.at.elapsed() || CHECKPOINT_ENTRIES <= grown;
-    if 0 < grown && is_due { make(home, &mut made).await } else { Ok(()) }
+    if 0 < grown && is_due {
+        return make(home, &mut made).await;
+    }
+    if home.ledger.is_another_known() {
+        made.again = (Instant::now(), CHECKPOINT_EVERY);
+    }
+    if made.again.0 <= Instant::now()
+        && let Some(latest) = home.ledger.latest()
+    {
+        let pause = made.again.1;
+        made.again = (Instant::now() + pause, (pause * 2).min(WITNESS_PAUSE_MAX));
+        witness::ask_all(home, made.size, latest.to_string());
+    }
+    Ok(())
 }
 
 /// Makes a checkpoint of the log as it is, unless there is one, and returns the latest.
@@ -96,6 +115,7 @@ async fn make(home: &Arc<Home>, made: &mut Made) -> Result<(), StoreFault> {
     home.ledger.set_latest(&note);
     made.heads.extend(heads);
     (made.size, made.at) = (head.size, Instant::now());
+    made.again = (made.at + CHECKPOINT_EVERY, CHECKPOINT_EVERY);
     witness::ask_all(home, head.size, note);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What nodes tell each other of their logs with receipts, and whether it fits to what was told before.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use comity_core::limits::CLOCK_SKEW_S_MAX;
 use comity_core::log::{Checkpoint, Finding, LogQuote, Plan, TreeHead, Witnessed};
@@ -143,8 +144,12 @@ async fn write(home: &Home, log: &PeerLog, before: Option<&Found>) -> Result<(),
     let mut batch = Batch::new();
     peers::put(&mut batch, log, before);
     match home.store.commit(batch).await {
+        Ok(_) => {
+            home.ledger.is_another_known.store(true, Ordering::Relaxed);
+            Ok(())
+        }
         // Whoever was faster is taken up with the next receipt.
-        Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+        Err(CommitError::Conflict(_)) => Ok(()),
         Err(CommitError::Fault(fault)) => Err(fault),
     }
 }

@@ -176,6 +176,9 @@ async fn ask(home: &Arc<Home>, witness: &Asked, size: u64, note: &str) -> Result
     let Some(log) = home.ledger.log_key() else { return Ok(()) };
     let log = log.public();
     let mut old = peers::cosigned(store, &witness.key, log).await?;
+    if old == size {
+        return Ok(());
+    }
     for _attempt in 0..2 {
         let Some(plan) = Plan::consistency(old, size) else {
             return roll_back::found(home, old).await;

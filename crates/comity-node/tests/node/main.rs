@@ -15,6 +15,7 @@ mod faults;
 mod flood;
 mod foreign;
 mod grants;
+mod ledger;
 mod mediator;
 mod node_did;
 mod operator;

@@ -127,6 +127,33 @@ impl Stand {
         (status, media_type.unwrap_or_default(), body.to_vec())
     }
 
+    /// Gets something from the public listener with a header `Authorization`.
+    pub(crate) async fn get_public_with(&self, path: &str, token: &str) -> (u16, Vec<u8>) {
+        let uri = format!("{}{path}", self.node.ready().url);
+        let request = Request::get(uri).header(header::AUTHORIZATION, token);
+        let answer = self.client.request(request.body(Full::default()).unwrap()).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.into_body().collect().await.unwrap().to_bytes().to_vec())
+    }
+
+    /// Posts text to the public listener: status, media type and body.
+    pub(crate) async fn post_public(&self, path: &str, body: String) -> (u16, String, String) {
+        let uri = format!("{}{path}", self.node.ready().url);
+        let request = Request::post(uri).body(Full::from(body)).unwrap();
+        let answer = self.client.request(request).await.unwrap();
+        let media_type = answer.headers().get(header::CONTENT_TYPE).cloned();
+        let media_type = media_type.map(|value| value.to_str().unwrap().to_owned());
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, media_type.unwrap_or_default(), String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// Gets something from the admin API, whatever it answers.
+    pub(crate) async fn get_admin(&self, path: &str) -> (u16, Value) {
+        let (status, answer) = self.call(Method::GET, path, &self.admin, &Value::Null).await;
+        (status.as_u16(), answer)
+    }
+
     /// Returns the data directory.
     pub(crate) fn data(&self) -> &std::path::Path {
         &self.stopped.config.data
