@@ -24,7 +24,7 @@ pub use note::{Cosigned, KeyKind, Note, NoteError, NoteKey, NoteSignature, Verif
 pub use policy::{PolicyError, WitnessPolicy};
 pub use proof::{Node, Plan, ProofError, verify_consistency, verify_inclusion};
 pub use quote::LogQuote;
-pub use statement::{Act, Link, Stated, Statement, TagSecret, statement_hash};
+pub use statement::{Act, Link, Stated, Statement, TagSecret, encode_hash, statement_hash};
 pub use tile::{
     PathError, Resource, TILE_LEVEL_MAX, TILE_WIDTH, Tile, entry_bundle, parse_entry_bundle,
 };

@@ -7,10 +7,12 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use comity_core::api::{CheckResult, RelayStatus, Status};
-use comity_store::records::{mailbox, outbox, relay};
+use comity_store::records::log::peers;
+use comity_store::records::{log, mailbox, outbox, relay};
 use comity_store::{Batch, StoreFault};
 
 use crate::home::Home;
+use crate::ledger;
 use crate::via::{Link, Via};
 
 /// Counts what the node holds and does.
@@ -62,6 +64,7 @@ pub(crate) async fn status(home: &Arc<Home>, started: Instant) -> Result<Status,
 pub(crate) async fn checks(home: &Arc<Home>) -> Vec<CheckResult> {
     let mut checks =
         vec![store(home).await, reachable(home).await, keys(home), agents(home), peers(home)];
+    checks.extend(log(home).await);
     checks.extend(webhook(home).await);
     checks.extend(operator(home));
     checks
@@ -158,6 +161,31 @@ fn peers(home: &Home) -> CheckResult {
         detail,
         "They are tried until the messages expire; see comity trace ID",
     )
+}
+
+/// Checks the whole log, and whether anybody has cosigned it.
+async fn log(home: &Arc<Home>) -> Option<CheckResult> {
+    let key = home.ledger.log_key()?.public();
+    let store = home.store.as_ref();
+    let checked = match log::check::check(store).await {
+        Ok(checked) => checked,
+        Err(fault) => {
+            let hint = "The store was changed or is damaged: restore a copy";
+            return Some(check("log", false, fault.to_string(), hint));
+        }
+    };
+    let log::check::Checked { entries, chains, .. } = checked;
+    let mut cosigned = 0;
+    for witness in ledger::asked(home).await.unwrap_or_default() {
+        cosigned = peers::cosigned(store, &witness.key, key).await.unwrap_or(0).max(cosigned);
+    }
+    let detail = match cosigned {
+        0 => format!(
+            "{entries} entries in {chains} chains hold; no other node has cosigned them yet"
+        ),
+        _ => format!("{entries} entries in {chains} chains hold; {cosigned} of them are cosigned"),
+    };
+    Some(check("log", true, detail, ""))
 }
 
 async fn webhook(home: &Home) -> Option<CheckResult> {

@@ -245,6 +245,12 @@ impl Stated {
     }
 }
 
+/// Writes an entry or a hash as links and evidence quote it: base64url.
+#[must_use]
+pub fn encode_hash(hash: &[u8; 32]) -> String {
+    URL_SAFE_NO_PAD.encode(hash)
+}
+
 /// Hashes a statement's text as links quote it.
 #[must_use]
 pub fn statement_hash(text: &str) -> String {

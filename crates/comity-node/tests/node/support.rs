@@ -15,7 +15,7 @@ use comity_didcomm::{
     open, resolve_self_contained, seal,
 };
 use comity_node::{Config, Node};
-use comity_store::{MemoryStore, Store};
+use comity_store::{MemoryStore, Store, StoreFault};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
@@ -40,6 +40,27 @@ pub(crate) struct Stopped {
     pub(crate) config: Config,
     store: Arc<dyn Store>,
     _data: tempfile::TempDir,
+}
+
+/// However a test ends, the log of each node has to hold.
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        let (tell, told) = std::sync::mpsc::channel();
+        // A thread of its own: this one may be a runtime's.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let checked =
+                runtime.block_on(comity_store::records::log::check::check(store.as_ref()));
+            drop(tell.send(checked));
+        });
+        // A store that fails as planned may not be readable; what is read has to hold.
+        let checked = told.recv().unwrap();
+        assert!(!matches!(checked, Err(StoreFault::Corrupt(_))), "{checked:?}");
+    }
 }
 
 impl Stopped {

@@ -271,7 +271,7 @@ async fn our_relay_takes_on_those_whom_it_has_invited_and_no_others() {
         let mut other = Stand::new().await.stop().await;
         other.config.via = Some(via);
         let fresh: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let error = Node::start_on(other.config, fresh).await.err().unwrap();
+        let error = Node::start_on(other.config.clone(), fresh).await.err().unwrap();
         let StartError::Via(error) = error else { panic!("{error}") };
         assert!(matches!(error, ViaError::NotGranted { .. }), "{error}");
     }

@@ -14,6 +14,7 @@
 //! | log | `w` witness | size up to which it cosigned our log |
 //! | meta | `log` | the log's own keys, sealed |
 
+pub mod check;
 pub mod checkpoints;
 pub mod peers;
 pub mod tiles;
