@@ -21,7 +21,7 @@ use self::{
 mod cases;
 mod corpus;
 mod exchange;
-mod install;
+pub(crate) mod install;
 mod peer;
 mod quirks;
 mod relay;

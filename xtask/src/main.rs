@@ -31,6 +31,7 @@ use anyhow::{Context as _, Result};
 
 mod bench;
 mod cargo;
+mod evidence;
 mod fuzz;
 mod generate;
 mod interop;

@@ -10,6 +10,7 @@ use anyhow::Result;
 use crate::{
     Passed,
     cargo::{cargo, is_installed, line, show, show_and_keep},
+    evidence::{self, Agreement},
     generate::BLESS,
     tidy,
     totals::Totals,
@@ -86,7 +87,7 @@ impl From<Passed> for End {
     }
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step { name: "tidy", run: tidy_tree, hint: "each line above says what to do" },
     Step { name: "fmt", run: fmt, hint: "run `cargo fmt --all`" },
     Step {
@@ -101,6 +102,11 @@ const STEPS: [Step; 7] = [
                meant, run `cargo xtask generate` and commit the result",
     },
     Step {
+        name: "evidence",
+        run: evidence,
+        hint: "the verifier in Python and ours differ: one of them departs from docs/protocols/evidence.md",
+    },
+    Step {
         name: "doc tests",
         run: doc_tests,
         hint: "run one crate with `cargo test --doc -p CRATE`",
@@ -112,6 +118,15 @@ const STEPS: [Step; 7] = [
         hint: "deny.toml says what is allowed; a new exception there needs its reason",
     },
 ];
+
+fn evidence(root: &Path) -> Result<Outcome> {
+    Ok(match evidence::run(root)? {
+        Agreement::Agree => End::Passed,
+        Agreement::Differ => End::Failed,
+        Agreement::Unavailable(why) => End::Skipped(why),
+    }
+    .into())
+}
 
 fn tidy_tree(root: &Path) -> Result<Outcome> {
     Ok(End::from(tidy::run(root)?).into())

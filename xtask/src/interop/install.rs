@@ -61,7 +61,11 @@ fn folder(root: &Path) -> PathBuf {
 }
 
 /// Runs `make` unless the folder was made from the same `source`, of which a copy is kept beside what was made.
-fn unless_current(folder: &Path, source: &Path, make: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn unless_current(
+    folder: &Path,
+    source: &Path,
+    make: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let made_from = folder.join("made-from");
     let wanted = fs::read(source).with_context(|| format!("cannot read {}", source.display()))?;
     if fs::read(&made_from).is_ok_and(|found| found == wanted) {

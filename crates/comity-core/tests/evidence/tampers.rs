@@ -23,6 +23,37 @@ fn worlds() -> Vec<World> {
     worlds
 }
 
+/// Tampered files of every kind, for another verifier to agree on.
+pub(crate) fn files(count: usize) -> Vec<String> {
+    let mut rng = StdRng::seed_from_u64(5);
+    let worlds = worlds();
+    let mut files = Vec::with_capacity(count);
+    for number in 0..count {
+        let (world, other) = (&worlds[number % worlds.len()], &worlds[(number + 1) % worlds.len()]);
+        let case = world.case();
+        match number % 3 {
+            0 => {
+                let mut file = json!(case);
+                edit(&mut file["parts"], &json!(other.case().parts), &mut rng);
+                files.push(file.to_string());
+            }
+            1 => {
+                let mut value = json!(case.parts[0].export);
+                edit(&mut value, &json!(other.case().parts[0].export), &mut rng);
+                let Ok(export) = serde_json::from_value::<Export>(value) else { continue };
+                let parts = vec![world.a.sign(export), case.parts[1].clone()];
+                files.push(Bundle { parts, ..case }.to_text());
+            }
+            _ => {
+                let (_, part) = rewrite(number / 3 % 9, world, &mut rng);
+                let parts = vec![part, case.parts[1].clone()];
+                files.push(Bundle { parts, ..case }.to_text());
+            }
+        }
+    }
+    files
+}
+
 /// Bytes of the file are changed, inserted and deleted, and it is cut off.
 #[test]
 fn no_damaged_file_is_believed() {
