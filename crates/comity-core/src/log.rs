@@ -17,7 +17,7 @@ mod tile;
 mod tree;
 mod witness;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, origin_hash};
 pub use finding::Finding;
 pub use head::{HEAD_TYPE, Head, SignedHead, sign_head};
 pub use note::{Cosigned, KeyKind, Note, NoteError, NoteKey, NoteSignature, VerifierKey};

@@ -3,6 +3,7 @@
 //! Statements are written in the batch of what they record. The rest goes on beside: checkpoints are
 //! made, others witness them, and the log is served.
 
+mod audit;
 mod checkpoint;
 mod export;
 mod peers;
@@ -10,23 +11,26 @@ mod publish;
 mod roll_back;
 mod witness;
 
-pub(crate) use checkpoint::{checkpoint_now, run};
+pub(crate) use checkpoint::{checkpoint_now, head_now, run};
 pub(crate) use export::{About, Bodies, NoExport, Wish, export};
-pub(crate) use peers::{check_times, learn, quote};
+pub(crate) use peers::{check_times, learn, quote, show};
 pub(crate) use publish::{Reader, resource};
 pub(crate) use roll_back::check;
-pub(crate) use witness::{add_checkpoint, asked};
+pub(crate) use witness::{NotCosigned, add_checkpoint, asked, cosigned};
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use comity_core::inbound::Commit;
+use comity_core::inbound::{Commit, Placement};
 use comity_core::limits::DAY_S;
-use comity_core::log::{Act, Checkpoint, KeyKind, NoteKey, Statement, TagSecret, WitnessPolicy};
+use comity_core::log::{
+    Act, Checkpoint, KeyKind, NoteKey, Statement, TagSecret, VerifierKey, WitnessPolicy,
+};
 use comity_core::outbound::Queued;
 use comity_core::record::digest_text;
 use comity_core::trust::subject;
@@ -61,8 +65,10 @@ pub(crate) struct Ledger {
     introduced: Cache<Did, UnixTime>,
     /// Which witnesses the operator wants.
     policy: Option<WitnessPolicy>,
-    /// The witnesses are asked in one round at a time.
-    asking: tokio::sync::Mutex<()>,
+    /// The witnesses that are being asked.
+    asking: Mutex<BTreeSet<VerifierKey>>,
+    /// When logs were audited last.
+    audited: Mutex<HashMap<VerifierKey, tokio::time::Instant>>,
     /// One cosignature is kept at a time.
     keeping: tokio::sync::Mutex<()>,
     /// Whether another witness is known since the last look.
@@ -86,6 +92,9 @@ struct StoredKeys {
     sealed: String,
 }
 
+/// What the keys are made of: for tags, for checkpoints, for cosignatures.
+type Seeds = Zeroizing<[[u8; 32]; 3]>;
+
 /// What opens the digest of a statement.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Opening {
@@ -100,35 +109,48 @@ impl Ledger {
         (did, public_url): (&Did, &str),
         settings: &LedgerSettings,
     ) -> Result<Self, StartError> {
-        let stored = log::keys(store).await?.filter(|_| !settings.begin_anew);
-        let keys = match stored {
+        let keys = match log::keys(store).await? {
             _ if !settings.kept => None,
+            Some(row) if settings.begin_anew => {
+                // The chains go on, and their tags with them.
+                let tags = Keys::seeds(keystore, &row)?.0[0];
+                Some(Keys::make(store, keystore, (did, public_url), &tags).await?)
+            }
             Some(row) => Some(Keys::read(keystore, &row)?),
-            None => Some(Keys::make(store, keystore, did, public_url).await?),
+            None => {
+                let tags = Zeroizing::new(rand::random());
+                Some(Keys::make(store, keystore, (did, public_url), &tags).await?)
+            }
         };
         let policy = settings.witness_policy.as_deref().map(read_policy).transpose()?;
-        let latest = log::checkpoints::latest(store).await?;
-        // One of an earlier log of this node says nothing of this one.
-        let origin = keys.as_ref().map(|keys| keys.log.public().name());
-        let is_ours = |note: &str| {
-            Checkpoint::parse(note).is_ok_and(|latest| Some(latest.origin()) == origin)
-        };
-        let latest = latest.filter(|latest| is_ours(&latest.note));
-        let made = checkpoint::Made::new(latest.as_ref());
-        Ok(Self {
+        let mut ledger = Self {
             keys,
             documents: Cache::new(DOCUMENTS_MAX),
-            latest: RwLock::new(latest.map(|latest| latest.note.into())),
-            making: tokio::sync::Mutex::new(made),
+            latest: RwLock::default(),
+            making: tokio::sync::Mutex::new(checkpoint::Made::new(None)),
             heard: Cache::new(LOGS_KNOWN_MAX),
             shown: Cache::new(LOGS_KNOWN_MAX),
             introduced: Cache::new(LOGS_KNOWN_MAX),
             policy,
-            asking: tokio::sync::Mutex::new(()),
+            asking: Mutex::default(),
+            audited: Mutex::default(),
             keeping: tokio::sync::Mutex::new(()),
             is_another_known: AtomicBool::new(false),
             is_roll_back_told: AtomicBool::new(false),
-        })
+        };
+        // One of an earlier log of this node says nothing of this one.
+        let latest = log::checkpoints::latest(store).await?;
+        if let Some(latest) = latest.filter(|latest| ledger.is_ours(&latest.note)) {
+            ledger.making = tokio::sync::Mutex::new(checkpoint::Made::new(Some(&latest)));
+            ledger.set_latest(&latest.note);
+        }
+        Ok(ledger)
+    }
+
+    /// Whether a checkpoint is of this log, and not of an earlier one of this node.
+    fn is_ours(&self, note: &str) -> bool {
+        let origin = self.log_key().map(|key| key.public().name());
+        Checkpoint::parse(note).is_ok_and(|checkpoint| Some(checkpoint.origin()) == origin)
     }
 
     /// Whether somebody was told of this log: he may tell of his.
@@ -212,21 +234,22 @@ impl Home {
     async fn forget_old(&self) -> Result<(), StoreFault> {
         let kept_s = u64::from(self.config.ledger.messages_days) * DAY_S;
         let oldest = self.now().0.saturating_sub(kept_s);
+        let mut from = 0;
         loop {
-            let page = log::kept_from(self.store.as_ref(), 0, FORGOTTEN_AT_ONCE).await?;
+            let page = log::kept_from(self.store.as_ref(), from, FORGOTTEN_AT_ONCE).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            from = last + 1;
             let is_old = |kept: &[u8]| {
                 kept.first_chunk::<8>().is_none_or(|at| u64::from_be_bytes(*at) < oldest)
             };
             let mut batch = Batch::new();
             let old = page.iter().filter(|(_, kept)| is_old(kept));
             old.for_each(|(index, _)| log::forget_kept(&mut batch, *index));
-            let is_more = batch.len() == FORGOTTEN_AT_ONCE;
-            if !batch.is_empty() {
-                commit(self.store.as_ref(), batch).await?;
-            }
-            if !is_more {
+            // They lie in the order of their age, but for what clocks did.
+            if batch.is_empty() {
                 return Ok(());
             }
+            commit(self.store.as_ref(), batch).await?;
         }
     }
 
@@ -237,7 +260,8 @@ impl Home {
         batch: &mut Batch,
         commit: &Commit,
     ) -> Result<bool, StoreFault> {
-        if commit.statement().is_none() {
+        // Of one that is refused the digest of the document is enough: strangers bring them at will.
+        if !matches!(commit.placement(), Placement::Mailbox | Placement::Request) {
             return Ok(false);
         }
         self.record_document(batch, &commit.received().recipient, commit.document()).await
@@ -276,6 +300,9 @@ impl Home {
 
     /// Adds to a batch that an identity of this home has other keys now.
     pub(crate) fn record_keys(&self, batch: &mut Batch, document: &DidDocument, why: &str) {
+        if self.ledger.keys.is_none() {
+            return;
+        }
         let (text, salt) = (document.to_json().to_string(), rand::random());
         let (did, now) = (&document.id, self.now());
         let parties = (did, did);
@@ -308,13 +335,19 @@ impl Home {
 
     /// Makes the log of each agent say which document its node has: it signs receipts for it.
     pub(crate) async fn record_node(&self) -> Result<(), StoreFault> {
-        let Some(node) = self.identities.by_did(&self.did) else { return Ok(()) };
         for agent in self.identities.agents() {
-            let mut batch = Batch::new();
-            if self.record_document(&mut batch, &agent.did, &node.document).await? {
-                commit(self.store.as_ref(), batch).await?;
-                self.document_recorded(&agent.did, &node.document);
-            }
+            self.record_node_of(&agent.did).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for one agent.
+    pub(crate) async fn record_node_of(&self, agent: &Did) -> Result<(), StoreFault> {
+        let Some(node) = self.identities.by_did(&self.did) else { return Ok(()) };
+        let mut batch = Batch::new();
+        if self.record_document(&mut batch, agent, &node.document).await? {
+            commit(self.store.as_ref(), batch).await?;
+            self.document_recorded(agent, &node.document);
         }
         Ok(())
     }
@@ -327,16 +360,28 @@ impl Home {
 }
 
 impl Keys {
-    fn read(keystore: &Keystore, row: &[u8]) -> Result<Self, StartError> {
+    /// Unseals what the keys are made of, and the name of the log.
+    fn seeds(keystore: &Keystore, row: &[u8]) -> Result<(Seeds, String), StartError> {
         let damaged = || StoreFault::Corrupt("the keys of the log".to_owned());
         let stored: StoredKeys = serde_json::from_slice(row).map_err(|_| damaged())?;
         let sealed = URL_SAFE_NO_PAD.decode(&stored.sealed).map_err(|_| damaged())?;
         let plain = keystore.unseal_bytes(&stored.origin, &sealed)?;
         let (seeds, rest) = plain.as_chunks::<32>();
-        let ([tags, log, witness], []) = (seeds, rest) else { return Err(damaged().into()) };
+        let seeds: [[u8; 32]; 3] = seeds.try_into().map_err(|_| damaged())?;
+        if rest.is_empty() {
+            Ok((Zeroizing::new(seeds), stored.origin))
+        } else {
+            Err(damaged().into())
+        }
+    }
+
+    fn read(keystore: &Keystore, row: &[u8]) -> Result<Self, StartError> {
+        let (seeds, origin) = Self::seeds(keystore, row)?;
+        let [tags, log, witness] = &*seeds;
         let key = |kind, seed: &[u8; 32]| {
             let key = SigningKey::from_seed(Zeroizing::new(*seed));
-            NoteKey::new(&stored.origin, kind, key).map_err(|_| damaged())
+            let damaged = |_| StoreFault::Corrupt("the keys of the log".to_owned());
+            NoteKey::new(&origin, kind, key).map_err(damaged)
         };
         Ok(Self {
             tags: TagSecret::new(tags),
@@ -348,11 +393,12 @@ impl Keys {
     async fn make(
         store: &dyn Store,
         keystore: &Keystore,
-        did: &Did,
-        public_url: &str,
+        (did, public_url): (&Did, &str),
+        tags: &[u8; 32],
     ) -> Result<Self, StartError> {
         let mut plain = Zeroizing::new(Vec::with_capacity(96));
-        for _ in 0..3 {
+        plain.extend_from_slice(tags);
+        for _ in 0..2 {
             let seed = Zeroizing::new(rand::random::<[u8; 32]>());
             plain.extend_from_slice(seed.as_ref());
         }

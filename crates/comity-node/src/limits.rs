@@ -310,12 +310,11 @@ pub const STATEMENTS_READ: usize = 1_024;
 /// Statements that one export shows at most.
 pub const EXPORT_STATEMENTS_MAX: usize = 200_000;
 
-/// Links of a chain that an export accounts for from its beginning; of a longer one it accounts for
-/// those from the first statement on that it shows.
-pub const EXPORT_LINKS_MAX: u64 = 200_000;
+/// Links of a chain that an export accounts for at most.
+pub const EXPORT_LINKS_MAX: u64 = 2_000_000;
 
 /// Statements whose texts are erased at once.
-pub const FORGOTTEN_AT_ONCE: usize = 512;
+pub const FORGOTTEN_AT_ONCE: usize = 128;
 
 /// How often what was kept long enough is forgotten.
 pub const FORGET_EVERY: Duration = Duration::from_secs(3600);
@@ -325,3 +324,12 @@ pub const INTRODUCED_AGAIN_S: u64 = 60;
 
 /// Longest pause before witnesses that have not cosigned the latest checkpoint are asked again.
 pub const WITNESS_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// A log is asked for its tiles at most this often.
+pub const AUDIT_EVERY: Duration = Duration::from_secs(10);
+
+/// Longest piece of a contradiction that is kept as it is, in bytes; of a longer one the digest is kept.
+pub const PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// Heads that are written at once.
+pub const HEADS_AT_ONCE: usize = 500;

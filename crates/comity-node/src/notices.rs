@@ -168,19 +168,24 @@ async fn pay(home: &Arc<Home>, bundle: &Bundle, first: &Owed) -> Result<bool, St
     if first.notice == Notice::Receipts(home.did.clone()) {
         return pay_ourselves(home, batch, bundle).await;
     }
-    let quote = match &first.notice {
-        Notice::Receipts(to) => ledger::quote(home, to).await,
-        _ => None,
-    };
-    let Some(message) = compose(home, bundle, first, quote.as_ref()) else {
-        return Ok(home.commit(batch, Debts::new(), None).await? == Committed::Durable);
-    };
     // Those whose messages only wait for an operator may be anybody.
     let is_peer = bundle.owed.iter().any(|owed| match owed.rung.state {
         State::Received | State::Processed => true,
         State::Accepted => !owed.rung.pending,
         _ => false,
     });
+    let quote = match &first.notice {
+        Notice::Receipts(to) => {
+            if is_peer {
+                ledger::show(home, to);
+            }
+            ledger::quote(home, to).await
+        }
+        _ => None,
+    };
+    let Some(message) = compose(home, bundle, first, quote.as_ref()) else {
+        return Ok(home.commit(batch, Debts::new(), None).await? == Committed::Durable);
+    };
     let prepared = match is_peer {
         true => outbound::prepare_to_peer(home, message).await,
         false => outbound::prepare_notice(home, message).await,

@@ -139,15 +139,15 @@ async fn submit(
         let enqueued = outbox::enqueue(&mut batch, &queued, home.recording_of(&queued));
         // Who speaks for the recipient, and so may say that it has the message, stands in its document.
         let (sender, recipient) = (&queued.sent().sender, &queued.sent().recipient);
-        let used = known_document(home, recipient).await;
-        if let Some(used) = &used
-            && let Err(fault) = home.record_document(&mut batch, sender, used).await
+        let mut used = known_document(home, recipient).await;
+        if let Some(document) = &used
+            && !matches!(home.record_document(&mut batch, sender, document).await, Ok(true))
         {
-            tracing::error!(%fault, "the log cannot be read");
+            used = None;
         }
         let result = home.store.commit(batch).await;
-        if let (Ok(_), Some(used)) = (&result, &used) {
-            home.document_recorded(sender, used);
+        if let (Ok(_), Some(document)) = (&result, &used) {
+            home.document_recorded(sender, document);
         }
         let stored = outbox::stored(home.store.as_ref(), enqueued, result).await;
         let stored = stored.unwrap_or_else(|fault| {

@@ -23,7 +23,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::home::Home;
 use crate::identities::Identity;
 use crate::inbound::receive_on;
-use crate::ledger::{self, Reader};
+use crate::ledger::{self, NotCosigned, Reader};
 use crate::limits::{
     ADD_CHECKPOINT_BYTES_MAX, BODY_DEADLINE, ENVELOPES_ARRIVING_MAX, PUBLIC_SOCKETS_MAX,
     SOCKET_READ_BUFFER_BYTES, SOCKET_WRITE_BUFFER_BYTES,
@@ -60,6 +60,7 @@ pub(crate) fn router(home: Arc<Home>, stopping: watch::Receiver<bool>) -> Router
         .route("/.well-known/webfinger", get(webfinger))
         .route("/log/{id}/{*path}", get(log_resource))
         .route("/witness/add-checkpoint", post(add_checkpoint))
+        .route("/witness/{origin}/checkpoint", get(cosigned))
         .route("/livez", get(|| async { "ok\n" }))
         .fallback(|| async { not_here() })
         .method_not_allowed_fallback(|| async {
@@ -203,15 +204,27 @@ async fn log_resource(
     }
 }
 
+/// Serves the checkpoint of a counterparty's log that was cosigned last (C2SP tlog-witness): what its keeper
+/// asks for when he starts.
+async fn cosigned(State(public): State<Public>, Path(origin): Path<String>) -> Response {
+    match ledger::cosigned(&public.home, &origin).await {
+        Ok(Some(note)) => {
+            ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], note).into_response()
+        }
+        Ok(None) => not_here(),
+        Err(fault) => ApiError::from(fault).into_response(),
+    }
+}
+
 /// Cosigns the checkpoint of a counterparty's log (C2SP tlog-witness).
 async fn add_checkpoint(State(public): State<Public>, request: Request) -> Response {
-    let Ok(arriving) = public.arriving.try_acquire() else { return refused(Refusal::Busy) };
+    let Ok(_arriving) = public.arriving.try_acquire() else { return refused(Refusal::Busy) };
     let body = read_body(request.into_body(), ADD_CHECKPOINT_BYTES_MAX, BODY_DEADLINE).await;
-    drop(arriving);
     let body = body.ok().and_then(|body| String::from_utf8(body.into()).ok());
     let refusal = match ledger::add_checkpoint(&public.home, &body.unwrap_or_default()).await {
         Ok(Ok(lines)) => return lines.into_response(),
-        Ok(Err(refusal)) => refusal,
+        Ok(Err(NotCosigned::Refused(refusal))) => refusal,
+        Ok(Err(NotCosigned::Busy)) => return refused(Refusal::Busy),
         Err(fault) => return ApiError::from(fault).into_response(),
     };
     let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);

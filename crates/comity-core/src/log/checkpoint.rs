@@ -1,6 +1,7 @@
 //! Checkpoints (C2SP tlog-checkpoint v1.0.0): the head of a log as a signed note, with the
 //! cosignatures of its witnesses.
 
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use comity_didcomm::UnixTime;
@@ -115,6 +116,13 @@ impl Checkpoint {
     pub fn cosign(&self, witness: &NoteKey, at: UnixTime) -> String {
         witness.cosign(self.note.text(), at)
     }
+}
+
+/// Hashes the name of a log as witnesses do in the path of what they cosigned: SHA-256, lower-case hexadecimal.
+#[must_use]
+pub fn origin_hash(origin: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, origin.as_bytes());
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a decimal number in its only form.

@@ -5,19 +5,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_core::log::{Checkpoint, sign_head};
+use comity_core::log::{Checkpoint, NoteKey, sign_head};
 use comity_core::trust::subject;
 use comity_didcomm::Did;
 use comity_store::records::log::checkpoints::{self, Kept};
 use comity_store::records::log::{self, tiles};
-use comity_store::{Batch, StoreFault};
+use comity_store::{Batch, ChainEnd, StoreFault};
 use tokio::time::Instant;
 
 use super::{commit, witness};
 use crate::home::Home;
+use crate::identities::Identity;
 use crate::limits::{
     CHECKPOINT_ENTRIES, CHECKPOINT_EVERY, CHECKPOINT_LOOK, FORGET_EVERY, HEAD_KEPT_S,
-    WITNESS_PAUSE_MAX,
+    HEADS_AT_ONCE, WITNESS_PAUSE_MAX,
 };
 
 /// What was made so far.
@@ -88,22 +89,52 @@ async fn make_if_due(home: &Arc<Home>) -> Result<(), StoreFault> {
 /// Makes a checkpoint of the log as it is, unless there is one, and returns the latest.
 pub(crate) async fn checkpoint_now(home: &Arc<Home>) -> Result<Option<Kept>, StoreFault> {
     let mut made = home.ledger.making.lock().await;
+    bring_up(home, &mut made).await
+}
+
+async fn bring_up(home: &Arc<Home>, made: &mut Made) -> Result<Option<Kept>, StoreFault> {
     if home.ledger.log_key().is_some() && made.size < home.store.frontier().await?.size() {
-        make(home, &mut made).await?;
+        make(home, made).await?;
     }
-    checkpoints::latest(home.store.as_ref()).await
+    // One of an earlier log of this node says nothing of this one.
+    let latest = checkpoints::latest(home.store.as_ref()).await?;
+    Ok(latest.filter(|latest| home.ledger.is_ours(&latest.note)))
+}
+
+/// Returns the end of an agent's chain as the agent has signed it, and a checkpoint that it is in.
+pub(crate) async fn head_now(
+    home: &Arc<Home>,
+    identity: &Identity,
+) -> Result<Option<(u64, String, Kept)>, StoreFault> {
+    let mut made = home.ledger.making.lock().await;
+    let Some(log) = home.ledger.log_key() else { return Ok(None) };
+    let end = log::end(home.store.as_ref(), &identity.did).await?;
+    if end.seq == 0 {
+        return Ok(None);
+    }
+    let head = sign(home, identity, &end, log);
+    let latest = bring_up(home, &mut made).await?;
+    Ok(latest.filter(|latest| end.index < latest.size).map(|latest| (end.seq, head, latest)))
+}
+
+fn sign(home: &Home, identity: &Identity, end: &ChainEnd, log: &NoteKey) -> String {
+    let (kid, key) = identity.sender_keys().signing;
+    let did = subject(&identity.did);
+    sign_head((&kid, &key), &did, (end.seq, &end.entry), log.public(), home.now())
 }
 
 async fn make(home: &Arc<Home>, made: &mut Made) -> Result<(), StoreFault> {
     let Some(key) = home.ledger.log_key() else { return Ok(()) };
     let store = home.store.as_ref();
     // Heads first: what they cover is in the log that the checkpoint is of.
-    let mut batch = Batch::new();
-    let heads = sign_heads(home, &mut batch, &made.heads).await?;
+    let heads = sign_heads(home, &made.heads).await?;
     let head = store.tree_head().await?;
     tiles::complete(store, made.tiles, head.size).await?;
     made.tiles = head.size;
     let note = Checkpoint::sign(key, head);
+    let mut batch = Batch::new();
+    // A cosignature may come for the one before.
+    let _one_at_a_time = home.ledger.keeping.lock().await;
     let before = checkpoints::latest(store).await?;
     // One that nobody cosigned says nothing that the next does not.
     if let Some(before) = before.filter(|before| is_alone(&before.note)) {
@@ -127,15 +158,15 @@ fn is_alone(note: &str) -> bool {
 
 type Heads = Vec<(Did, (u64, u64, String))>;
 
-/// Has each identity sign the end of its chain, if the chain grew.
+/// Has each identity sign the end of its chain, if the chain grew, and keeps that.
 async fn sign_heads(
     home: &Home,
-    batch: &mut Batch,
     signed: &HashMap<Did, (u64, u64, String)>,
 ) -> Result<Heads, StoreFault> {
     let Some(log) = home.ledger.log_key() else { return Ok(Vec::new()) };
-    let (store, now) = (home.store.as_ref(), home.now());
-    let mut heads = Vec::new();
+    let store = home.store.as_ref();
+    let minute = home.now().0 / HEAD_KEPT_S;
+    let (mut heads, mut batch) = (Vec::new(), Batch::new());
     let node = home.identities.by_did(&home.did);
     for identity in node.into_iter().chain(home.identities.agents()) {
         let did = subject(&identity.did);
@@ -144,18 +175,21 @@ async fn sign_heads(
         if end.seq == 0 || before.is_some_and(|(seq, ..)| *seq == end.seq) {
             continue;
         }
-        let (kid, key) = identity.sender_keys().signing;
-        let jws = sign_head((&kid, &key), &did, (end.seq, &end.entry), log.public(), now);
-        log::put_head(batch, &did, end.seq, &jws);
-        let minute = now.0 / HEAD_KEPT_S;
-        let kid = kid.to_string();
+        log::put_head(&mut batch, &did, end.seq, &sign(home, &identity, &end, log));
+        let kid = identity.signing_kid().to_string();
         if let Some((seq, then, with)) = before {
             // The last of each minute stays, and the last that each key signed.
             if *then == minute && *with == kid {
-                log::forget_head(batch, &did, *seq);
+                log::forget_head(&mut batch, &did, *seq);
             }
         }
         heads.push((did, (end.seq, minute, kid)));
+        if HEADS_AT_ONCE <= batch.len() {
+            commit(store, std::mem::take(&mut batch)).await?;
+        }
+    }
+    if !batch.is_empty() {
+        commit(store, batch).await?;
     }
     Ok(heads)
 }

@@ -18,8 +18,9 @@ use comity_store::records::log::checkpoints::{self, Kept};
 use comity_store::records::log::tiles::Prover;
 use comity_store::records::log::{self, Recorded, peers};
 use comity_store::records::{documents, relations};
+use serde_json::Value;
 
-use super::checkpoint_now;
+use super::head_now;
 use super::witness::asked;
 use crate::home::Home;
 use crate::identities::Identity;
@@ -84,36 +85,25 @@ pub(crate) async fn export(
 ) -> Result<Part, NoExport> {
     let keys = home.ledger.log_key().zip(home.ledger.witness_key());
     let (log_key, witness_key) = keys.ok_or(NoExport::NoLog)?;
-    let latest = checkpoint_now(home).await?.ok_or(NoExport::Nothing)?;
+    let (last, head, latest) = head_now(home, identity).await?.ok_or(NoExport::Nothing)?;
     let store = home.store.as_ref();
     let agent = subject(&identity.did);
-    let lines = chain(home, &agent).await?;
-    // What came after the checkpoint waits for the next.
-    let lines: Vec<Line> =
-        lines.into_iter().filter(|line| line.recorded.index < latest.size).collect();
-    let Some((last, head)) = head(home, &agent, lines.last()).await? else {
-        return Err(NoExport::Nothing);
-    };
-    let lines: Vec<&Line> = lines.iter().filter(|line| line.recorded.seq <= last).collect();
+    let lines = chain(home, &agent, last).await?;
+    let lines: Vec<&Line> = lines.iter().collect();
     let (selection, chosen) = choose(&wish.about, &lines)?;
     let mut shown: BTreeSet<u64> = chosen.iter().map(|line| line.recorded.seq).collect();
     shown.extend(own(&agent, &lines));
     shown.extend(grounds(&chosen, &lines));
     let mut objects: HashMap<u64, Object> = HashMap::new();
-    shown.extend(receipts(home, (&chosen, &lines), &mut objects).await?);
+    let indexes: Vec<u64> = chosen.iter().map(|line| line.recorded.index).collect();
+    let witnesses = witnesses(home, &points(home, &indexes, latest.clone()).await?).await?;
+    shown.extend(receipts(home, (&chosen, &lines), &witnesses, &mut objects).await?);
     shown.extend(used_documents(&subject(&home.did), &shown, &lines));
     if EXPORT_STATEMENTS_MAX < shown.len() {
         return Err(NoExport::TooMuch);
     }
     let lines: BTreeMap<u64, &Line> =
         lines.into_iter().map(|line| (line.recorded.seq, line)).collect();
-    let first = shown.first().copied().ok_or(NoExport::Nothing)?;
-    let since = if last <= EXPORT_LINKS_MAX { 1 } else { first };
-    let prev = match since.checked_sub(1).and_then(|seq| lines.get(&seq)) {
-        Some(line) => log::entry(store, line.recorded.index).await?,
-        None => vec![0; 32],
-    };
-
     let indexes: Vec<u64> =
         shown.iter().filter_map(|seq| Some(lines.get(seq)?.recorded.index)).collect();
     let points = points(home, &indexes, latest).await?;
@@ -148,8 +138,8 @@ pub(crate) async fn export(
         statement: statement_hash(&line.recorded.text),
         thread: line.recorded.thread.clone(),
     };
-    let links = lines.range(since..).map(|(_, line)| rest(line)).collect();
-    let witnessed = peers::all(store, LOGS_KNOWN_MAX).await?;
+    let links = lines.values().map(rest).collect();
+    let witnessed = witnessed(home, &statements).await?;
     let export = Export {
         agent: identity.did.clone(),
         at: home.now(),
@@ -158,46 +148,36 @@ pub(crate) async fn export(
         links,
         log: log_key.public().clone(),
         node: home.did.clone(),
-        prev: URL_SAFE_NO_PAD.encode(&prev),
+        prev: URL_SAFE_NO_PAD.encode([0; 32]),
         selection,
-        since,
+        since: 1,
         statements,
         witness: witness_key.public().clone(),
-        witnessed: witnessed.into_iter().filter_map(|peer| peer.checkpoint).collect(),
-        witnesses: witnesses(home).await?,
+        witnessed,
+        witnesses,
     };
     let (kid, key) = identity.sender_keys().signing;
     Ok(sign_export(export, (&kid, &key)))
 }
 
-/// Reads an agent's whole chain.
-async fn chain(home: &Home, agent: &Did) -> Result<Vec<Line>, NoExport> {
+/// Reads an agent's chain up to a number.
+async fn chain(home: &Home, agent: &Did, last: u64) -> Result<Vec<Line>, NoExport> {
+    if EXPORT_LINKS_MAX < last {
+        return Err(NoExport::TooMuch);
+    }
     let (mut lines, mut from) = (Vec::new(), 1);
-    loop {
+    while from <= last {
         let page = log::statements(home.store.as_ref(), agent, from, STATEMENTS_READ).await?;
-        let Some(last) = page.last() else { return Ok(lines) };
-        from = last.seq + 1;
-        lines.extend(page.into_iter().map(|recorded| {
+        let Some(end) = page.last() else { break };
+        from = end.seq + 1;
+        lines.extend(page.into_iter().filter(|one| one.seq <= last).map(|recorded| {
             let statement = Statement::parse(&recorded.text);
             Line { recorded, statement }
         }));
+        // Others have to be served, too.
+        tokio::task::yield_now().await;
     }
-}
-
-/// Finds the head that the agent signed last among these.
-async fn head(
-    home: &Home,
-    agent: &Did,
-    last: Option<&Line>,
-) -> Result<Option<(u64, String)>, NoExport> {
-    let Some(last) = last else { return Ok(None) };
-    let end = log::end(home.store.as_ref(), agent).await?;
-    // The chain may have grown since the checkpoint, and the head with it.
-    let mut found = log::head_from(home.store.as_ref(), agent, last.recorded.seq).await?;
-    if found.as_ref().is_some_and(|(seq, _)| end.seq < *seq) {
-        found = None;
-    }
-    Ok(found)
+    Ok(lines)
 }
 
 /// Chooses the statements that were asked for.
@@ -249,6 +229,7 @@ fn grounds<'l>(chosen: &[&Line], lines: &'l [&Line]) -> Vec<u64> {
 async fn receipts(
     home: &Home,
     (chosen, lines): (&[&Line], &[&Line]),
+    witnesses: &[VerifierKey],
     objects: &mut HashMap<u64, Object>,
 ) -> Result<Vec<u64>, NoExport> {
     let sent: BTreeSet<String> = chosen
@@ -258,8 +239,7 @@ async fn receipts(
         .map(|one| one.id.to_ascii_lowercase())
         .collect();
     let mut found = Vec::new();
-    let mut by_witness: BTreeMap<String, u64> = BTreeMap::new();
-    let mut spare: HashMap<u64, Object> = HashMap::new();
+    let mut spare: BTreeMap<VerifierKey, Option<(u64, Object)>> = BTreeMap::new();
     let receipts = lines
         .iter()
         .filter(|line| line.statement.as_ref().is_some_and(|one| one.act == Act::Receipt));
@@ -269,21 +249,20 @@ async fn receipts(
         let Some(message) = payload(&object.text) else { continue };
         let lists = parse_receipts(&message).unwrap_or_default();
         let is_about = lists.iter().any(|receipt| sent.contains(&receipt.id.to_ascii_lowercase()));
-        if let Some(key) = LogQuote::of(&message).and_then(|quote| quote.witness) {
-            by_witness.insert(key.to_string(), seq);
-        }
+        let witness = LogQuote::of(&message).and_then(|quote| quote.witness);
+        let witness = witness.filter(|witness| witnesses.contains(witness));
         if is_about {
+            // These name their witness as well as another would.
+            spare.extend(witness.map(|witness| (witness, None)));
             found.push(seq);
             objects.insert(seq, object);
-        } else {
-            spare.insert(seq, object);
+        } else if let Some(witness) = witness {
+            spare.entry(witness).or_insert(Some((seq, object)));
         }
     }
-    for seq in by_witness.into_values() {
-        if let Some(object) = spare.remove(&seq) {
-            found.push(seq);
-            objects.insert(seq, object);
-        }
+    for (seq, object) in spare.into_values().flatten() {
+        found.push(seq);
+        objects.insert(seq, object);
     }
     Ok(found)
 }
@@ -352,7 +331,7 @@ async fn opened(home: &Home, index: u64) -> Result<Option<Object>, NoExport> {
 
 /// Reads the message in a signed envelope of this home's own store, which was verified when it came.
 fn payload(jws: &str) -> Option<Message> {
-    let value: serde_json::Value = serde_json::from_str(jws).ok()?;
+    let value: Value = serde_json::from_str(jws).ok()?;
     let payload = URL_SAFE_NO_PAD.decode(value.get("payload")?.as_str()?).ok()?;
     Message::parse(&payload).ok()
 }
@@ -387,7 +366,8 @@ async fn points(home: &Home, indexes: &[u64], latest: Kept) -> Result<Vec<Kept>,
         loop {
             let page = checkpoints::from_size(store, from, CHECKPOINTS_READ).await?;
             let Some(last) = page.last().map(|last| last.size) else { break };
-            if let Some(after) = page.into_iter().find(|one| is_cosigned(&one.note)) {
+            let is_fit = |one: &Kept| is_ours(home, &one.note) && is_cosigned(&one.note);
+            if let Some(after) = page.into_iter().find(is_fit) {
                 chosen.insert(after.size, after);
                 break;
             }
@@ -396,6 +376,11 @@ async fn points(home: &Home, indexes: &[u64], latest: Kept) -> Result<Vec<Kept>,
     }
     chosen.entry(latest.size).or_insert(latest);
     Ok(chosen.into_values().collect())
+}
+
+fn is_ours(home: &Home, note: &str) -> bool {
+    let key = home.ledger.log_key().map(|key| key.public());
+    key.is_some_and(|key| Checkpoint::parse(note).is_ok_and(|one| one.verify(key).is_ok()))
 }
 
 fn is_cosigned(note: &str) -> bool {
@@ -420,13 +405,40 @@ async fn marks(home: &Home, points: &[Kept]) -> Result<Vec<Mark>, NoExport> {
     Ok(marks)
 }
 
-/// The keys of all who may have cosigned.
-async fn witnesses(home: &Home) -> Result<Vec<VerifierKey>, NoExport> {
+/// The keys of those who have cosigned these checkpoints.
+async fn witnesses(home: &Home, points: &[Kept]) -> Result<Vec<VerifierKey>, NoExport> {
     let asked = asked(home).await?.into_iter().map(|witness| witness.key);
     let known = peers::all(home.store.as_ref(), LOGS_KNOWN_MAX).await?;
     let known = known.into_iter().filter_map(|peer| peer.witness);
-    let keys: BTreeSet<VerifierKey> = asked.chain(known).collect();
+    let mut keys: BTreeSet<VerifierKey> = asked.chain(known).collect();
+    keys.retain(|key| {
+        points.iter().filter_map(|point| Checkpoint::parse(&point.note).ok()).any(|point| {
+            point.note().names().any(|name| name == key.name())
+                && point.cosignatures([key]).is_ok_and(|cosigned| !cosigned.is_empty())
+        })
+    });
     Ok(keys.into_iter().collect())
+}
+
+/// The checkpoints of the logs of those who are shown, as far as this node has them.
+async fn witnessed(home: &Home, statements: &[Shown]) -> Result<Vec<String>, NoExport> {
+    let mut nodes: BTreeSet<Did> = BTreeSet::new();
+    for shown in statements {
+        let Some(statement) = Statement::parse(&shown.text) else { continue };
+        let document = shown.object.as_ref().filter(|_| statement.act == Act::Document);
+        let document = document.and_then(|object| serde_json::from_str::<Value>(&object.text).ok());
+        let controllers = document.as_ref().and_then(|document| document.get("controller"));
+        let controllers = match controllers {
+            Some(Value::Array(many)) => many.iter().collect(),
+            Some(one) => vec![one],
+            None => Vec::new(),
+        };
+        nodes.extend(controllers.into_iter().filter_map(|did| Did::parse(did.as_str()?).ok()));
+        nodes.insert(statement.peer);
+    }
+    let known = peers::all(home.store.as_ref(), LOGS_KNOWN_MAX).await?;
+    let known = known.into_iter().filter(|peer| nodes.contains(&peer.node));
+    Ok(known.filter_map(|peer| peer.checkpoint).collect())
 }
 
 fn encoded(hashes: &[[u8; 32]]) -> Vec<String> {

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use comity_core::event::Event;
 use comity_core::limits::CLOCK_SKEW_S_MAX;
 use comity_core::log::{Checkpoint, Finding, LogQuote, Plan, TreeHead, Witnessed};
 use comity_core::receipt::{Receipt, State, compose_receipts};
+use comity_core::record::digest_text;
 use comity_core::trust::subject;
 use comity_didcomm::{Did, MessageId};
+use comity_store::records::events;
 use comity_store::records::log::peers::{self, Found, PeerLog};
 use comity_store::records::log::tiles::Prover;
 use comity_store::records::notices::Debts;
 use comity_store::{Batch, CommitError, StoreFault};
+use serde_json::json;
 
-use super::witness::contradict;
-use super::{checkpoint_now, roll_back};
+use super::witness::{add_contradiction, contradict};
+use super::{audit, checkpoint_now, roll_back};
 use crate::home::Home;
 use crate::limits::{INTRODUCED_AGAIN_S, LOGS_KNOWN_MAX};
 use crate::outbound;
@@ -26,7 +30,6 @@ pub(crate) async fn quote(home: &Arc<Home>, to: &Did) -> Option<LogQuote> {
         Some(latest) => latest.to_string(),
         None => checkpoint_now(home).await.ok()??.note,
     };
-    home.ledger.shown.insert(subject(to), ());
     let known = peers::of_node(home.store.as_ref(), to).await.ok().flatten();
     let is_reachable = !home.public_url.is_empty() && home.via.is_none();
     Some(LogQuote {
@@ -38,11 +41,22 @@ pub(crate) async fn quote(home: &Arc<Home>, to: &Did) -> Option<LogQuote> {
     })
 }
 
+/// Remembers that somebody is told of this node's log who may tell of his.
+pub(crate) fn show(home: &Home, to: &Did) {
+    home.ledger.shown.insert(subject(to), ());
+}
+
 /// Takes what a counterparty tells of its log and of this node's.
 pub(crate) async fn learn(home: &Arc<Home>, from: &Did, quote: LogQuote) -> Result<(), StoreFault> {
     let node = subject(from);
-    let told = format!("{} {} {:?}", quote.key, quote.checkpoint, quote.seen);
-    if home.ledger.log_key().is_none() || home.ledger.heard.get(&node).as_ref() == Some(&told) {
+    let told = digest_text(json!(quote).to_string().as_bytes());
+    if home.ledger.log_key().is_none() {
+        return Ok(());
+    }
+    if quote.seen.is_none() {
+        introduce(home, from).await?;
+    }
+    if home.ledger.heard.get(&node).as_ref() == Some(&told) {
         return Ok(());
     }
     let Ok(checkpoint) = Checkpoint::parse(&quote.checkpoint) else { return Ok(()) };
@@ -50,12 +64,12 @@ pub(crate) async fn learn(home: &Arc<Home>, from: &Did, quote: LogQuote) -> Resu
         tracing::warn!(%node, "a checkpoint is not signed by the key that it comes with");
         return Ok(());
     };
-    take(home, &node, &quote, head).await?;
-    match &quote.seen {
-        Some(seen) => check_ours(home, seen).await?,
-        None => introduce(home, from).await?,
+    if let Some(seen) = &quote.seen {
+        check_ours(home, seen).await?;
     }
-    home.ledger.heard.insert(node, told);
+    if take(home, &node, &quote, head).await? == Taken::Durable {
+        home.ledger.heard.insert(node, told);
+    }
     Ok(())
 }
 
@@ -76,23 +90,24 @@ async fn introduce(home: &Arc<Home>, to: &Did) -> Result<(), StoreFault> {
     Ok(())
 }
 
+/// What became of what was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Durable,
+    /// Something else changed meanwhile: it is taken with the next receipt.
+    Later,
+}
+
 async fn take(
     home: &Arc<Home>,
     node: &Did,
     quote: &LogQuote,
     head: TreeHead,
-) -> Result<(), StoreFault> {
+) -> Result<Taken, StoreFault> {
     let store = home.store.as_ref();
-    let known = peers::of_node(store, node).await?;
-    let found = match known {
+    let found = match peers::of_node(store, node).await? {
         Some(known) if known.log.key == quote.key => known,
-        Some(other) => {
-            // The DID signs another log than it did: what was promised by the other is not in it.
-            let first = other.log.checkpoint.clone().unwrap_or_default();
-            contradict(home, &other, Finding::AnotherLog, &first, &quote.checkpoint).await?;
-            return add(home, node, quote).await;
-        }
-        None => return add(home, node, quote).await,
+        other => return add(home, node, quote, other).await,
     };
     let mut log = found.log.clone();
     (log.url, log.witness) = (quote.url.clone(), quote.witness.clone());
@@ -102,54 +117,83 @@ async fn take(
     for before in witnessed.into_iter().chain(told) {
         if before.size == head.size && before.root != head.root {
             let first = log.checkpoint.clone().unwrap_or_default();
-            return contradict(home, &found, Finding::Fork, &first, &quote.checkpoint).await;
+            contradict(home, &log.key, Finding::Fork, &first, &quote.checkpoint).await?;
+            return Ok(Taken::Durable);
         }
     }
-    // What was cosigned is known to continue; what was only told is as good as the next.
-    if witnessed.is_none() && told.is_none_or(|told| told.size < head.size) {
-        log.checkpoint = Some(quote.checkpoint.clone());
+    match witnessed {
+        // What is cosigned continues; of what is only told the log itself is asked.
+        Some(last) if last.size != head.size => {
+            audit::begin(home, &log.key, quote.checkpoint.clone());
+        }
+        Some(_) => {}
+        None if told.is_none_or(|told| told.size < head.size) => {
+            log.checkpoint = Some(quote.checkpoint.clone());
+        }
+        None => {}
     }
     if log == found.log {
-        return Ok(());
+        return Ok(Taken::Durable);
     }
-    write(home, &log, Some(&found)).await
-}
-
-async fn add(home: &Home, node: &Did, quote: &LogQuote) -> Result<(), StoreFault> {
-    let store = home.store.as_ref();
-    if LOGS_KNOWN_MAX <= peers::all(store, LOGS_KNOWN_MAX).await?.len() {
-        tracing::warn!(%node, "so many logs are known that another is not");
-        return Ok(());
-    }
-    // A log that another node signs as well is not taken for this node's.
-    if peers::by_origin(store, quote.key.name()).await?.is_some() {
-        tracing::warn!(%node, origin = quote.key.name(), "a node names the log of another");
-        return Ok(());
-    }
-    let log = PeerLog {
-        node: node.clone(),
-        key: quote.key.clone(),
-        witness: quote.witness.clone(),
-        url: quote.url.clone(),
-        since: home.now(),
-        witnessed: None,
-        witnessed_at: None,
-        checkpoint: Some(quote.checkpoint.clone()),
-        contradictions: Vec::new(),
-    };
-    write(home, &log, None).await
-}
-
-async fn write(home: &Home, log: &PeerLog, before: Option<&Found>) -> Result<(), StoreFault> {
     let mut batch = Batch::new();
-    peers::put(&mut batch, log, before);
+    peers::put(&mut batch, &log, Some(&found));
+    write(home, batch).await
+}
+
+/// Takes a log that this node has not heard of, in the place of the one that its keeper signed before.
+async fn add(
+    home: &Home,
+    node: &Did,
+    quote: &LogQuote,
+    before: Option<Found>,
+) -> Result<Taken, StoreFault> {
+    let store = home.store.as_ref();
+    let mut batch = Batch::new();
+    // One that others name as well: whose it is, is theirs to say; what is cosigned of it is one.
+    let namesake = peers::by_key(store, &quote.key).await?;
+    let mut log = namesake.as_ref().map_or_else(
+        || PeerLog {
+            node: node.clone(),
+            key: quote.key.clone(),
+            witness: quote.witness.clone(),
+            url: quote.url.clone(),
+            since: home.now(),
+            witnessed: None,
+            witnessed_at: None,
+            checkpoint: Some(quote.checkpoint.clone()),
+            contradictions: Vec::new(),
+        },
+        |found| found.log.clone(),
+    );
+    if let Some(before) = &before {
+        // The DID signs another log than it did: what was promised by the other is not in it.
+        log.contradictions.clone_from(&before.log.contradictions);
+        let first = before.log.checkpoint.clone().unwrap_or_default();
+        let finding = Finding::AnotherLog;
+        if add_contradiction(&mut log, home, finding, &first, &quote.checkpoint) {
+            let event = Event::log_contradicted(node, before.log.key.name(), finding);
+            events::put(&mut batch, home.now(), vec![event]);
+            tracing::warn!(%node, origin = before.log.key.name(), "a node signs another log now");
+        }
+        peers::remove(&mut batch, before);
+    } else if LOGS_KNOWN_MAX <= peers::all(store, LOGS_KNOWN_MAX).await?.len() {
+        tracing::warn!(%node, "so many logs are known that another is not");
+        return Ok(Taken::Durable);
+    }
+    peers::put(&mut batch, &log, namesake.as_ref());
+    peers::put_node(&mut batch, node, &quote.key);
+    let taken = write(home, batch).await?;
+    home.news.wake();
+    Ok(taken)
+}
+
+async fn write(home: &Home, batch: Batch) -> Result<Taken, StoreFault> {
     match home.store.commit(batch).await {
         Ok(_) => {
             home.ledger.is_another_known.store(true, Ordering::Relaxed);
-            Ok(())
+            Ok(Taken::Durable)
         }
-        // Whoever was faster is taken up with the next receipt.
-        Err(CommitError::Conflict(_)) => Ok(()),
+        Err(CommitError::Conflict(_)) => Ok(Taken::Later),
         Err(CommitError::Fault(fault)) => Err(fault),
     }
 }
@@ -193,7 +237,7 @@ pub(crate) async fn check_times(
     };
     if receipts.iter().any(is_back_dated) {
         let first = found.log.checkpoint.clone().unwrap_or_default();
-        contradict(home, &found, Finding::BackDated, &first, jws).await?;
+        contradict(home, &found.log.key, Finding::BackDated, &first, jws).await?;
     }
     Ok(())
 }

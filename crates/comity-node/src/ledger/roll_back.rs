@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comity_core::event::Event;
-use comity_core::log::{AddCheckpoint, Checkpoint, Finding, Plan, TreeHead};
+use comity_core::log::{Checkpoint, Finding, Plan, TreeHead, VerifierKey, origin_hash};
+use comity_net::Fetcher;
 use comity_store::records::events;
 use comity_store::records::log::peers;
 use comity_store::records::log::tiles::Prover;
 use comity_store::{Batch, StoreFault};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::witness::Asked;
 use super::{commit, witness};
 use crate::home::Home;
 use crate::limits::WITNESS_START_DEADLINE;
@@ -41,31 +44,46 @@ pub(crate) async fn check(home: &Home) -> Result<(), StartError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(StartError::Data { path, error }),
     }
-    let Some(latest) = home.ledger.latest() else { return Ok(()) };
-    let mut asked = Vec::new();
+    let mut asked = JoinSet::new();
     for witness in witness::asked(home).await? {
         if 0 < peers::cosigned(store, &witness.key, key.public()).await? {
-            let body = AddCheckpoint::write(0, &[], &latest);
-            let (url, fetcher) = (format!("{}/add-checkpoint", witness.url), &home.fetcher);
-            let fetcher = Arc::clone(fetcher);
-            asked.push(tokio::spawn(async move { fetcher.post_text(&url, body).await }));
+            let (fetcher, key) = (Arc::clone(&home.fetcher), key.public().clone());
+            asked.spawn(async move {
+                // Each has its own time: one that is away does not silence the others.
+                let seen = timeout(WITNESS_START_DEADLINE, seen(&fetcher, &witness, &key)).await;
+                seen.unwrap_or(None)
+            });
         }
     }
-    let answers = async {
-        let mut cosigned = 0;
-        for answer in asked {
-            if let Ok(Ok((409, known))) = answer.await {
-                let known = String::from_utf8_lossy(&known).trim_end().parse().unwrap_or(0);
-                cosigned = cosigned.max(known);
-            }
+    while let Some(answer) = asked.join_next().await {
+        if let Ok(Some(head)) = answer
+            && !continues(home, head, size).await?
+        {
+            return Err(StartError::RolledBack { has: size, cosigned: head.size });
         }
-        cosigned
-    };
-    // Witnesses that are away say nothing now; they are asked again with each checkpoint.
-    let cosigned: u64 = timeout(WITNESS_START_DEADLINE, answers).await.unwrap_or(0);
-    match cosigned <= size {
-        true => Ok(()),
-        false => Err(StartError::RolledBack { has: size, cosigned }),
+    }
+    Ok(())
+}
+
+/// What a witness has cosigned of this log last, as this log's own key signed it: nobody can make a witness,
+/// or a witness make us, believe in a longer log than there was.
+async fn seen(fetcher: &Fetcher, witness: &Asked, key: &VerifierKey) -> Option<TreeHead> {
+    let url = format!("{}/{}/checkpoint", witness.url, origin_hash(key.name()));
+    let note = fetcher.get_resource(&url, None).await.ok()?;
+    Checkpoint::parse(std::str::from_utf8(&note).ok()?).ok()?.verify(key).ok()
+}
+
+/// A witness answered that it has cosigned more than was asked for: perhaps more than there is.
+pub(super) async fn suspect(
+    home: &Arc<Home>,
+    witness: &Asked,
+    cosigned: u64,
+) -> Result<(), StoreFault> {
+    let size = home.store.frontier().await?.size();
+    let Some(key) = home.ledger.log_key().filter(|_| size < cosigned) else { return Ok(()) };
+    match seen(&home.fetcher, witness, key.public()).await {
+        Some(head) if size < head.size => found(home, head.size).await,
+        _ => Ok(()),
     }
 }
 
@@ -112,7 +130,8 @@ fn replace(path: &Path, note: &str) -> io::Result<()> {
     let mut file = File::create(&unfinished)?;
     file.write_all(note.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&unfinished, path)
+    fs::rename(&unfinished, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn path(data: &Path) -> PathBuf {

@@ -95,7 +95,7 @@ pub(crate) async fn add_agent(
         ApiError::new(ApiCode::Fault, "The identity cannot be made", "See the node's log")
     })?;
     let identity = home.identities.insert(identity);
-    home.record_node().await?;
+    home.record_node_of(&identity.did).await?;
     if let Some(via) = &home.via {
         via.register(&identity.did).await;
     }

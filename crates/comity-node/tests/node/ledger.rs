@@ -1,7 +1,11 @@
 //! The log: what counterparties tell of theirs, what is cosigned and what is found out, who may read it, and
 //! evidence between real nodes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::extract::Path;
 
 use comity_core::api::{AgentInfo, Forgotten, LogStatus, StatementInfo};
 use comity_core::evidence::{Bundle, KeyState, Outcome, Trusted, Verdict, verify};
@@ -12,9 +16,10 @@ use comity_core::log::{
 use comity_core::receipt::{Receipt, State, compose_receipts};
 use comity_core::record::digest_text;
 use comity_didcomm::{Did, Jwt, MessageId, SigningKey, UnixTime};
-use http::Method;
+use http::{Method, header};
 use rand::rng;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::support::{Foreigner, Stand};
 
@@ -80,6 +85,25 @@ impl Keeper {
             .unwrap_or_default();
         let body = AddCheckpoint::write(old, &proof, &self.checkpoint(new, history));
         stand.post_public("/witness/add-checkpoint", body).await
+    }
+
+    /// Serves one history as a tiled log; says where, and how often it was asked.
+    async fn serve(&self, history: usize) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (leaves, counted) = (self.leaves[history].clone(), Arc::clone(&asked));
+        let app = axum::Router::new().route(
+            "/log/1/tile/0/{tile}/{width}",
+            axum::routing::get(move |Path((_, width)): Path<(String, usize)>| async move {
+                counted.fetch_add(1, Ordering::SeqCst);
+                ([(header::CONTENT_TYPE, "application/octet-stream")], leaves[..width].concat())
+            }),
+        );
+        let limits = comity_net::ListenLimits::default();
+        let forever = std::future::pending();
+        tokio::spawn(comity_net::serve(listener, app, limits, Arc::default(), forever));
+        (url, asked)
     }
 
     fn quote(&self, size: u64, history: usize) -> LogQuote {
@@ -194,10 +218,8 @@ async fn checkpoints_of_counterparties_are_cosigned_as_the_specification_says() 
 async fn a_keeper_who_shows_another_history_is_found_out() {
     let (stand, aria, mut keeper) = known().await;
     assert_eq!(keeper.add(&stand, 0, 20, 0).await.0, 200);
-    assert_eq!(keeper.add(&stand, 20, 40, 1).await.0, 422, "rewritten, and grown since");
-    assert_eq!(keeper.findings(&stand).await, ["not-continued"]);
     assert_eq!(keeper.add(&stand, 20, 20, 1).await.0, 422, "rewritten as it was");
-    assert_eq!(keeper.findings(&stand).await, ["not-continued", "fork"]);
+    assert_eq!(keeper.findings(&stand).await, ["fork"]);
     // Whatever is said now is said to a witness that remembers.
     assert_eq!(keeper.add(&stand, 20, 40, 0).await.0, 200);
 
@@ -211,14 +233,35 @@ async fn a_keeper_who_shows_another_history_is_found_out() {
     let quote = anew.quote(1, 0);
     anew.accept(&stand, &aria, "m-3", (now(), 0), quote).await;
     anew.is_known(&stand).await;
-    assert_eq!(keeper.findings(&stand).await, ["not-continued", "fork", "another-log"]);
+    assert_eq!(anew.findings(&stand).await, ["fork", "another-log"]);
     assert_eq!(anew.add(&stand, 0, 3, 0).await.0, 200);
     let quote = anew.quote(3, 0);
     anew.accept(&stand, &aria, "m-4", (now() - 1_000, 7), quote).await;
-    stand.until("the date is found", async || anew.findings(&stand).await == ["back-dated"]).await;
+    let found = ["fork", "another-log", "back-dated"];
+    stand.until("the date is found", async || anew.findings(&stand).await == found).await;
     let events = stand.events(0).await.events;
     let told = events.iter().filter(|one| json!(one)["type"] == "log-contradicted").count();
-    assert_eq!(told, 4, "the operator is told of each once");
+    assert_eq!(told, 3, "the operator is told of each once");
+}
+
+/// A proof is signed by nobody: whoever spoils one says nothing about the log. The log itself is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_a_log_continues_is_asked_of_the_log() {
+    for (history, findings) in [(0, &[][..]), (1, &["not-continued"][..])] {
+        let stand = Stand::new().await;
+        let aria = stand.add_agent("aria").await;
+        let mut keeper = Keeper::new().await;
+        let (url, asked) = keeper.serve(history).await;
+        let mut quote = keeper.quote(1, 0);
+        quote.url = Some(url);
+        keeper.accept(&stand, &aria, "m-1", (now(), 0), quote).await;
+        keeper.is_known(&stand).await;
+        assert_eq!(keeper.add(&stand, 0, 20, 0).await.0, 200);
+        let body = AddCheckpoint::write(20, &[[7; 32]], &keeper.checkpoint(40, history));
+        assert_eq!(stand.post_public("/witness/add-checkpoint", body).await.0, 422);
+        stand.until("its tiles are read", async || 0 < asked.load(Ordering::SeqCst)).await;
+        stand.until("that is judged", async || keeper.findings(&stand).await == findings).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,7 +318,7 @@ async fn the_log_is_served_to_those_whom_the_operator_lets_read_it() {
 async fn a_log_for_everyone_needs_no_token() {
     use comity_node::config::Readers;
     for (readers, code) in [(Readers::Everyone, 200), (Readers::Nobody, 401)] {
-        let store = std::sync::Arc::new(comity_store::MemoryStore::new());
+        let store = Arc::new(comity_store::MemoryStore::new());
         let stand = Stand::with(store, |config| config.ledger.readers = readers).await;
         let status: LogStatus = stand.admin(Method::GET, "/admin/log", Value::Null).await;
         let checkpoint = Checkpoint::parse(&status.checkpoint).unwrap();
@@ -396,7 +439,7 @@ async fn what_is_forgotten_cannot_be_shown_and_the_log_still_verifies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_without_a_log_sends_and_receives_and_can_show_nothing() {
-    let store = std::sync::Arc::new(comity_store::MemoryStore::new());
+    let store = Arc::new(comity_store::MemoryStore::new());
     let a = Stand::with(store, |config| config.ledger.kept = false).await;
     let aria = a.add_agent("aria").await;
     let b = Stand::new().await;

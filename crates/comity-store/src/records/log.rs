@@ -8,8 +8,9 @@
 //! | log | `h` chain number | head of a chain that its agent signed |
 //! | log | `k` size | checkpoint, a signed note |
 //! | log | `latest` | size of the latest checkpoint |
-//! | log | `n` node | origin of the log that another node signed last |
-//! | log | `o` origin | what is known of another log: its keys, what was cosigned, see `peers.rs` |
+//! | log | `n` node | key of the log that another node signed last |
+//! | log | `o` key | what is known of another log: its keys, what was cosigned, see `peers.rs` |
+//! | log | `O` origin key | the key, to find the logs of a name |
 //! | log | `r` level index | root of a full tile, see `tiles.rs` |
 //! | log | `w` witness | size up to which it cosigned our log |
 //! | meta | `log` | the log's own keys, sealed |

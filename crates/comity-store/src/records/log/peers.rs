@@ -55,6 +55,9 @@ pub struct Contradiction {
     pub second: String,
 }
 
+/// Logs of one name that are looked at.
+const NAMESAKES_MAX: usize = 8;
+
 /// A log as it was read, with the evidence by which it is changed only as it was read.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -63,14 +66,28 @@ pub struct Found {
     row: Vec<u8>,
 }
 
-/// Finds a log by its origin.
+/// Finds a log by its key.
 ///
 /// # Errors
 ///
 /// Fails if the store cannot be read.
-pub async fn by_origin(store: &dyn Store, origin: &str) -> Result<Option<Found>, StoreFault> {
-    let row = store.get(Keyspace::Log, &key(origin)).await?;
+pub async fn by_key(store: &dyn Store, log: &VerifierKey) -> Result<Option<Found>, StoreFault> {
+    let row = store.get(Keyspace::Log, &key(log)).await?;
     row.map(|row| Ok(Found { log: decode(&row)?, row })).transpose()
+}
+
+/// Finds the logs of a name: anybody can give his key any name, so there may be several.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn by_origin(store: &dyn Store, origin: &str) -> Result<Vec<Found>, StoreFault> {
+    let range = KeyRange::prefix(&named(origin));
+    let mut found = Vec::new();
+    for row in store.read(Keyspace::Log, range, NAMESAKES_MAX).await? {
+        found.extend(by_key(store, &read_key(&row.value)?).await?);
+    }
+    Ok(found)
 }
 
 /// Lists the logs that are known, at most so many.
@@ -90,10 +107,9 @@ pub async fn all(store: &dyn Store, limit: usize) -> Result<Vec<PeerLog>, StoreF
 ///
 /// Fails if the store cannot be read.
 pub async fn of_node(store: &dyn Store, node: &Did) -> Result<Option<Found>, StoreFault> {
-    let Some(origin) = store.get(Keyspace::Log, &node_key(node)).await? else { return Ok(None) };
-    match std::str::from_utf8(&origin) {
-        Ok(origin) => by_origin(store, origin).await,
-        Err(_) => Err(damaged("the log of a node")),
+    match store.get(Keyspace::Log, &node_key(node)).await? {
+        Some(key) => by_key(store, &read_key(&key)?).await,
+        None => Ok(None),
     }
 }
 
@@ -118,15 +134,47 @@ pub fn put_cosigned(batch: &mut Batch, witness: &VerifierKey, log: &VerifierKey,
 }
 
 /// Adds a log, or changes what is known of it. The batch conflicts if that is not as it was found.
-pub fn put(batch: &mut Batch, log: &PeerLog, before: Option<&Found>) -> usize {
-    let key = key(log.key.name());
-    let position = match before {
-        Some(found) => batch.assert_value(Keyspace::Log, &key, &found.row),
-        None => batch.assert_absent(Keyspace::Log, &key),
+pub fn put(batch: &mut Batch, log: &PeerLog, before: Option<&Found>) {
+    let row = key(&log.key);
+    match before {
+        Some(found) => batch.assert_value(Keyspace::Log, &row, &found.row),
+        None => batch.assert_absent(Keyspace::Log, &row),
     };
-    batch.put(Keyspace::Log, &key, encode(log));
-    batch.put(Keyspace::Log, &node_key(&log.node), log.key.name());
-    position
+    batch.put(Keyspace::Log, &row, encode(log));
+    if before.is_none() {
+        batch.put(Keyspace::Log, &namesake(&log.key), log.key.to_string());
+    }
+}
+
+/// Says which log a node signs now.
+pub fn put_node(batch: &mut Batch, node: &Did, log: &VerifierKey) {
+    batch.put(Keyspace::Log, &node_key(node), log.to_string());
+}
+
+/// Forgets a log that its node has left. The batch conflicts if it is not as it was found.
+pub fn remove(batch: &mut Batch, found: &Found) {
+    let row = key(&found.log.key);
+    batch.assert_value(Keyspace::Log, &row, &found.row);
+    batch.delete(Keyspace::Log, &row);
+    batch.delete(Keyspace::Log, &namesake(&found.log.key));
+}
+
+fn read_key(row: &[u8]) -> Result<VerifierKey, StoreFault> {
+    let key = std::str::from_utf8(row).ok().and_then(|key| key.parse().ok());
+    key.ok_or_else(|| damaged("the key of a log"))
+}
+
+fn key(log: &VerifierKey) -> Vec<u8> {
+    [&b"o"[..], &key_hash(&[log.to_string().as_bytes()])].concat()
+}
+
+/// Begins the keys of the logs of a name.
+fn named(origin: &str) -> Vec<u8> {
+    [&b"O"[..], &key_hash(&[origin.as_bytes()])].concat()
+}
+
+fn namesake(log: &VerifierKey) -> Vec<u8> {
+    [named(log.name()), key_hash(&[log.to_string().as_bytes()]).to_vec()].concat()
 }
 
 fn node_key(node: &Did) -> Vec<u8> {
@@ -136,8 +184,4 @@ fn node_key(node: &Did) -> Vec<u8> {
 fn cosigned_key(witness: &VerifierKey, log: &VerifierKey) -> Vec<u8> {
     let (witness, log) = (witness.to_string(), log.to_string());
     [&b"w"[..], &key_hash(&[witness.as_bytes(), log.as_bytes()])].concat()
-}
-
-fn key(origin: &str) -> Vec<u8> {
-    [&b"o"[..], &key_hash(&[origin.as_bytes()])].concat()
 }
