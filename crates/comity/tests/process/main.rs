@@ -17,6 +17,7 @@ mod bench;
 mod cli;
 mod demo;
 mod didcomm;
+mod evidence;
 mod grant;
 mod injection;
 mod invite;

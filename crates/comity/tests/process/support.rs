@@ -5,7 +5,7 @@ mod node;
 mod stranger;
 
 pub(crate) use http::{Answer, request};
-pub(crate) use node::{TestNode, comity, comity_reading, start_demo_pair};
+pub(crate) use node::{Run, TestNode, comity, comity_reading, start_demo_pair};
 pub(crate) use stranger::{Recipient, Stranger, now};
 
 use std::time::{Duration, Instant};
