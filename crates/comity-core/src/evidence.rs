@@ -7,7 +7,9 @@
 
 mod bundle;
 mod chain;
+mod conversation;
 mod join;
+mod keys;
 mod log;
 mod part;
 mod said;

@@ -487,3 +487,15 @@ pub const BUNDLE_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Exports in one file at most.
 pub const BUNDLE_PARTS_MAX: usize = 64;
+
+/// Witnesses that one export names at most.
+pub const WITNESSES_MAX: usize = 4_096;
+
+/// Findings of one kind that a verdict lists at most.
+pub const FINDINGS_MAX: usize = 1_000;
+
+/// How much older than an export the signed head of its chain may be, in seconds.
+pub const HEAD_AGE_S_MAX: u64 = 300;
+
+/// The largest number in a file of evidence: what every reader of JSON reads exactly (RFC 8785), 2^53 - 1.
+pub const NUMBER_MAX: u64 = (1 << 53) - 1;

@@ -113,8 +113,9 @@ impl Ledger {
             _ if !settings.kept => None,
             Some(row) if settings.begin_anew => {
                 // The chains go on, and their tags with them.
-                let tags = Keys::seeds(keystore, &row)?.0[0];
-                Some(Keys::make(store, keystore, (did, public_url), &tags).await?)
+                let (seeds, _) = Keys::seeds(keystore, &row)?;
+                let [tags, ..] = &*seeds;
+                Some(Keys::make(store, keystore, (did, public_url), tags).await?)
             }
             Some(row) => Some(Keys::read(keystore, &row)?),
             None => {

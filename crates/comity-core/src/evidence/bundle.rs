@@ -169,18 +169,11 @@ impl Bundle {
         if BUNDLE_BYTES_MAX < text.len() {
             return Err(BundleError::TooLarge);
         }
-        let value: Value = serde_json::from_slice(text)
-            .map_err(|error| BundleError::NotJson(error.to_string()))?;
-        let format = value.get("format").and_then(Value::as_str);
-        if format != Some(BUNDLE_FORMAT) {
-            return Err(BundleError::Format(format.unwrap_or_default().to_owned()));
-        }
         let text = text.strip_suffix(b"\n").unwrap_or(text);
-        if value.to_string().as_bytes() != text {
-            return Err(BundleError::NotCanonical);
+        let bundle: Self = serde_json::from_slice(text).map_err(|error| no_bundle(text, &error))?;
+        if bundle.format != BUNDLE_FORMAT {
+            return Err(BundleError::Format(bundle.format));
         }
-        let bundle: Self =
-            serde_json::from_value(value).map_err(|error| BundleError::Shape(error.to_string()))?;
         if BUNDLE_PARTS_MAX < bundle.parts.len() {
             return Err(BundleError::TooLarge);
         }
@@ -195,6 +188,20 @@ impl Bundle {
     #[must_use]
     pub fn to_text(&self) -> String {
         json!(self).to_string()
+    }
+}
+
+/// Says why a text is no bundle: JSON of another format is told apart from other JSON, and from none.
+fn no_bundle(text: &[u8], error: &serde_json::Error) -> BundleError {
+    #[derive(Deserialize)]
+    struct Probe {
+        format: String,
+    }
+    match serde_json::from_slice::<Probe>(text) {
+        Ok(probe) if probe.format != BUNDLE_FORMAT => BundleError::Format(probe.format),
+        Ok(_) => BundleError::Shape(error.to_string()),
+        Err(_) if error.is_data() => BundleError::Shape(error.to_string()),
+        Err(_) => BundleError::NotJson(error.to_string()),
     }
 }
 

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::bundle::{Export, Selection};
 use super::log::{Point, hash, hashes};
 use super::part::{Findings, Malformed, says};
+use crate::limits::NUMBER_MAX;
 use crate::log::{Link, Statement, leaf_hash, salted_digest, statement_hash, verify_inclusion};
 use crate::trust::subject;
 
@@ -26,11 +27,15 @@ pub(super) struct Told<'b> {
 /// Computes the entries of the links, from the first on.
 pub(super) fn entries(export: &Export, place: &str) -> Result<Vec<[u8; 32]>, Malformed> {
     let mut before = hash(&export.prev).ok_or_else(|| Malformed(format!("{place}.prev")))?;
-    if export.since == 0 || (export.since == 1 && before != [0; 32]) {
+    let is_beyond = NUMBER_MAX < export.since.saturating_add(export.links.len() as u64);
+    if export.since == 0 || is_beyond || (export.since == 1 && before != [0; 32]) {
         return Err(Malformed(format!("{place}.since")));
     }
     let mut entries = Vec::with_capacity(export.links.len());
     for (seq, rest) in (export.since..).zip(&export.links) {
+        if hash(&rest.statement).is_none() || !is_tag(&rest.peer) || !is_tag(&rest.thread) {
+            return Err(Malformed(format!("{place}.links[{}]", seq - export.since)));
+        }
         let link = Link {
             agent: subject(&export.agent),
             peer: rest.peer.clone(),
@@ -145,6 +150,20 @@ pub(super) fn complete(export: &Export, told: &[Told<'_>], place: &str, findings
             }
         }
     }
+    let is_any = |selection: &Selection| match selection {
+        Selection::Numbers { .. } => true,
+        Selection::With(did) => values.contains_key(&("peer", subject(did).as_str())),
+        Selection::Thread(thid) => values.contains_key(&("thread", thid.as_str())),
+    };
+    if 1 < export.since {
+        findings.miss(format!(
+            "what {} did before number {} is not accounted for",
+            export.agent, export.since
+        ));
+    }
+    if !is_any(&export.selection) {
+        findings.miss(format!("{} shows nothing of what was to be exported", export.agent));
+    }
     let shown: HashSet<u64> = told.iter().map(|one| one.seq).collect();
     let numbers = export.since..export.since.saturating_add(export.links.len() as u64);
     let is_selected = |seq: u64| match &export.selection {
@@ -179,4 +198,9 @@ pub(super) fn complete(export: &Export, told: &[Told<'_>], place: &str, findings
             says(&format!("{place}.links[{}]", seq - numbers.start), &format!("number {seq}")),
         );
     }
+}
+
+fn is_tag(text: &str) -> bool {
+    text.len() == 16
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }

@@ -1,15 +1,17 @@
 //! One export by itself: its signatures, its chain in its log, and the documents that it brings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use comity_didcomm::{Did, DidDocument, DidUrl, Jwt, PublicKey, Relationship};
+use comity_didcomm::{Did, DidDocument, DidUrl, Jwt, PublicKey, Relationship, UnixTime};
 use serde_json::Value;
 
-use super::bundle::{EXPORT_TYPE, Export, Part};
+use super::Trusted;
+use super::bundle::{EXPORT_TYPE, Export, Part, Selection};
 use super::chain::{self, Told};
 use super::log::{self, Point};
 use super::verdict::{Contradiction, Piece};
-use crate::log::{Act, SignedHead};
+use crate::limits::{FINDINGS_MAX, NUMBER_MAX};
+use crate::log::{Act, Checkpoint, KeyKind, SignedHead, VerifierKey};
 use crate::record::digest_text;
 use crate::trust::subject;
 
@@ -34,8 +36,10 @@ pub(super) struct Seen<'b> {
     pub(super) documents: Vec<Recorded<'b>>,
     /// Whether the agent has signed the export.
     pub(super) is_signed: bool,
+    /// When the agent has signed the end of its chain.
+    pub(super) head_at: UnixTime,
     /// The keys that signatures were verified with.
-    pub(super) used: Vec<Used>,
+    pub(super) used: HashSet<Used>,
 }
 
 /// A DID document, as a statement says that it was used.
@@ -50,21 +54,35 @@ pub(super) struct Recorded<'b> {
 }
 
 /// A key that a signature was verified with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Used {
     pub(super) did: Did,
     pub(super) kid: DidUrl,
     pub(super) key: PublicKey,
-    pub(super) text: String,
+    /// The document that has it.
+    pub(super) digest: String,
+    /// For what.
+    pub(super) role: Role,
+}
+
+/// As what somebody has signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Role {
+    /// As an agent: messages, heads, exports.
+    Agent,
+    /// As a node: receipts.
+    Node,
 }
 
 impl Findings {
     pub(super) fn contradict(&mut self, what: &str, first: Piece, second: Piece) {
-        self.contradictions.push(Contradiction { what: what.to_owned(), first, second });
+        if self.contradictions.len() < FINDINGS_MAX {
+            self.contradictions.push(Contradiction { what: what.to_owned(), first, second });
+        }
     }
 
     pub(super) fn miss(&mut self, what: String) {
-        if !self.missing.contains(&what) {
+        if self.missing.len() < FINDINGS_MAX && !self.missing.contains(&what) {
             self.missing.push(what);
         }
     }
@@ -78,20 +96,46 @@ pub(super) fn says(place: &str, says: &str) -> Piece {
 /// Looks at one export.
 pub(super) fn look<'b>(
     part: &'b Part,
-    place: String,
+    (place, trusted): (String, &Trusted),
     findings: &mut Findings,
 ) -> Result<Seen<'b>, Malformed> {
     let export = &part.export;
-    let points = log::points(export, &place, findings)?;
+    shape(export, &place)?;
+    let points = log::points(export, (&place, trusted), findings)?;
     let entries = chain::entries(export, &place)?;
     let told = chain::told(export, (&entries, &points), &place, findings)?;
     let documents = documents(&told, findings)?;
-    let mut seen =
-        Seen { export, place, points, told, documents, is_signed: false, used: Vec::new() };
+    let (is_signed, head_at, used) = (false, UnixTime(0), HashSet::new());
+    let mut seen = Seen { export, place, points, told, documents, is_signed, head_at, used };
     seen.verify_export(&part.signature, findings)?;
     seen.verify_head(&entries, findings)?;
     chain::complete(export, &seen.told, &seen.place, findings);
     Ok(seen)
+}
+
+/// Checks what the types of the members do not say.
+fn shape(export: &Export, place: &str) -> Result<(), Malformed> {
+    let witnesses = export.witnesses.iter().chain([&export.witness]);
+    let are_keys = export.log.kind() == KeyKind::Log
+        && witnesses.map(VerifierKey::kind).all(|kind| kind == KeyKind::Witness);
+    let selected = match export.selection {
+        Selection::Numbers { from, to } => [from, to],
+        Selection::With(_) | Selection::Thread(_) => [0, 0],
+    };
+    let shown = export.statements.iter().flat_map(|one| [one.checkpoint, one.index, one.seq]);
+    let is_large = |number: u64| NUMBER_MAX < number;
+    let member = if !are_keys {
+        "log, witness, witnesses"
+    } else if [export.at.0, export.since].into_iter().chain(selected).any(is_large) {
+        "at, since, selection"
+    } else if shown.into_iter().any(is_large) {
+        "statements"
+    } else if export.witnessed.iter().any(|note| Checkpoint::parse(note).is_err()) {
+        "witnessed"
+    } else {
+        return Ok(());
+    };
+    Err(Malformed(format!("{place}: {member}")))
 }
 
 /// Reads the documents that statements are about.
@@ -135,11 +179,16 @@ impl<'b> Seen<'b> {
     }
 
     /// Remembers with which key a signature was verified.
-    pub(super) fn uses(&mut self, did: &Did, kid: &DidUrl, text: &str, key: PublicKey) {
-        let used = Used { did: did.clone(), kid: kid.clone(), key, text: text.to_owned() };
-        if !self.used.contains(&used) {
-            self.used.push(used);
-        }
+    pub(super) fn uses(
+        &mut self,
+        did: &Did,
+        kid: &DidUrl,
+        key: PublicKey,
+        digest: &str,
+        role: Role,
+    ) {
+        let (did, kid, digest) = (did.clone(), kid.clone(), digest.to_owned());
+        self.used.insert(Used { did, kid, key, digest, role });
     }
 
     fn verify_export(&mut self, signature: &str, findings: &mut Findings) -> Result<(), Malformed> {
@@ -156,9 +205,10 @@ impl<'b> Seen<'b> {
         let is_signed = subject(token.issuer()) == agent
             && claims.get("sha256").and_then(Value::as_str) == Some(&hash);
         if is_signed {
-            let (text, key) = (own.text.to_owned(), own.document.authentication_key(&kid).copied());
+            let (digest, key) =
+                (own.digest.clone(), own.document.authentication_key(&kid).copied());
             if let Some(key) = key {
-                self.uses(&agent, &kid, &text, key);
+                self.uses(&agent, &kid, key, &digest, Role::Agent);
             }
             self.is_signed = true;
         } else {
@@ -205,10 +255,11 @@ impl<'b> Seen<'b> {
             );
         }
         let kid = signed.kid().clone();
-        let (text, key) = (own.text.to_owned(), own.document.authentication_key(&kid).copied());
+        let (digest, key) = (own.digest.clone(), own.document.authentication_key(&kid).copied());
         if let Some(key) = key {
-            self.uses(&agent, &kid, &text, key);
+            self.uses(&agent, &kid, key, &digest, Role::Agent);
         }
+        self.head_at = head.iat;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use comity_didcomm::{Did, Message, verify_jws};
 
-use super::part::{Findings, Seen, says};
+use super::part::{Findings, Role, Seen, says};
 use crate::log::{Act, LogQuote};
 use crate::receipt::{self, Receipt};
 use crate::record::digest_text;
@@ -38,6 +38,7 @@ pub(super) struct Said {
 #[derive(Debug)]
 pub(super) struct Signed {
     pub(super) kid: comity_didcomm::DidUrl,
+    pub(super) key: comity_didcomm::PublicKey,
     /// SHA-256 of the plaintext, base64url, as receipts quote it.
     pub(super) digest: String,
     pub(super) body: String,
@@ -95,21 +96,19 @@ pub(super) fn messages(seen: &mut Seen<'_>, findings: &mut Findings) -> Vec<Said
                                 && message.type_.to_string() == statement.type_
                         });
                         if is_same {
-                            if let Some(key) = document.document.authentication_key(&verified.kid) {
-                                used.push((
-                                    from.clone(),
-                                    verified.kid.clone(),
-                                    document.text.to_owned(),
-                                    *key,
-                                ));
-                            }
+                            let key = document.document.authentication_key(&verified.kid).copied();
                             let body = message
                                 .map(|message| serde_json::Value::Object(message.body).to_string());
-                            signed = Some(Signed {
-                                digest: digest_text(&verified.payload),
-                                kid: verified.kid,
-                                body: body.unwrap_or_default(),
-                            });
+                            if let Some(key) = key {
+                                let digest = document.digest.clone();
+                                used.push((from.clone(), verified.kid.clone(), key, digest));
+                                signed = Some(Signed {
+                                    digest: digest_text(&verified.payload),
+                                    kid: verified.kid,
+                                    key,
+                                    body: body.unwrap_or_default(),
+                                });
+                            }
                         } else {
                             findings.contradict(
                                 "a message is another than its statement says",
@@ -140,8 +139,8 @@ pub(super) fn messages(seen: &mut Seen<'_>, findings: &mut Findings) -> Vec<Said
             signed,
         });
     }
-    for (did, kid, text, key) in used {
-        seen.uses(&did, &kid, &text, key);
+    for (did, kid, key, digest) in used {
+        seen.uses(&did, &kid, key, &digest, Role::Agent);
     }
     said
 }
@@ -168,7 +167,7 @@ pub(super) fn words(seen: &mut Seen<'_>, findings: &mut Findings) -> Vec<Word> {
         match (receipt::verify(text, &document.document), verified, message) {
             (Ok(receipts), Some(verified), Some(message)) => {
                 if let Some(key) = document.document.authentication_key(&verified.kid) {
-                    used.push((signer.clone(), verified.kid, document.text.to_owned(), *key));
+                    used.push((signer.clone(), verified.kid, *key, document.digest.clone()));
                 }
                 words.push(Word {
                     signer: signer.clone(),
@@ -184,8 +183,8 @@ pub(super) fn words(seen: &mut Seen<'_>, findings: &mut Findings) -> Vec<Word> {
             ),
         }
     }
-    for (did, kid, text, key) in used {
-        seen.uses(&did, &kid, &text, key);
+    for (did, kid, key, digest) in used {
+        seen.uses(&did, &kid, key, &digest, Role::Node);
     }
     words
 }

@@ -115,6 +115,8 @@ pub struct MessageSeen {
 pub enum KeyState {
     /// Nothing is known but that it was its owner's.
     Good,
+    /// It was replaced, and nothing shows whether before or after the message was in a log.
+    NotToldApart,
     /// It was replaced later; the message was in a log before.
     ReplacedLater,
     /// It had been replaced before the message was in any log that is shown: it may be anybody's.
@@ -141,6 +143,8 @@ pub struct Bound {
     pub at: UnixTime,
     /// The witness whose clock it is.
     pub witness: String,
+    /// Its key, a vkey.
+    pub key: String,
 }
 
 /// How far a message got, as a receipt says.

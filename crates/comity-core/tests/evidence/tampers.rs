@@ -24,6 +24,7 @@ fn worlds() -> Vec<World> {
 }
 
 /// Tampered files of every kind, for another verifier to agree on.
+#[allow(dead_code, reason = "the example `evidence_tampers` writes them to files")]
 pub(crate) fn files(count: usize) -> Vec<String> {
     let mut rng = StdRng::seed_from_u64(5);
     let worlds = worlds();

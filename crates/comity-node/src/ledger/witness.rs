@@ -4,6 +4,7 @@
 use std::sync::{Arc, PoisonError};
 
 use comity_core::event::Event;
+use comity_core::limits::CLOCK_SKEW_S_MAX;
 use comity_core::log::{
     AddCheckpoint, Checkpoint, Finding, Plan, VerifierKey, WitnessRefusal, Witnessed,
 };
@@ -290,16 +291,21 @@ async fn keep(
 ) -> Result<(), StoreFault> {
     let Some((text, _)) = note.rsplit_once("\n\n") else { return Ok(()) };
     // One line, that of the witness itself: what else it sent would be taken for others'.
-    let is_its = |line: &&str| {
-        let alone = Checkpoint::parse(&format!("{text}\n\n{line}"));
-        alone.is_ok_and(|alone| {
-            alone.cosignatures([&witness.key]).is_ok_and(|cosigned| !cosigned.is_empty())
-        })
+    let cosigned = |line: &str| {
+        let alone = Checkpoint::parse(&format!("{text}\n\n{line}")).ok()?;
+        alone.cosignatures([&witness.key]).ok()?.pop()
     };
-    let Some(line) = lines.split_inclusive('\n').find(is_its) else {
+    let is_its = |line: &&str| cosigned(line).is_some();
+    let mut lines = lines.split_inclusive('\n');
+    let Some((line, its)) = lines.find_map(|line| Some((line, cosigned(line)?))) else {
         tracing::warn!(witness = witness.key.name(), "a cosignature does not verify");
         return Ok(());
     };
+    // With a wrong time it would later speak against the statements of this log.
+    if CLOCK_SKEW_S_MAX < its.at.0.abs_diff(home.now().0) {
+        tracing::warn!(witness = witness.key.name(), at = its.at.0, "a witness has another time");
+        return Ok(());
+    }
     let store = home.store.as_ref();
     let _one_at_a_time = home.ledger.keeping.lock().await;
     let latest = checkpoints::of_size(store, size).await?;

@@ -131,11 +131,13 @@ mod tests {
         assert_eq!(check(&MemoryStore::new()).await.unwrap(), Checked::default());
     }
 
+    type Change<'a> = &'a dyn Fn(&mut Batch, &[u8]);
+
     #[tokio::test]
     async fn a_statement_that_was_changed_deleted_or_added_is_found() {
         let agent: Did = "did:web:a.example".parse().unwrap();
         let key = |seq| chain::statement_key(ChainKey::of(&agent), seq);
-        let changes: [&dyn Fn(&mut Batch, &[u8]); 3] = [
+        let changes: [Change<'_>; 3] = [
             &|batch, row| {
                 let row = String::from_utf8_lossy(row).replace("\"at\":6", "\"at\":7");
                 batch.put(Keyspace::Log, &key(7), row.into_bytes());

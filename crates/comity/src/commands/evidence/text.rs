@@ -92,6 +92,7 @@ pub(super) const fn key_words(state: KeyState) -> &'static str {
     match state {
         KeyState::Good => "its key",
         KeyState::ReplacedLater => "its key then, replaced later",
+        KeyState::NotToldApart => "replaced, not shown whether before or after this",
         KeyState::ReplacedBefore => "a key that was replaced before: not proven to be its",
     }
 }
