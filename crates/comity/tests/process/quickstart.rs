@@ -2,7 +2,8 @@
 //! second one's is typed.
 //!
 //! The commands stand between `<!-- quickstart:begin -->` and `<!-- quickstart:end -->`, in `sh` blocks whose
-//! first line says `# terminal 1` or `# terminal 2`. Only the ports differ, each documented one by a free
+//! first line says `# terminal 1` or `# terminal 2`; what comes a year later between `<!-- evidence:begin -->` and
+//! `<!-- evidence:end -->`. Only the ports differ, each documented one by a free
 //! one: they may be taken.
 
 use std::{
@@ -18,7 +19,9 @@ use super::support::wait_until;
 fn the_quickstart_works_as_typed() {
     let readme =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md"));
-    let [first, second] = terminals(&readme.expect("the README is there"));
+    let readme = readme.expect("the README is there");
+    let [first, second] = terminals(&readme);
+    let dispute = dispute(&readme);
     let ports = Ports::free(&first);
     let [first, second] = [first, second].map(|script| ports.renumber(&script));
     let nodes = first.matches("comity up").count();
@@ -33,6 +36,11 @@ fn the_quickstart_works_as_typed() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "terminal 2: {}\n{said}{}", output.status, log(home.path()));
     assert!(said.contains("did:"), "terminal 2 shows no identity:\n{said}");
+    // The nodes witness each other's log within a second or so.
+    wait_until("evidence that proves all of it", || {
+        let output = bash(home.path(), &ports, &dispute).stdout(Stdio::piped()).output().unwrap();
+        output.status.success()
+    });
 }
 
 #[test]
@@ -82,16 +90,7 @@ impl Ports {
 }
 
 fn terminals(readme: &str) -> [String; 2] {
-    let marked = readme
-        .split_once("<!-- quickstart:begin -->")
-        .and_then(|(_, rest)| rest.split_once("<!-- quickstart:end -->"))
-        .map(|(marked, _)| marked)
-        .expect("the README marks its quickstart");
-    let blocks: Vec<_> = marked
-        .split("```sh\n")
-        .skip(1)
-        .map(|block| block.split_once("```").expect("the block ends").0)
-        .collect();
+    let blocks = blocks(readme, "quickstart");
     let terminals = ["# terminal 1\n", "# terminal 2\n"];
     assert!(
         blocks.iter().all(|block| terminals.iter().any(|terminal| block.starts_with(terminal))),
@@ -100,6 +99,25 @@ fn terminals(readme: &str) -> [String; 2] {
     terminals.map(|terminal| {
         blocks.iter().filter(|block| block.starts_with(terminal)).copied().collect()
     })
+}
+
+/// What is typed to show what was said, without the second verifier: `cargo xtask test` runs that.
+fn dispute(readme: &str) -> String {
+    let lines = blocks(readme, "evidence").concat();
+    let lines: Vec<_> = lines.lines().filter(|line| !line.starts_with("python3 ")).collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    lines.join("\n")
+}
+
+/// The blocks of a part that the README marks.
+fn blocks<'r>(readme: &'r str, part: &str) -> Vec<&'r str> {
+    let marked = readme
+        .split_once(&format!("<!-- {part}:begin -->"))
+        .and_then(|(_, rest)| rest.split_once(&format!("<!-- {part}:end -->")))
+        .map(|(marked, _)| marked)
+        .expect("the README marks it");
+    let blocks = marked.split("```sh\n").skip(1);
+    blocks.map(|block| block.split_once("```").expect("the block ends").0).collect()
 }
 
 /// A shell at home in a fresh folder, with the program on its path.
