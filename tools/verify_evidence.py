@@ -49,11 +49,17 @@ def some(shape):  # of an object that may have other members as well; null count
 def typed(value, kind): return value if isinstance(value, kind) else refuse("it is of another type")
 def text(value, pattern="(?s:.*)"):
     return value if re.fullmatch(pattern, typed(value, str), re.A) else refuse("it is another text")
+def at_most(size, shape):
+    return lambda value: [read(shape, item, "item") for item in value] \
+        if len(typed(value, list)) <= size else refuse("it has too many items")
 def any_(value): return value
 def like(pattern): return lambda value: text(value, pattern)
 def number(value): return value if type(value) is int and 0 <= value < 2**53 else refuse("it is not a number")
 def blob(size): return lambda value: data if len(data := un64(value)) == size else refuse("it has another length")
-def short(name): return re.sub(r"^(did:peer:4z\w+):z\w+", r"\1", text(name), flags=re.A)
+def short(name):  # of a did:peer:4 whose hash is that of its long form
+    found = re.match(f"(did:peer:4(z[{BASE58}]+)):(z\\w+)", text(name), re.A)
+    good = found and un58(found[2], 10_000) == b"\x12\x20" + sha256(found[3].encode())
+    return found[1] + name[found.end():] if good else name
 def did(value): return short(text(value, DID))
 def vkey(kind, value):
     name, key_id, raw = text(value).split("+", 2)
@@ -63,12 +69,12 @@ def vkey(kind, value):
     return key if good else refuse("it is not a vkey of its type")
 def signed(protected, payload, signature, header=None):
     jws = HEADER(parse(un64(protected)))
-    [kid] = {jws.kid, header and header.kid} - {None}
+    [kid] = {jws.kid, header.kid if header else None} - {None}
     return Record(jws, kid=short(text(kid, DID + "([/?][^#]*)?#.+")), signed=f"{protected}.{payload}".encode(),
                   payload=un64(payload), signature=un64(signature), claims=typed(parse(un64(payload)), dict))
 def jws(typ, shape, value):
     token = signed(*text(value, r"[\w-]+\.[\w-]+\.[\w-]+").split("."))
-    token.claims = read(shape, token.claims, "payload")
+    token.raw, token.claims = token.claims, read(shape, token.claims, "payload")
     good = token.typ == typ and token.claims.iss == re.match(DID, token.kid)[0]
     return token if good else refuse("its typ or iss is another")
 class Checkpoint:
@@ -84,7 +90,7 @@ class Checkpoint:
         found = [s[4:] for name, s in self.signatures if (name, s[:4]) == (key.name, key.id)]
         if key.kind == b"\1": return [good(s, self.body) for s in found]
         times = [(int.from_bytes(s[:8], "big"), s[8:]) for s in found]
-        return [good(s, b"cosignature/v1\ntime %d\n" % time + self.body) and time for time, s in times]
+        return [good(s, b"cosignature/v1\ntime %d\n" % time + self.body) and time % 2**63 for time, s in times]
 def says_of_log(value):  # log.md, section 6
     try: return some(dict(checkpoint=Checkpoint, key=LOG, witness_=WITNESS, seen_=Checkpoint, url_=text))(value)
     except ValueError: return None
@@ -98,20 +104,21 @@ STATEMENT = dict(
     act=like("sent|received|refused|receipt|decided|granted|revoked|document|key-changed|policy"),
     ground_=like("allow-list|approved|grant|known-for-long|open-policy|own-home|thread|vouches"))
 SHOWN = dict(checkpoint=number, index=number, object_=dict(salt=SALT, text=text), proof=[HASH], seq=number, text=text)
+HEAD = dict(entry=HASH, iat=number, iss=did, log=LOG, seq=number)
 EXPORT = dict(
-    agent=did, node=did, at=number, log=LOG, witness=WITNESS, witnesses=[WITNESS], since=number, prev=HASH,
+    agent=did, node=did, at=number, log=LOG, witness=WITNESS, witnesses=at_most(4096, WITNESS), since=number, prev=HASH,
     selection=dict(thread_=text, with_=did, numbers_={"from": number, "to": number}),
-    head=partial(jws, "comity-head+jwt", dict(entry=HASH, iat=number, iss=did, log=LOG, seq=number)),
+    head=partial(jws, "comity-head+jwt", some(dict(iss=did))),
     links=[dict(peer=TAG, statement=HASH, thread=TAG)], checkpoints=[dict(consistency=[HASH], note=Checkpoint)],
     statements=[SHOWN], witnessed=[Checkpoint])
 SIGNATURE = partial(jws, "comity-evidence+jwt", some(dict(iss=did, sha256_=any_)))
-BUNDLE = dict(format=like("comity-evidence/1"), parts=[dict(export=EXPORT, signature=SIGNATURE)])
+BUNDLE = dict(format=like("comity-evidence/1"), parts=at_most(64, dict(export=EXPORT, signature=SIGNATURE)))
 SIGNED = some(dict(payload=text, signatures=[some(dict(protected=text, signature=text, header_=OTHER))]))
 MESSAGE = some({"from": short, "to": [short], "id": text, "type": text, "thid_": text, "pthid_": text})
-ENTRY = some({"id": text, "from": short, "to": short, "at": number, "digest": text, "log_index_": number,
+ENTRY = some({"id": text, "from": did, "to": did, "at": number, "digest": text, "log_index_": number,
               "state": like("accepted|received|processed|refused|expired")})
-RECEIPT = some({"from": short, "type": like("https://comity.dev/protocols/receipt/1.0/receipt"),
-                "body": some(dict(receipts=[ENTRY], log_=says_of_log))})
+RECEIPT = some({"from": short, "to": [short], "type": like("https://comity.dev/protocols/receipt/1.0/receipt"),
+                "body": some(dict(receipts=at_most(256, ENTRY), log_=says_of_log))})
 # --- Keys and documents
 def verifies(alg, public, signature, content):
     try:
@@ -134,8 +141,8 @@ def method(value):
     try: return found.id, jwk(found.publicKeyJwk) if found.publicKeyJwk else multikey(found.publicKeyMultibase)
     except ValueError: return found.id, None  # of a kind that is not known here
 def listed(value): return (value, None) if isinstance(value, str) else method(value)
-def controllers(value): return [short(name) for name in (value if isinstance(value, list) else [value])]
-DOCUMENT = some(dict(id=text, controller_=controllers, authentication_=[listed], verificationMethod_=[method]))
+def names(value): return [short(name) for name in (value if isinstance(value, list) else [value])]
+DOCUMENT = some(dict(id=text, controller_=names, authentication_=[listed], verificationMethod_=[method]))
 class Document:
     def __init__(self, content, **more):
         doc, self.text = DOCUMENT(typed(parse(content), dict) | more), content
@@ -190,9 +197,8 @@ def export(part, content):
     e.update(digest=sha256(content), signature=part.signature, last=e.since + len(e.links) - 1)
     [(e.kind, e.value)] = e.selection.items()
     if any(a >= b for row in (sizes, [s.seq for s in e.statements]) for a, b in zip(row, row[1:])) or e.since < 1 \
-            or e.since == 1 and any(e.prev) or any(point.consistency for point in e.checkpoints[:1]) \
-            or any(not e.since <= s.seq <= e.last or s.checkpoint >= len(sizes) for s in e.statements) \
-            or e.last + 1 >= 2**53 or len(e.witnesses) > 4096:
+            or e.last + 1 >= 2**53 or e.since == 1 and any(e.prev) or any(p.consistency for p in e.checkpoints[:1]) \
+            or any(not e.since <= s.seq <= e.last or s.checkpoint >= len(sizes) for s in e.statements):
         refuse(f"the numbers of the export of {e.agent!r} cannot be")
     for s in e.statements:
         content, s.of = s.text.encode(), f"statement {s.seq} of {e.agent!r}"
@@ -213,9 +219,8 @@ def check_log(e, policy):
         C(not old or consistent(old.note, note, point.consistency), 4, of)
     e.entry, index, entries = e.prev, -1, {}
     for seq, link in enumerate(e.links, e.since):  # 5, and log.md, section 2
-        link = {"agent": e.agent, "prev": b64u(e.entry), "seq": seq, "v": 1, "peer": link.peer, "thread": link.thread,
-                "statement": b64u(link.statement)}
-        entries[seq] = e.entry = sha256(canonical(link))
+        more = {"agent": e.agent, "prev": b64u(e.entry), "seq": seq, "v": 1, "statement": b64u(link.statement)}
+        entries[seq] = e.entry = sha256(canonical(link | more))
     for s in e.statements:
         note, leaf = e.checkpoints[s.checkpoint].note, sha256(b"\0", entries[s.seq])
         there = s.index < note.size and climb(s.index, note.size - 1, s.proof, leaf, leaf)[1] == note.root
@@ -226,11 +231,12 @@ def check_log(e, policy):
         index = s.index
 def check_signatures(e):
     signature, head, of = e.end.verify(e.signature), e.end.verify(e.head), f"export of {e.agent!r}"
-    says, claims = e.signature.claims, e.head.claims
-    e.signed = C(signature and (says.iss, says.sha256) == (e.agent, b64u(e.digest)), 10, of)
-    says = claims.iss, claims.seq, claims.entry, claims.log
-    C(head and says == (e.agent, e.last, e.entry, e.log), 11, of)
-    I(claims.iat + 300 >= e.at, 11, of)
+    try: says = read(HEAD, e.head.raw, "head")
+    except ValueError: says = Record(iat=0)
+    e.ended, wanted = says.iat, dict(iss=e.agent, seq=e.last, entry=e.entry, log=e.log, iat=says.iat)
+    e.signed = C(signature and e.signature.claims == dict(iss=e.agent, sha256=b64u(e.digest)), 10, of)
+    C(head and says == wanted, 11, of)
+    I(e.ended + 300 >= e.at, 11, of)
     VERIFIED.update({(good, False): None for good in (signature, head) if good})
 def check_omissions(e):
     for pairs in {(s.peer, s.link.peer) for s in e.statements}, {(s.thid, s.link.thread) for s in e.statements}:
@@ -315,7 +321,7 @@ def check_cover(name, found, accepted, exports):  # 25
             return e.agent == agent and e.value in {"with": [other], "thread": threads}.get(e.kind, [])
         for m in found if "sent" not in acts and e.since == 1 and covers(sender, recipient) else []:
             due = m.act == "received" and m.good and m.before is not None and m.at >= e.statements[0].at + 300
-            C(not due or e.head.claims.iat < m.before + 300, 25, of)
+            C(not due or e.ended < m.before + 300, 25, of)
         for index, key in accepted if acts <= {"sent"} and covers(recipient, sender) else []:
             C(index is None or key != e.log or index >= e.checkpoints[-1].note.size, 25, of)
 def check_key(good, found, exports):  # 26
@@ -355,31 +361,29 @@ def verify(exports, policy, given):
         I(own, 28, good.kid)
 class Policy:  # C2SP tlog-policy. A rule is the key of a witness, or how many of which names a group wants
     def __init__(self, data):
-        self.logs, self.rules, self.quorum, free = set(), {"none": (0, [])}, None, set()
+        self.logs, self.rules, self.quorum, free = set(), {"none": (0, ())}, None, set()
         for line in data.decode().split("\n"):
+            taken = {*self.rules, *self.rules.values(), *self.logs}
             match line.split() if line.strip()[:1] != "#" else []:
                 case []: pass
-                case ["log", key] | ["log", key, _] if LOG(key) not in self.logs: self.logs.add(LOG(key))
-                case ["witness", name, key] | ["witness", name, key, _] \
-                        if name not in self.rules and WITNESS(key) not in self.rules.values():
+                case ["log", key, *url] if len(url) < 2 and LOG(key) not in taken: self.logs.add(LOG(key))
+                case ["witness", name, key, *url] if len(url) < 2 and not {name, WITNESS(key)} & taken:
                     self.rules[name], free = WITNESS(key), free | {name}
-                case ["group", name, least, *names] if name not in self.rules and len({*names} & free) == len(names):
+                case ["group", name, least, *names] if name not in taken and len({*names} & free) == len(names):
                     least, free = {"any": 1, "all": len(names)}.get(least) or int(least), free - {*names} | {name}
-                    self.rules[name] = (least, names) if 1 <= least <= len(names) else refuse("a group cannot be met")
+                    self.rules[name] = (least, tuple(names)) if 1 <= least <= len(names) else refuse("it cannot be met")
                 case ["quorum", name] if name in self.rules and not self.quorum: self.quorum = name
                 case _: refuse(f"the policy has a line without meaning: {line!r}")
         self.witnesses = [rule for rule in self.rules.values() if isinstance(rule, VKey)]
         if not self.quorum or len(self.witnesses) > 4096: refuse("the policy has no quorum, or too many witnesses")
-    def met(self, cosigners):
-        met = {}
-        for name, rule in self.rules.items():
-            met[name] = rule in cosigners if isinstance(rule, VKey) else sum(met[n] for n in rule[1]) >= rule[0]
-        return met[self.quorum]
+    def met(self, cosigners, name=None):
+        rule = self.rules[name or self.quorum]
+        if isinstance(rule, VKey): return rule in cosigners
+        return sum(self.met(cosigners, member) for member in rule[1]) >= rule[0]
 def bundle(data):
     value = parse(data)
     if canonical(value) != data.removesuffix(b"\n") or len(data) > 512 << 20: refuse("it is too large, or not RFC 8785")
-    parts = read(BUNDLE, value).parts
-    if not 1 <= len(parts) <= 64: refuse("the file has no parts, or too many")
+    parts = read(BUNDLE, value).parts or refuse("it has no parts")
     return [export(part, canonical(raw["export"])) for part, raw in zip(parts, value["parts"])]
 def main(arguments=None, out=sys.stdout):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
