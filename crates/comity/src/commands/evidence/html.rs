@@ -35,7 +35,7 @@ pub(super) fn page(verdict: &Verdict, file: &str) -> String {
                 page,
                 "<figure><figcaption>{}</figcaption><pre>{}</pre></figure>",
                 safe(&piece.place),
-                safe(&piece.says)
+                lines(&piece.says)
             );
         }
         page.push_str("</section>");
@@ -114,6 +114,11 @@ fn list(page: &mut String, title: &str, items: &[String]) {
         let _: Result<(), _> = write!(page, "<li>{}</li>", safe(item));
     }
     page.push_str("</ul>");
+}
+
+/// The same, on as many lines as it has: of a signed note the lines are what it says.
+fn lines(text: &str) -> String {
+    text.trim_end().split('\n').map(safe).collect::<Vec<_>>().join("\n")
 }
 
 /// Spells out control characters, and what HTML reads as its own.
