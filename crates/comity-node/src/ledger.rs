@@ -40,6 +40,7 @@ use comity_store::records::log::{self, Ledger as Recording};
 use comity_store::{Batch, CommitError, Store, StoreFault};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::config::LedgerSettings;
@@ -331,7 +332,33 @@ impl Home {
         for identity in node.into_iter().chain(self.identities.agents()) {
             self.record_own(&identity).await?;
         }
+        for agent in self.identities.agents() {
+            let mut batch = Batch::new();
+            if self.record_policy(&mut batch, &agent.did, &agent.name).await? {
+                commit(self.store.as_ref(), batch).await?;
+            }
+        }
         self.record_node().await
+    }
+
+    /// Adds to a batch which rules an agent has, unless the log said so last; says whether it was added.
+    pub(crate) async fn record_policy(
+        &self,
+        batch: &mut Batch,
+        agent: &Did,
+        name: &str,
+    ) -> Result<bool, StoreFault> {
+        let (agent, store) = (subject(agent), self.store.as_ref());
+        let text = json!(*self.policies.of(name)).to_string();
+        if self.ledger.keys.is_none() || log::policy(store, &agent).await?.as_ref() == Some(&text) {
+            return Ok(false);
+        }
+        let (parties, salt) = ((&agent, &agent), rand::random());
+        let statement =
+            Statement::new(Act::Policy, parties, "", text.as_bytes(), &salt, self.now());
+        self.ledger.record(batch, &statement);
+        log::put_policy(batch, &agent, &text);
+        Ok(true)
     }
 
     /// Makes the log of each agent say which document its node has: it signs receipts for it.

@@ -17,7 +17,7 @@ use crate::protocol::trust_ping::TRUST_PING;
 use crate::protocol::{EMPTY, REPORT_PROBLEM};
 
 /// The rules of one agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Policy {
     /// What it is made from.
     pub template: Template,
@@ -32,7 +32,7 @@ pub struct Policy {
 }
 
 /// What it takes to go up by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Thresholds {
     /// To the level `introduced`.
     pub introduced: Threshold,

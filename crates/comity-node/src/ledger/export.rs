@@ -310,10 +310,11 @@ async fn object(
             let entry = relations::find(store, &statement.agent, Direction::In, &whom).await?;
             entry.map(|found| found.entry.to_object())
         }
-        Act::Policy | Act::Refused => None,
+        Act::Policy => log::policy(store, &statement.agent).await?,
+        Act::Refused => None,
     };
     let Some((text, salt)) = text.zip(statement.salt.clone()) else { return Ok(None) };
-    // An entry may have changed since: then the log says only that it was another.
+    // An entry, or the rules, may have changed since: then the log says only that it was another.
     let bytes = URL_SAFE_NO_PAD.decode(&salt).ok().and_then(|salt| salt.try_into().ok());
     let is_it = bytes.is_some_and(|salt| {
         URL_SAFE_NO_PAD.encode(salted_digest(&salt, text.as_bytes())) == statement.digest

@@ -84,6 +84,7 @@ pub(crate) async fn add_agent(
         agents::put_log(&mut batch, &document.id, log);
     }
     home.record_document(&mut batch, &document.id, &document).await?;
+    home.record_policy(&mut batch, &document.id, name).await?;
     match home.store.commit(batch).await {
         Ok(_) => home.document_recorded(&document.id, &document),
         Err(CommitError::Conflict(_)) => {

@@ -14,6 +14,7 @@
 //! | log | `r` level index | root of a full tile, see `tiles.rs` |
 //! | log | `w` witness | size up to which it cosigned our log |
 //! | meta | `log` | the log's own keys, sealed |
+//! | meta | `p` identity | the rules of an identity that the log said last |
 
 pub mod check;
 pub mod checkpoints;
@@ -23,6 +24,7 @@ pub mod tiles;
 use comity_core::log::{Statement, TagSecret};
 use comity_didcomm::Did;
 
+use super::keys;
 use crate::batch::{Batch, Keyspace};
 use crate::chain::{self, ChainEnd, ChainKey};
 use crate::store::{Entry, KeyRange, Store, StoreFault};
@@ -186,6 +188,21 @@ pub async fn head_from(
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
     let seq = row.key.last_chunk::<8>().map(|seq| u64::from_be_bytes(*seq));
     seq.zip(String::from_utf8(row.value).ok()).map(Some).ok_or_else(|| damaged("a signed head"))
+}
+
+/// Keeps the rules of an identity that the log says in the same batch.
+pub fn put_policy(batch: &mut Batch, agent: &Did, text: &str) {
+    batch.put(Keyspace::Meta, &keys::join(b'p', &[&keys::did_hash(agent)]), text.as_bytes());
+}
+
+/// Reads the rules of an identity that the log said last.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn policy(store: &dyn Store, agent: &Did) -> Result<Option<String>, StoreFault> {
+    let row = store.get(Keyspace::Meta, &keys::join(b'p', &[&keys::did_hash(agent)])).await?;
+    Ok(row.and_then(|row| String::from_utf8(row).ok()))
 }
 
 /// Reads the log's own keys, sealed.

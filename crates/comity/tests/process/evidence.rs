@@ -181,6 +181,35 @@ fn the_log_is_looked_at_and_written_as_tiles() {
 }
 
 #[test]
+fn the_rules_of_an_agent_are_in_its_log_each_time_that_they_change() {
+    let mut node = TestNode::start();
+    let bruno = node.add("bruno");
+    let said = |node: &TestNode| -> Vec<Value> {
+        let lines = node.run(&["log", "tail", "--as", "bruno"]).lines();
+        lines.into_iter().filter(|one| one["statement"]["act"] == "policy").collect()
+    };
+    assert_eq!(said(&node).len(), 1);
+    node = node.restart();
+    assert_eq!(said(&node).len(), 1, "they are the same");
+    let settings = "[agents.bruno.policy]\ntemplate = \"closed\"\n";
+    std::fs::write(node.data().join("comity.toml"), settings).unwrap();
+    node = node.restart();
+    assert_eq!(said(&node).len(), 2);
+    let file = node.data().join("bruno.json");
+    export(&node, "bruno", &["--with", bruno["did"].as_str().unwrap()], &file).ok();
+    let bundle: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let shown = bundle["parts"][0]["export"]["statements"].as_array().unwrap();
+    let rules: Vec<Value> = shown
+        .iter()
+        .filter(|one| one["text"].as_str().unwrap().contains("\"act\":\"policy\""))
+        .map(|one| one["object"]["text"].as_str().map_or(Value::Null, |text| json!(text)))
+        .collect();
+    let [former, latest] = rules.as_slice() else { panic!("{rules:?}") };
+    assert!(former.is_null(), "what is not in force any more is not kept");
+    assert!(latest.as_str().unwrap().contains("\"template\":\"closed\""), "{latest}");
+}
+
+#[test]
 fn what_cannot_be_shown_or_read_says_what_to_do() {
     let (a, _aria, _b, _bruno) = start_demo_pair();
     let folder = tempfile::tempdir().unwrap();
