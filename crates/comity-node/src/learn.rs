@@ -66,6 +66,7 @@ impl Learned {
         jws: &str,
     ) -> Result<(), StoreFault> {
         let agents: BTreeSet<Did> = self.events.iter().map(|event| event.agent.clone()).collect();
+        let shared = home.share(batch, jws);
         for agent in agents {
             let (received, salt) = (commit.received(), rand::random());
             let parties = (&agent, &received.sender);
@@ -79,7 +80,7 @@ impl Learned {
             );
             statement.document = Some(received.document.clone());
             statement.type_.clone_from(&received.type_);
-            home.recording(Some((&salt, jws))).append(batch, &statement);
+            home.recording_shared(&salt, &shared).append(batch, &statement);
             if home.record_document(batch, &agent, commit.document()).await? {
                 self.documents.push((agent, Arc::clone(commit.document())));
             }

@@ -324,8 +324,8 @@ async fn object(
 
 /// Opens what is kept of a statement.
 async fn opened(home: &Home, index: u64) -> Result<Option<Object>, NoExport> {
-    let kept = log::kept(home.store.as_ref(), index).await?;
-    let opening = kept.and_then(|sealed| home.open_kept(&sealed));
+    let Some(kept) = log::kept(home.store.as_ref(), index).await? else { return Ok(None) };
+    let opening = home.open_kept(&kept).await?;
     Ok(opening
         .map(|opening| Object { salt: URL_SAFE_NO_PAD.encode(opening.salt), text: opening.object }))
 }

@@ -3,7 +3,7 @@
 //! | keyspace | key | value |
 //! |---|---|---|
 //! | body | `m` seq | envelope of a received message |
-//! | body | `e`, all of log | | see `log.rs` and `chain.rs` |
+//! | body | `e`, `x`, all of log | | see `log.rs` and `chain.rs` |
 //! | body | `o` seq | envelope of an outgoing message |
 //! | body | `R` seq | envelope that the relay holds |
 //! | body | `v` seq | signed receipt message, kept as evidence |

@@ -5,6 +5,7 @@
 //!
 //! | keyspace | key | value |
 //! |---|---|---|
+//! | body | `x` time digest | what statements of several chains are about, sealed |
 //! | log | `h` chain number | head of a chain that its agent signed |
 //! | log | `k` size | checkpoint, a signed note |
 //! | log | `latest` | size of the latest checkpoint |
@@ -141,6 +142,40 @@ pub async fn kept(store: &dyn Store, index: u64) -> Result<Option<Vec<u8>>, Stor
 /// Erases what a statement is about, and with it the salt of its digest.
 pub fn forget_kept(batch: &mut Batch, index: u64) {
     batch.delete(Keyspace::Body, &chain::kept_key(index));
+}
+
+/// Keeps, sealed, what statements of several chains are about. The name begins with the time, 8 bytes.
+pub fn keep_shared(batch: &mut Batch, name: &[u8], sealed: Vec<u8>) {
+    batch.put(Keyspace::Body, &shared_key(name), sealed);
+}
+
+/// Reads what is kept under a name.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn shared(store: &dyn Store, name: &[u8]) -> Result<Option<Vec<u8>>, StoreFault> {
+    store.get(Keyspace::Body, &shared_key(name)).await
+}
+
+/// Forgets some of what was kept under names that come before one; says whether there was any.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read.
+pub async fn forget_shared_before(
+    store: &dyn Store,
+    batch: &mut Batch,
+    (end, limit): (&[u8], usize),
+) -> Result<bool, StoreFault> {
+    let range = KeyRange::between(&shared_key(b""), &shared_key(end));
+    let rows = store.read(Keyspace::Body, range, limit).await?;
+    rows.iter().for_each(|row| batch.delete(Keyspace::Body, &row.key));
+    Ok(!rows.is_empty())
+}
+
+fn shared_key(name: &[u8]) -> Vec<u8> {
+    [&b"x"[..], name].concat()
 }
 
 /// Reads the indexes from one on whose object is kept, oldest first.
