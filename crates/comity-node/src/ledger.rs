@@ -54,7 +54,7 @@ use crate::node::StartError;
 pub(crate) struct Ledger {
     keys: Option<Keys>,
     /// Which identities have used which documents, as far as the log says so already.
-    documents: Cache<(Did, String), ()>,
+    documents: Cache<(Did, Did), Arc<DidDocument>>,
     /// The latest checkpoint, with the cosignatures that it has.
     latest: RwLock<Option<Arc<str>>>,
     /// One checkpoint is made at a time.
@@ -325,14 +325,14 @@ impl Home {
         if self.ledger.keys.is_none() {
             return Ok(false);
         }
-        let text = document.to_json().to_string();
-        let used = (subject(agent), digest_text(text.as_bytes()));
-        if self.ledger.documents.get(&used).is_some() {
+        let last = self.ledger.documents.get(&(subject(agent), document.id.clone()));
+        if last.is_some_and(|last| *last == *document) {
             return Ok(false);
         }
-        let (agent, digest) = &used;
+        let text = document.to_json().to_string();
+        let (agent, digest) = (&subject(agent), &digest_text(text.as_bytes()));
         if documents::is_recorded(self.store.as_ref(), agent, digest).await? {
-            self.ledger.documents.insert(used, ());
+            self.document_recorded(agent, document);
             return Ok(false);
         }
         let parties = (agent, &document.id);
@@ -427,8 +427,8 @@ impl Home {
 
     /// Remembers what a durable batch says of documents.
     pub(crate) fn document_recorded(&self, agent: &Did, document: &DidDocument) {
-        let digest = digest_text(document.to_json().to_string().as_bytes());
-        self.ledger.documents.insert((subject(agent), digest), ());
+        let used = (subject(agent), document.id.clone());
+        self.ledger.documents.insert(used, Arc::new(document.clone()));
     }
 }
 
