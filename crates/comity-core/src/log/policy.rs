@@ -60,7 +60,7 @@ impl WitnessPolicy {
         if POLICY_BYTES_MAX < text.len() {
             return Err(PolicyError { line: 1, reason: "the policy is too long" });
         }
-        for (number, line) in text.split('\n').enumerate() {
+        for (number, line) in text.split_terminator('\n').enumerate() {
             last = number + 1;
             let wrong = |reason| PolicyError { line: number + 1, reason };
             let words: Vec<&str> =
