@@ -185,6 +185,23 @@ pub(crate) fn escape(text: &str) -> String {
     safe
 }
 
+/// The same within HTML or XML, and nothing of it is read as either; what is no character there is spelled out too.
+pub(crate) fn markup(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in escape(text).chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            '\u{fffe}' | '\u{ffff}' => safe.extend(c.escape_unicode()),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 /// The same for JSON text, where such characters can stand only within strings.
 pub(crate) fn ascii_safe(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());

@@ -6,7 +6,7 @@ use comity_core::api::rfc3339;
 use comity_core::evidence::{MessageSeen, Outcome, Verdict};
 
 use super::text::{headline, key_words, times};
-use crate::output::escape;
+use crate::output::markup;
 
 pub(super) fn page(verdict: &Verdict, file: &str) -> String {
     let mut page = String::new();
@@ -21,20 +21,20 @@ pub(super) fn page(verdict: &Verdict, file: &str) -> String {
         page,
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
          <title>{words}</title><style>{STYLE}</style><main><h1 class={class}>{}</h1><p class=file>{}</p>",
-        safe(words),
-        safe(file),
+        markup(words),
+        markup(file),
     );
     if let Some(why) = &verdict.malformed {
-        let _: Result<(), _> = write!(page, "<p>{}</p>", safe(why));
+        let _: Result<(), _> = write!(page, "<p>{}</p>", markup(why));
     }
     for one in &verdict.contradictions {
         let _: Result<(), _> =
-            write!(page, "<section class=contradiction><h2>{}</h2>", safe(&one.what));
+            write!(page, "<section class=contradiction><h2>{}</h2>", markup(&one.what));
         for piece in [&one.first, &one.second] {
             let _: Result<(), _> = write!(
                 page,
                 "<figure><figcaption>{}</figcaption><pre>{}</pre></figure>",
-                safe(&piece.place),
+                markup(&piece.place),
                 lines(&piece.says)
             );
         }
@@ -53,7 +53,7 @@ pub(super) fn page(verdict: &Verdict, file: &str) -> String {
             let _: Result<(), _> = write!(
                 page,
                 "<li><code>{}</code>: statements {from} to {to} of its chain, without a gap; {} shown, {} withheld</li>",
-                safe(export.agent.as_str()),
+                markup(export.agent.as_str()),
                 export.shown,
                 export.withheld,
             );
@@ -74,13 +74,13 @@ fn article(page: &mut String, message: &MessageSeen) {
     let _: Result<(), _> = write!(
         page,
         "<li><article><h3>{} <span>{}</span></h3><dl><dt>from<dd><code>{}</code><dt>to<dd><code>{}</code>",
-        safe(&message.id),
-        safe(&message.type_),
-        safe(message.from.as_str()),
-        safe(message.to.as_str()),
+        markup(&message.id),
+        markup(&message.type_),
+        markup(message.from.as_str()),
+        markup(message.to.as_str()),
     );
     let mut row = |name: &str, value: &str| {
-        let _: Result<(), _> = write!(page, "<dt>{}<dd>{}", safe(name), safe(value));
+        let _: Result<(), _> = write!(page, "<dt>{}<dd>{}", markup(name), markup(value));
     };
     row("thread", &message.thid);
     match (&message.kid, message.key) {
@@ -100,7 +100,7 @@ fn article(page: &mut String, message: &MessageSeen) {
     }
     page.push_str("</dl>");
     if let Some(body) = &message.body {
-        let _: Result<(), _> = write!(page, "<pre>{}</pre>", safe(body));
+        let _: Result<(), _> = write!(page, "<pre>{}</pre>", markup(body));
     }
     page.push_str("</article></li>");
 }
@@ -109,32 +109,16 @@ fn list(page: &mut String, title: &str, items: &[String]) {
     if items.is_empty() {
         return;
     }
-    let _: Result<(), _> = write!(page, "<h2>{}</h2><ul>", safe(title));
+    let _: Result<(), _> = write!(page, "<h2>{}</h2><ul>", markup(title));
     for item in items {
-        let _: Result<(), _> = write!(page, "<li>{}</li>", safe(item));
+        let _: Result<(), _> = write!(page, "<li>{}</li>", markup(item));
     }
     page.push_str("</ul>");
 }
 
 /// The same, on as many lines as it has: of a signed note the lines are what it says.
 fn lines(text: &str) -> String {
-    text.trim_end().split('\n').map(safe).collect::<Vec<_>>().join("\n")
-}
-
-/// Spells out control characters, and what HTML reads as its own.
-fn safe(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in escape(text).chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
+    text.trim_end().split('\n').map(markup).collect::<Vec<_>>().join("\n")
 }
 
 const STYLE: &str = "\
@@ -165,7 +149,7 @@ mod tests {
     #[test]
     fn the_words_of_others_stay_words() {
         assert_eq!(
-            safe("<script>alert('1')</script>&\u{1b}[31m\""),
+            markup("<script>alert('1')</script>&\u{1b}[31m\""),
             "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;\\u{1b}[31m&quot;"
         );
     }

@@ -6,7 +6,7 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use comity_core::api::{GraphEdge, GraphNode, VouchGraph};
 
-use crate::output::escape;
+use crate::output::markup;
 
 const BOX_WIDTH: f64 = 250.0;
 const BOX_HEIGHT: f64 = 46.0;
@@ -41,12 +41,12 @@ pub(super) fn svg(agent: &str, graph: &VouchGraph) -> String {
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
     );
     let title = format!("Who vouches for whom around the anchors of {agent}");
-    let _ = writeln!(out, "<text class=\"title\" x=\"{LEFT}\" y=\"34\">{}</text>", xml(&title));
+    let _ = writeln!(out, "<text class=\"title\" x=\"{LEFT}\" y=\"34\">{}</text>", markup(&title));
     let under = match graph.is_part {
         true => format!("for {}; there are more vouches than are drawn", graph.protocol),
         false => format!("for {}", graph.protocol),
     };
-    let _ = writeln!(out, "<text class=\"dim\" x=\"{LEFT}\" y=\"56\">{}</text>", xml(&under));
+    let _ = writeln!(out, "<text class=\"dim\" x=\"{LEFT}\" y=\"56\">{}</text>", markup(&under));
     out.push_str(LEGEND);
     if graph.nodes.is_empty() {
         let _ = writeln!(out, "<text x=\"{LEFT}\" y=\"{TOP}\">There are no anchors yet</text>");
@@ -106,12 +106,12 @@ fn draw_node(node: &GraphNode, at: Point, out: &mut String) {
         "<g><title>{did}</title><rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{BOX_WIDTH}\" \
          height=\"{BOX_HEIGHT}\" rx=\"6\"/><text x=\"{tx}\" y=\"{first}\">{label}</text>\
          <text class=\"dim\" x=\"{tx}\" y=\"{second}\">{what}</text></g>",
-        did = xml(&node.did),
+        did = markup(&node.did),
         tx = x + 10.0,
         first = y + 19.0,
         second = y + 37.0,
-        label = xml(&short(&node.did)),
-        what = xml(&match node.distance {
+        label = markup(&short(&node.did)),
+        what = markup(&match node.distance {
             0 => format!("anchor, level {}", node.level),
             _ => format!("level {}", node.level),
         }),
@@ -170,8 +170,8 @@ fn draw_edge(
     let _ = writeln!(
         labels.text,
         "<text class=\"label {class}\" x=\"{x:.1}\" y=\"{y:.1}\"><title>{}</title>{}</text>",
-        xml(&about),
-        xml(&label)
+        markup(&about),
+        markup(&label)
     );
 }
 
@@ -217,23 +217,6 @@ fn short(did: &str) -> String {
     let half = LABEL_CHARS / 2 - 1;
     let (head, tail) = (chars.iter().take(half), chars.iter().skip(chars.len() - half - 1));
     head.chain(['…'].iter()).chain(tail).collect()
-}
-
-/// Escapes text for XML; what is no character there, or hides others, is spelled out.
-fn xml(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in escape(text).chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            '\u{fffe}' | '\u{ffff}' => safe.extend(c.escape_unicode()),
-            c => safe.push(c),
-        }
-    }
-    safe
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of boxes")]
