@@ -17,42 +17,10 @@ fn verdict(text: &str) -> Verdict {
     verify(text.as_bytes(), &Trusted::default())
 }
 
-fn worlds() -> Vec<World> {
+pub(crate) fn worlds() -> Vec<World> {
     let mut worlds = vec![World::web(1), World::peer(2), World::web(3)];
     worlds.iter_mut().for_each(World::talk);
     worlds
-}
-
-/// Tampered files of every kind, for another verifier to agree on.
-#[allow(dead_code, reason = "the example `evidence_tampers` writes them to files")]
-pub(crate) fn files(count: usize) -> Vec<String> {
-    let mut rng = StdRng::seed_from_u64(5);
-    let worlds = worlds();
-    let mut files = Vec::with_capacity(count);
-    for number in 0..count {
-        let (world, other) = (&worlds[number % worlds.len()], &worlds[(number + 1) % worlds.len()]);
-        let case = world.case();
-        match number % 3 {
-            0 => {
-                let mut file = json!(case);
-                edit(&mut file["parts"], &json!(other.case().parts), &mut rng);
-                files.push(file.to_string());
-            }
-            1 => {
-                let mut value = json!(case.parts[0].export);
-                edit(&mut value, &json!(other.case().parts[0].export), &mut rng);
-                let Ok(export) = serde_json::from_value::<Export>(value) else { continue };
-                let parts = vec![world.a.sign(export), case.parts[1].clone()];
-                files.push(Bundle { parts, ..case }.to_text());
-            }
-            _ => {
-                let (_, part) = rewrite(number / 3 % 9, world, &mut rng);
-                let parts = vec![part, case.parts[1].clone()];
-                files.push(Bundle { parts, ..case }.to_text());
-            }
-        }
-    }
-    files
 }
 
 /// Bytes of the file are changed, inserted and deleted, and it is cut off.
@@ -108,7 +76,7 @@ fn no_edit_without_the_keys_is_believed() {
 }
 
 /// Changes something somewhere.
-fn edit(value: &mut Value, other: &Value, rng: &mut StdRng) {
+pub(crate) fn edit(value: &mut Value, other: &Value, rng: &mut StdRng) {
     match value {
         Value::Array(items) if !items.is_empty() => {
             let at = rng.random_range(0..items.len());
@@ -215,7 +183,7 @@ fn each_kind_of_rewriting_is_found() {
     }
 }
 
-fn rewrite(kind: usize, world: &World, rng: &mut StdRng) -> (&'static str, Part) {
+pub(crate) fn rewrite(kind: usize, world: &World, rng: &mut StdRng) -> (&'static str, Part) {
     let side = &world.a;
     let selection = || Selection::Thread("t-1".to_owned());
     let mut export = side.export(selection(), &world.witnesses());
@@ -285,17 +253,10 @@ fn rewrite(kind: usize, world: &World, rng: &mut StdRng) -> (&'static str, Part)
             if rng.random() {
                 export.log = world.b.log.public().clone();
             } else {
-                let mut keys = export.witnesses.clone();
-                keys.reverse();
-                export.witnesses = keys;
+                // The last cosignature is replaced by one that another witness made of another text.
                 let note = &mut export.checkpoints.last_mut().unwrap().note;
-                let line = note.trim_end().rfind('\n').unwrap() + 1;
-                let (text, last) = note.split_at(line);
-                let last = last.replacen("b.example", "a.example", 1);
-                // The signature of the one under the name and id of the other.
-                let other = world.a.witness.cosign("other\n", comity_didcomm::UnixTime(1));
-                drop(last);
-                *note = format!("{text}{other}");
+                note.truncate(note.trim_end().rfind('\n').unwrap() + 1);
+                note.push_str(&world.a.witness.cosign("other\n", comity_didcomm::UnixTime(1)));
             }
             "swap keys"
         }
