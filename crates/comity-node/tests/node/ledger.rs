@@ -1,8 +1,8 @@
 //! The log: what counterparties tell of theirs, what is cosigned and what is found out, who may read it, and
 //! evidence between real nodes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::Path;
@@ -362,19 +362,17 @@ impl Two {
 
     /// Exports until what was said last is witnessed.
     async fn verdict(&self, query: &str, is_wanted: impl Fn(&Verdict) -> bool) -> Verdict {
-        let looking = async {
-            loop {
-                let text = self.export(query).await.to_text();
-                let verdict = verify(text.as_bytes(), &Trusted::default());
-                if is_wanted(&verdict) {
-                    return verdict;
-                }
-                assert!(verdict.contradictions.is_empty(), "{:#?}", verdict.contradictions);
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            }
+        let found = Mutex::new(None);
+        let looking = async || {
+            let text = self.export(query).await.to_text();
+            let verdict = verify(text.as_bytes(), &Trusted::default());
+            assert!(verdict.contradictions.is_empty(), "{:#?}", verdict.contradictions);
+            let is_wanted = is_wanted(&verdict);
+            *found.lock().unwrap() = Some(verdict);
+            is_wanted
         };
-        let found = tokio::time::timeout(std::time::Duration::from_secs(30), looking).await;
-        found.expect("the verdict that is wanted")
+        self.a.until("the evidence shows it", looking).await;
+        found.into_inner().unwrap().unwrap()
     }
 }
 
