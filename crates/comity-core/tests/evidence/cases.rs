@@ -95,6 +95,28 @@ fn honest() -> Vec<Case> {
     old_head.at.0 += 301;
     let old_head = bundle(vec![a.sign(old_head), world.part_b(thread())]);
     let unknown = || Selection::Thread("t-unknown".to_owned());
+    // One exports, and says something more before the other exports.
+    let mut goes_on = web();
+    let earlier = goes_on.part_a(thread());
+    goes_on.pass(1_000);
+    goes_on.say(true, "t-1", "One thing more.");
+    goes_on.pass(5);
+    goes_on.witness();
+    let goes_on = bundle(vec![earlier, goes_on.part_b(thread())]);
+    // Who cosigned has nothing to do with either side.
+    let mut of_stranger = World::web(3);
+    of_stranger.say(true, "t-1", "A stranger sees this.");
+    let cosigner = World::web(9).b.witness;
+    let now = of_stranger.a.now;
+    for side in [&mut of_stranger.a, &mut of_stranger.b] {
+        let size = side.checkpoint();
+        side.cosigned_by(size, &cosigner, now);
+    }
+    let known = [of_stranger.witnesses().to_vec(), vec![cosigner.public().clone()]].concat();
+    let of_stranger = bundle(vec![
+        of_stranger.a.sign(of_stranger.a.export(thread(), &known)),
+        of_stranger.b.sign(of_stranger.b.export(thread(), &known)),
+    ]);
     let nothing = bundle(vec![world.part_a(unknown()), world.part_b(unknown())]);
     let mut alone = World::web(3);
     alone.say(true, "t-1", "Nobody sees this.");
@@ -115,6 +137,8 @@ fn honest() -> Vec<Case> {
         Case::new("without-bodies", &without, Insufficient, "signed text"),
         Case::new("everything", &all, Proven, ""),
         Case::new("with-the-other", &with, Proven, ""),
+        Case::new("exported-at-different-times", &goes_on, Proven, ""),
+        Case::new("witnessed-by-a-stranger", &of_stranger, Insufficient, "no other node"),
         Case::new("old-head", &old_head, Insufficient, "what came between"),
         Case::new("nothing-of-it", &nothing, Insufficient, "shows nothing"),
         Case::new("not-witnessed", &alone.case(), Insufficient, "no other node"),
@@ -218,7 +242,7 @@ fn of_one_side() -> Vec<Case> {
 
 /// What shows only when both sides are there.
 fn of_both_sides() -> Vec<Case> {
-    use Outcome::Contradiction;
+    use Outcome::{Contradiction, Insufficient};
     // The recipient signs that it has a message, and rewrites its log without it.
     let mut denied = World::web(4);
     denied.talk();
@@ -281,7 +305,27 @@ fn of_both_sides() -> Vec<Case> {
     elsewhere.rng = moved.rng;
     elsewhere.pass(10);
     elsewhere.witness();
+    // The receipt is about another text.
+    let mut other_text = World::web(7);
+    other_text.witness();
+    other_text.pass(10);
+    let another = other_text.say(true, "t-2", "Another.");
+    let id = other_text.send(true, "t-1", "This one.");
+    let mut mistaken = other_text.clone();
+    let is_of = |id: &str, line: &super::world::Line| {
+        line.statement.act == Act::Received && line.statement.id == id
+    };
+    let object = |world: &World| {
+        world.b.chain.iter().find(|line| is_of(&another, line)).unwrap().object.clone()
+    };
+    let text = object(&mistaken);
+    mistaken.b.chain.iter_mut().find(|line| is_of(&id, line)).unwrap().object = text;
+    mistaken.receipt(true, &id);
+    other_text.a = mistaken.a;
+    other_text.pass(10);
+    other_text.witness();
     vec![
+        Case::new("receipt-of-another-text", &other_text.case(), Insufficient, "another text"),
         Case::new("accepted-and-left-out", &denied, Contradiction, "leaves it out"),
         Case::new("signed-and-left-out", &unsaid, Contradiction, "that its export leaves out"),
         Case::new("two-texts", &two_texts, Contradiction, "different texts"),
@@ -390,6 +434,21 @@ fn of_keys() -> Vec<Case> {
     stolen.witness();
     let of_thief = Selection::Thread("t-9".to_owned());
     let stolen = bundle(vec![stolen.part_a(thread()), stolen.part_b(of_thief)]);
+    // The change and the use of the former key lie between the same two checkpoints.
+    let mut meanwhile = web();
+    let former = meanwhile.a.agent.clone();
+    meanwhile.pass(100);
+    meanwhile.a.agent.rotate(&mut meanwhile.rng);
+    let own = meanwhile.a.agent.clone();
+    meanwhile.a.use_document(&own, &mut meanwhile.rng);
+    let honest = meanwhile.a.clone();
+    meanwhile.a.agent = former;
+    meanwhile.send(true, "t-9", "Who says this?");
+    meanwhile.a = honest;
+    meanwhile.pass(10);
+    meanwhile.witness();
+    let of_either = Selection::Thread("t-9".to_owned());
+    let meanwhile = bundle(vec![meanwhile.part_a(thread()), meanwhile.part_b(of_either)]);
     // The end of the chain is signed with a key that the agent had replaced.
     let mut old_head = later.clone();
     let present = old_head.a.agent.clone();
@@ -408,6 +467,7 @@ fn of_keys() -> Vec<Case> {
     vec![
         Case::new("key-replaced-later", &later.case(), Proven, ""),
         Case::new("key-replaced-before", &stolen, Insufficient, "had replaced before"),
+        Case::new("key-replaced-meanwhile", &meanwhile, Insufficient, "whether before or after"),
         Case::new("head-by-a-former-key", &old_head, Contradiction, "not signed by its agent"),
         Case::new("another-signed", &usurped.case(), Contradiction, "not what its agent signed"),
     ]
@@ -421,7 +481,23 @@ fn of_the_form() -> Vec<Case> {
     let part = reordered.parts[0].export.clone();
     reordered.parts[0] = web().a.sign(part);
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let world = web();
+    let changed = |change: &dyn Fn(&mut comity_core::evidence::Export)| {
+        let mut export = world.a.export(thread(), &world.witnesses());
+        change(&mut export);
+        bundle(vec![world.a.sign(export), world.part_b(thread())])
+    };
+    let short_tag = changed(&|export| export.links[3].peer.truncate(15));
+    let short_hash = changed(&|export| export.links[3].statement.truncate(42));
+    let log_as_witness = changed(&|export| export.witness = export.log.clone());
+    let large = changed(&|export| export.statements.last_mut().unwrap().index = 1 << 53);
+    let no_note = changed(&|export| export.witnessed.push("no note".to_owned()));
     vec![
+        Case::new("tag-too-short", &short_tag, Malformed, ""),
+        Case::new("hash-too-short", &short_hash, Malformed, ""),
+        Case::new("log-key-as-witness", &log_as_witness, Malformed, ""),
+        Case::new("number-too-large", &large, Malformed, ""),
+        Case::new("witnessed-no-note", &no_note, Malformed, ""),
         Case::text("empty", String::new(), Malformed),
         Case::text("not-json", "evidence".to_owned(), Malformed),
         Case::text("truncated", text[..text.len() / 2].to_owned(), Malformed),
