@@ -1,4 +1,4 @@
-//! The node's log: its keys, and the one way in which statements get into it.
+//! The node's log, and the one way in which statements get into it.
 //!
 //! Statements are written in the batch of what they record. The rest goes on beside: checkpoints are
 //! made, others witness them, and the log is served.
@@ -6,6 +6,8 @@
 mod audit;
 mod checkpoint;
 mod export;
+mod kept;
+mod keys;
 mod peers;
 mod publish;
 mod roll_back;
@@ -24,30 +26,24 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use comity_core::inbound::{Commit, Placement};
-use comity_core::limits::DAY_S;
-use comity_core::log::{
-    Act, Checkpoint, KeyKind, NoteKey, Statement, TagSecret, VerifierKey, WitnessPolicy,
-};
-use comity_core::outbound::Queued;
+use comity_core::log::{Act, Checkpoint, NoteKey, Statement, VerifierKey, WitnessPolicy};
 use comity_core::record::digest_text;
 use comity_core::trust::subject;
-use comity_didcomm::{Did, DidDocument, SigningKey, UnixTime};
+use comity_didcomm::{Did, DidDocument, UnixTime};
 use comity_store::records::documents;
 use comity_store::records::log::{self, Ledger as Recording};
 use comity_store::{Batch, CommitError, Store, StoreFault};
 use quick_cache::sync::Cache;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use self::keys::Keys;
 use crate::config::LedgerSettings;
 use crate::home::Home;
 use crate::identities::Identity;
 use crate::keystore::Keystore;
-use crate::limits::{DOCUMENTS_MAX, FORGOTTEN_AT_ONCE, LOGS_KNOWN_MAX};
+use crate::limits::{DOCUMENTS_MAX, LOGS_KNOWN_MAX};
 use crate::node::StartError;
 
 /// The log of a node, or that it has none.
@@ -76,34 +72,6 @@ pub(crate) struct Ledger {
     is_another_known: AtomicBool,
     /// Whether the operator was told that the log is shorter than it was.
     is_roll_back_told: AtomicBool,
-}
-
-struct Keys {
-    tags: TagSecret,
-    log: NoteKey,
-    witness: NoteKey,
-}
-
-/// The keys as they are stored.
-#[derive(Serialize, Deserialize)]
-struct StoredKeys {
-    /// Name of the log and of its key.
-    origin: String,
-    /// Three times 32 bytes, sealed: for tags, for checkpoints, for cosignatures.
-    sealed: String,
-}
-
-/// What the keys are made of: for tags, for checkpoints, for cosignatures.
-type Seeds = Zeroizing<[[u8; 32]; 3]>;
-
-/// The name of what several statements are about: when it was kept, and its SHA-256.
-pub(crate) type Shared = Vec<u8>;
-
-/// What opens the digest of a statement.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Opening {
-    pub(crate) salt: [u8; 16],
-    pub(crate) object: String,
 }
 
 impl Ledger {
@@ -207,99 +175,6 @@ impl Ledger {
 }
 
 impl Home {
-    /// Returns how a statement about a message is recorded, with what opens its digest.
-    pub(crate) fn recording(&self, opening: Option<(&[u8; 16], &str)>) -> Recording<'_> {
-        self.keeping(opening.map(|(salt, object)| (salt, object.as_bytes())))
-    }
-
-    /// Returns how a statement is recorded whose object [`Self::share`] has kept.
-    pub(crate) fn recording_shared(&self, salt: &[u8; 16], shared: &[u8]) -> Recording<'_> {
-        self.keeping(Some((salt, &[&[SHARED][..], shared].concat())))
-    }
-
-    /// Adds to a batch what statements of several agents are about.
-    pub(crate) fn share(&self, batch: &mut Batch, object: &str) -> Shared {
-        let digest = digest_text(object.as_bytes());
-        let shared = [&self.now().0.to_be_bytes()[..], digest.as_bytes()].concat();
-        if self.ledger.keys.is_some() {
-            let sealed = self.keystore.seal_bytes(KEPT, object.as_bytes());
-            log::keep_shared(batch, &shared, sealed);
-        }
-        shared
-    }
-
-    fn keeping(&self, opening: Option<(&[u8; 16], &[u8])>) -> Recording<'_> {
-        let recording = self.ledger.recording();
-        match opening.filter(|_| recording.is_kept()) {
-            Some((salt, object)) => {
-                let plain = Zeroizing::new([&salt[..], object].concat());
-                let sealed = self.keystore.seal_bytes(KEPT, &plain);
-                // When it was kept is not secret: it says when it is to be forgotten.
-                recording.keeping(Some([&self.now().0.to_be_bytes()[..], &sealed].concat()))
-            }
-            None => recording,
-        }
-    }
-
-    /// Returns how what is said of an outgoing message is recorded.
-    pub(crate) fn recording_of(&self, queued: &Queued) -> Recording<'_> {
-        self.recording(queued.opening().filter(|_| queued.statement().is_some()))
-    }
-
-    /// Opens what is kept of a statement's object.
-    pub(crate) async fn open_kept(&self, kept: &[u8]) -> Result<Option<Opening>, StoreFault> {
-        let unseal = |sealed: &[u8]| self.keystore.unseal_bytes(KEPT, sealed).ok();
-        let plain = kept.split_first_chunk::<8>().and_then(|(_, sealed)| unseal(sealed));
-        let Some((salt, object)) = plain.as_ref().and_then(|plain| plain.split_first_chunk())
-        else {
-            return Ok(None);
-        };
-        let object = match object {
-            [SHARED, name @ ..] => {
-                let shared = log::shared(self.store.as_ref(), name).await?;
-                shared.and_then(|sealed| unseal(&sealed)).map(|object| object.to_vec())
-            }
-            object => Some(object.to_vec()),
-        };
-        let object = object.and_then(|object| String::from_utf8(object).ok());
-        Ok(object.map(|object| Opening { salt: *salt, object }))
-    }
-
-    /// Forgets what was kept long enough.
-    async fn forget_old(&self) -> Result<(), StoreFault> {
-        let kept_s = u64::from(self.config.ledger.messages_days) * DAY_S;
-        let oldest = self.now().0.saturating_sub(kept_s);
-        self.forget_old_shared(oldest).await?;
-        let mut from = 0;
-        loop {
-            let page = log::kept_from(self.store.as_ref(), from, FORGOTTEN_AT_ONCE).await?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            from = last + 1;
-            let is_old = |kept: &[u8]| {
-                kept.first_chunk::<8>().is_none_or(|at| u64::from_be_bytes(*at) < oldest)
-            };
-            let mut batch = Batch::new();
-            let old = page.iter().filter(|(_, kept)| is_old(kept));
-            old.for_each(|(index, _)| log::forget_kept(&mut batch, *index));
-            // They lie in the order of their age, but for what clocks did.
-            if batch.is_empty() {
-                return Ok(());
-            }
-            commit(self.store.as_ref(), batch).await?;
-        }
-    }
-
-    /// Forgets what several statements were about and was kept long enough.
-    async fn forget_old_shared(&self, oldest: u64) -> Result<(), StoreFault> {
-        loop {
-            let (mut batch, end) = (Batch::new(), (&oldest.to_be_bytes()[..], FORGOTTEN_AT_ONCE));
-            if !log::forget_shared_before(self.store.as_ref(), &mut batch, end).await? {
-                return Ok(());
-            }
-            commit(self.store.as_ref(), batch).await?;
-        }
-    }
-
     /// Adds to a message's batch the document by which its sender was known, as
     /// [`Self::record_document`]; of the home's own messages those that are evidence.
     pub(crate) async fn record_used(
@@ -432,69 +307,6 @@ impl Home {
     }
 }
 
-impl Keys {
-    /// Unseals what the keys are made of, and the name of the log.
-    fn seeds(keystore: &Keystore, row: &[u8]) -> Result<(Seeds, String), StartError> {
-        let damaged = || StoreFault::Corrupt("the keys of the log".to_owned());
-        let stored: StoredKeys = serde_json::from_slice(row).map_err(|_| damaged())?;
-        let sealed = URL_SAFE_NO_PAD.decode(&stored.sealed).map_err(|_| damaged())?;
-        let plain = keystore.unseal_bytes(&stored.origin, &sealed)?;
-        let (seeds, rest) = plain.as_chunks::<32>();
-        let seeds: [[u8; 32]; 3] = seeds.try_into().map_err(|_| damaged())?;
-        if rest.is_empty() {
-            Ok((Zeroizing::new(seeds), stored.origin))
-        } else {
-            Err(damaged().into())
-        }
-    }
-
-    fn read(keystore: &Keystore, row: &[u8]) -> Result<Self, StartError> {
-        let (seeds, origin) = Self::seeds(keystore, row)?;
-        let [tags, log, witness] = &*seeds;
-        let key = |kind, seed: &[u8; 32]| {
-            let key = SigningKey::from_seed(Zeroizing::new(*seed));
-            let damaged = |_| StoreFault::Corrupt("the keys of the log".to_owned());
-            NoteKey::new(&origin, kind, key).map_err(damaged)
-        };
-        Ok(Self {
-            tags: TagSecret::new(tags),
-            log: key(KeyKind::Log, log)?,
-            witness: key(KeyKind::Witness, witness)?,
-        })
-    }
-
-    async fn make(
-        store: &dyn Store,
-        keystore: &Keystore,
-        (did, public_url): (&Did, &str),
-        tags: &[u8; 32],
-    ) -> Result<Self, StartError> {
-        let mut plain = Zeroizing::new(Vec::with_capacity(96));
-        plain.extend_from_slice(tags);
-        for _ in 0..2 {
-            let seed = Zeroizing::new(rand::random::<[u8; 32]>());
-            plain.extend_from_slice(seed.as_ref());
-        }
-        let sealed = |origin: &str| {
-            let sealed = URL_SAFE_NO_PAD.encode(keystore.seal_bytes(origin, &plain));
-            serde_json::to_vec(&StoredKeys { origin: origin.to_owned(), sealed })
-        };
-        // Under the prefix at which the log is served (C2SP tlog-tiles); a node that begins anew under
-        // the same name has another log.
-        let place = match public_url.split_once("://") {
-            Some((_, place)) => place.trim_end_matches('/').to_owned(),
-            None => subject(did).to_string(),
-        };
-        let number: u32 = rand::random();
-        let row = sealed(&format!("{place}/log/{number:08x}"));
-        let row = row.map_err(|_| StoreFault::Corrupt("the keys of the log".to_owned()))?;
-        let mut batch = Batch::new();
-        log::put_keys(&mut batch, row.clone());
-        commit(store, batch).await?;
-        Self::read(keystore, &row)
-    }
-}
-
 fn read_policy(path: &Path) -> Result<WitnessPolicy, StartError> {
     let text = fs::read_to_string(path)
         .map_err(|error| StartError::Data { path: path.to_owned(), error })?;
@@ -510,9 +322,3 @@ async fn commit(store: &dyn Store, batch: Batch) -> Result<(), StoreFault> {
         Err(CommitError::Conflict(_)) => Err(StoreFault::Corrupt("a batch of the log".to_owned())),
     }
 }
-
-/// Under which name the objects of statements are sealed. No DID is called like it.
-const KEPT: &str = "kept";
-
-/// What stands before the name of an object that several statements are about. No text begins with it.
-const SHARED: u8 = 0;
