@@ -11,8 +11,8 @@ mod conversation;
 mod join;
 mod keys;
 mod log;
+mod messages;
 mod part;
-mod said;
 mod verdict;
 
 pub use bundle::{

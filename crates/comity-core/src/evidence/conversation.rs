@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::chain::Told;
 use super::join::Joined;
 use super::log::cosigners;
+use super::messages::{Name, Said};
 use super::part::{Findings, Seen};
-use super::said::{Name, Said};
 use super::verdict::{Allowed, ExportSeen, MessageSeen, Reached, Times};
 use crate::log::Act;
 use crate::trust::Admission;
@@ -53,7 +53,7 @@ impl Joined<'_, '_> {
             }
         }
         for (name, message) in &mut messages {
-            for (word, receipt) in self.receipts.get(*name).into_iter().flatten() {
+            for (receipt_message, receipt) in self.receipts.get(*name).into_iter().flatten() {
                 let is_of_another_text =
                     digests.get(*name).is_some_and(|digest| **digest != receipt.digest);
                 if is_of_another_text {
@@ -62,7 +62,7 @@ impl Joined<'_, '_> {
                 let reached = Reached {
                     state: receipt.state.as_str().to_owned(),
                     at: receipt.at,
-                    by: word.signer.clone(),
+                    by: receipt_message.signer.clone(),
                     code: receipt.code.clone(),
                 };
                 if !message.reached.contains(&reached) {

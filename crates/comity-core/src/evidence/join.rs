@@ -7,8 +7,8 @@ use comity_didcomm::{Did, UnixTime};
 use super::Trusted;
 use super::bundle::{Bundle, BundleError, Selection};
 use super::log::Clock;
+use super::messages::{Name, ReceiptMessage, Said, Signed, messages, receipt_messages};
 use super::part::{Findings, Seen, grouped, look, says};
-use super::said::{Name, Said, Signed, Word, messages, words};
 use super::verdict::{Outcome, Verdict};
 use crate::limits::{CLOCK_SKEW_S_MAX, HEAD_AGE_S_MAX};
 use crate::log::{Act, Checkpoint, TreeHead, VerifierKey};
@@ -29,11 +29,12 @@ pub(super) fn verify(bundle: &Bundle, trusted: &Trusted) -> Verdict {
         return Verdict::malformed(&BundleError::Shape("there is no export".to_owned()));
     }
     let said: Vec<Vec<Said>> = seen.iter_mut().map(|part| messages(part, &mut findings)).collect();
-    let words: Vec<Vec<Word>> = seen.iter_mut().map(|part| words(part, &mut findings)).collect();
+    let receipt_messages: Vec<Vec<ReceiptMessage>> =
+        seen.iter_mut().map(|part| receipt_messages(part, &mut findings)).collect();
     let mut joined = Joined {
         seen: &seen,
         said: &said,
-        words: &words,
+        receipt_messages: &receipt_messages,
         trusted,
         receipts: HashMap::new(),
         witnesses: Vec::new(),
@@ -66,10 +67,10 @@ pub(super) fn verify(bundle: &Bundle, trusted: &Trusted) -> Verdict {
 pub(super) struct Joined<'a, 'b> {
     pub(super) seen: &'a [Seen<'b>],
     pub(super) said: &'a [Vec<Said>],
-    words: &'a [Vec<Word>],
+    receipt_messages: &'a [Vec<ReceiptMessage>],
     pub(super) trusted: &'a Trusted,
     /// The receipts that count, by the message that they are about.
-    pub(super) receipts: HashMap<Name, Vec<(&'a Word, &'a Receipt)>>,
+    pub(super) receipts: HashMap<Name, Vec<(&'a ReceiptMessage, &'a Receipt)>>,
     /// The witnesses that are believed about each export's log, and who says that they are his.
     pub(super) witnesses: Vec<BTreeMap<VerifierKey, Option<Did>>>,
     pub(super) clocks: Vec<Clock>,
@@ -84,27 +85,29 @@ impl<'a, 'b> Joined<'a, 'b> {
         let mut receipts: HashMap<Name, Vec<_>> = HashMap::new();
         let mut spokesmen: BTreeMap<(Did, Did), bool> = BTreeMap::new();
         let mut quoted: BTreeSet<(VerifierKey, Did)> = BTreeSet::new();
-        for (part, words) in self.seen.iter().zip(self.words) {
-            for word in words {
+        for (part, receipt_messages) in self.seen.iter().zip(self.receipt_messages) {
+            for receipt_message in receipt_messages {
                 let mut speaks = |did: &Did| {
-                    let key = (word.signer.clone(), did.clone());
-                    *spokesmen.entry(key).or_insert_with(|| self.speaks(part, &word.signer, did))
+                    let key = (receipt_message.signer.clone(), did.clone());
+                    *spokesmen
+                        .entry(key)
+                        .or_insert_with(|| self.speaks(part, &receipt_message.signer, did))
                 };
-                for receipt in &word.receipts {
+                for receipt in &receipt_message.receipts {
                     let (from, to) = (subject(&receipt.from), subject(&receipt.to));
                     if speaks(&to) {
                         let name = Name { from, to, id: receipt.id.to_ascii_lowercase() };
-                        receipts.entry(name).or_default().push((word, receipt));
+                        receipts.entry(name).or_default().push((receipt_message, receipt));
                     }
                 }
-                let quote = word.quote.as_ref();
+                let quote = receipt_message.quote.as_ref();
                 let witness = quote.and_then(|quote| Some((quote, quote.witness.clone()?)));
                 // A node's witness has the name of the node's log.
                 if let Some((quote, witness)) = witness
                     && witness.name() == quote.key.name()
                     && parties.iter().any(&mut speaks)
                 {
-                    quoted.insert((witness, word.signer.clone()));
+                    quoted.insert((witness, receipt_message.signer.clone()));
                 }
             }
         }
@@ -115,8 +118,10 @@ impl<'a, 'b> Joined<'a, 'b> {
             self.clocks.push(Clock::new(&part.points, &keys));
             self.witnesses.push(witnesses);
         }
-        for (part, words) in self.seen.iter().zip(self.words) {
-            for quote in words.iter().filter_map(|word| Some((word, word.quote.as_ref()?))) {
+        for (part, receipt_messages) in self.seen.iter().zip(self.receipt_messages) {
+            for quote in receipt_messages.iter().filter_map(|receipt_message| {
+                Some((receipt_message, receipt_message.quote.as_ref()?))
+            }) {
                 self.compare_log(part, quote, findings);
             }
         }
@@ -126,15 +131,15 @@ impl<'a, 'b> Joined<'a, 'b> {
     fn compare_log(
         &self,
         part: &Seen<'_>,
-        (word, quote): (&Word, &crate::log::LogQuote),
+        (receipt_message, quote): (&ReceiptMessage, &crate::log::LogQuote),
         findings: &mut Findings,
     ) {
         for other in self.seen {
             let agent = subject(&other.export.agent);
-            if other.export.log != quote.key && self.speaks(part, &word.signer, &agent) {
+            if other.export.log != quote.key && self.speaks(part, &receipt_message.signer, &agent) {
                 findings.miss(format!(
                     "{} signed that its log is {}, and the export of {agent} is of {}",
-                    word.signer,
+                    receipt_message.signer,
                     quote.key.name(),
                     other.export.log.name(),
                 ));
@@ -145,7 +150,11 @@ impl<'a, 'b> Joined<'a, 'b> {
     /// Finds logs that show two histories, and agents that have two chains.
     fn compare_logs(&self, findings: &mut Findings) {
         let own = self.seen.iter().map(|part| &part.export.log);
-        let quoted = self.words.iter().flatten().filter_map(|word| word.quote.as_ref());
+        let quoted = self
+            .receipt_messages
+            .iter()
+            .flatten()
+            .filter_map(|receipt_message| receipt_message.quote.as_ref());
         let mut logs: BTreeMap<&str, BTreeSet<&VerifierKey>> = BTreeMap::new();
         for key in own.chain(quoted.map(|quote| &quote.key)) {
             logs.entry(key.name()).or_default().insert(key);
@@ -153,7 +162,7 @@ impl<'a, 'b> Joined<'a, 'b> {
         // Every checkpoint of which it is known which log has signed it.
         let mut points: BTreeMap<(&VerifierKey, u64), (TreeHead, &str, String)> = BTreeMap::new();
         let mut claims: Vec<(&str, String)> = Vec::new();
-        for (part, words) in self.seen.iter().zip(self.words) {
+        for (part, receipt_messages) in self.seen.iter().zip(self.receipt_messages) {
             let marks = part.export.checkpoints.iter().map(|mark| &mark.note).enumerate();
             claims.extend(
                 marks.map(|(n, note)| (note.as_str(), format!("{}.checkpoints[{n}]", part.place))),
@@ -163,10 +172,12 @@ impl<'a, 'b> Joined<'a, 'b> {
                 witnessed
                     .map(|(n, note)| (note.as_str(), format!("{}.witnessed[{n}]", part.place))),
             );
-            for word in words {
-                let quote = word.quote.iter();
+            for receipt_message in receipt_messages {
+                let quote = receipt_message.quote.iter();
                 let notes = quote.flat_map(|quote| [Some(&quote.checkpoint), quote.seen.as_ref()]);
-                claims.extend(notes.flatten().map(|note| (note.as_str(), word.place.clone())));
+                claims.extend(
+                    notes.flatten().map(|note| (note.as_str(), receipt_message.place.clone())),
+                );
             }
         }
         for (note, place) in claims {
@@ -240,8 +251,8 @@ impl<'a, 'b> Joined<'a, 'b> {
                 }
             }
             let receipts = self.receipts.get(name).map(Vec::as_slice).unwrap_or_default();
-            for (word, receipt) in receipts {
-                self.compare_receipt((word, receipt), (name, both), findings);
+            for (receipt_message, receipt) in receipts {
+                self.compare_receipt((receipt_message, receipt), (name, both), findings);
             }
         }
     }
@@ -267,7 +278,7 @@ impl<'a, 'b> Joined<'a, 'b> {
 
     fn compare_receipt(
         &self,
-        (word, receipt): (&Word, &Receipt),
+        (receipt_message, receipt): (&ReceiptMessage, &Receipt),
         (name, both): (&Name, &[(&Said, usize)]),
         findings: &mut Findings,
     ) {
@@ -277,14 +288,14 @@ impl<'a, 'b> Joined<'a, 'b> {
         if is_of_another_text {
             findings.miss(format!(
                 "a receipt of {} is about another text than {} from {} and does not count",
-                word.signer, receipt.id, name.from,
+                receipt_message.signer, receipt.id, name.from,
             ));
             return;
         }
         if receipt.state != State::Accepted {
             return;
         }
-        let quoted = word.quote.as_ref().map(|quote| &quote.key);
+        let quoted = receipt_message.quote.as_ref().map(|quote| &quote.key);
         let got = both.iter().filter(|(one, _)| one.act != Act::Sent);
         let mut is_there = false;
         for (got, part) in got {
@@ -294,13 +305,13 @@ impl<'a, 'b> Joined<'a, 'b> {
             if got.act == Act::Refused {
                 findings.contradict(
                     "a message was accepted by the receipt, and refused by the log",
-                    says(&word.place, "accepted"),
+                    says(&receipt_message.place, "accepted"),
                     says(&got.place, got.act.as_str()),
                 );
             } else if is_same_log && receipt.log_index.is_some_and(|index| index != got.index) {
                 findings.contradict(
                     "a message is elsewhere in the log than the receipt says",
-                    says(&word.place, &format!("index {:?}", receipt.log_index)),
+                    says(&receipt_message.place, &format!("index {:?}", receipt.log_index)),
                     says(&got.place, &format!("index {}", got.index)),
                 );
             }
@@ -310,7 +321,7 @@ impl<'a, 'b> Joined<'a, 'b> {
             {
                 findings.contradict(
                     "a receipt is dated before a time at which the log was seen without the message",
-                    says(&word.place, &format!("accepted at {}", receipt.at.0)),
+                    says(&receipt_message.place, &format!("accepted at {}", receipt.at.0)),
                     says(&got.place, &format!("not seen by {} at {}", after.witness, after.at.0)),
                 );
             }
@@ -323,7 +334,10 @@ impl<'a, 'b> Joined<'a, 'b> {
             if quoted == Some(&part.export.log) && index < size {
                 findings.contradict(
                     "a message was accepted, and the export of its recipient leaves it out",
-                    says(&word.place, &format!("{} accepted, index {index}", receipt.id)),
+                    says(
+                        &receipt_message.place,
+                        &format!("{} accepted, index {index}", receipt.id),
+                    ),
                     says(&format!("{}.selection", part.place), "no such message was received"),
                 );
             }

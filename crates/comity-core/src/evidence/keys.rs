@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use comity_didcomm::{Did, DidDocument, resolve_self_contained};
 
 use super::join::Joined;
+use super::messages::{Said, Signed};
 use super::part::{Findings, Recorded, Role, Seen, Used};
-use super::said::{Said, Signed};
 use super::verdict::{KeyState, Root};
 use crate::log::VerifierKey;
 use crate::trust::subject;

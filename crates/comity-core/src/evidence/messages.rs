@@ -46,7 +46,7 @@ pub(super) struct Signed {
 
 /// A receipt message that verified.
 #[derive(Debug)]
-pub(super) struct Word {
+pub(super) struct ReceiptMessage {
     pub(super) signer: Did,
     pub(super) place: String,
     pub(super) receipts: Vec<Receipt>,
@@ -146,8 +146,11 @@ pub(super) fn messages(seen: &mut Seen<'_>, findings: &mut Findings) -> Vec<Said
 }
 
 /// Reads the receipts of an export.
-pub(super) fn words(seen: &mut Seen<'_>, findings: &mut Findings) -> Vec<Word> {
-    let mut words = Vec::new();
+pub(super) fn receipt_messages(
+    seen: &mut Seen<'_>,
+    findings: &mut Findings,
+) -> Vec<ReceiptMessage> {
+    let mut receipt_messages = Vec::new();
     let mut used = Vec::new();
     for one in seen.told.iter().filter(|one| one.statement.act == Act::Receipt) {
         let signer = &one.statement.peer;
@@ -169,7 +172,7 @@ pub(super) fn words(seen: &mut Seen<'_>, findings: &mut Findings) -> Vec<Word> {
                 if let Some(key) = document.document.authentication_key(&verified.kid) {
                     used.push((signer.clone(), verified.kid, *key, document.digest.clone()));
                 }
-                words.push(Word {
+                receipt_messages.push(ReceiptMessage {
                     signer: signer.clone(),
                     place: one.place.clone(),
                     receipts: receipts.receipts().to_vec(),
@@ -186,5 +189,5 @@ pub(super) fn words(seen: &mut Seen<'_>, findings: &mut Findings) -> Vec<Word> {
     for (did, kid, key, digest) in used {
         seen.uses(&did, &kid, key, &digest, Role::Node);
     }
-    words
+    receipt_messages
 }
