@@ -335,7 +335,7 @@ MESSAGES = "sent", "received", "refused"
 def verify(exports, policy, given):
     messages, accepted = defaultdict(list), defaultdict(list)
     for e in exports:
-        if len({*e.witnesses, *(policy.witnesses if policy else ())}) > 4096: refuse("there are too many witnesses")  # 2
+        if len({*e.witnesses, *(policy.witnesses if policy else ())}) > 4096: refuse("too many witnesses")  # 2
         check_log(e, policy)
         check_signatures(e)
         check_omissions(e)
