@@ -176,9 +176,9 @@ def document(e, name, last, digest=None):  # 9
     found = [d.shown for d in e.documents if d.peer == name
              and (sha256(d.shown.text) == digest if digest else d.seq <= last)]
     return found[0 if digest else -1] if found else None
-def speaks(node, agent, exports):  # 17
-    return node == agent or any(d.peer == agent and d.shown.established and node in d.shown.controllers
-                                for e in exports for d in e.documents)
+def speaks(node, agents, e):  # 17, for one of them
+    return node in agents or any(d.peer in agents and d.shown.established and node in d.shown.controllers
+                                 for d in e.documents)
 # --- Merkle trees (RFC 9162, sections 2.1.3.2 and 2.1.4.2)
 def climb(position, last, proof, old, new):  # to the roots of the old and of the new tree, from a node that both have
     if not proof or last == 0: return (old, new) if not proof and last == 0 else (None, None)
@@ -273,10 +273,8 @@ def check_message(e, s):
 def believed(e, exports, policy):  # 18
     if policy: return policy.witnesses
     parties = {name for x in exports for s in x.statements if s.act in MESSAGES for name in s.parties}
-    nodes = {c for x in exports for d in x.documents if d.shown.established and d.peer in parties
-             for c in d.shown.controllers} | parties
     pairs = [(s.log.witness, s.log.key) for x in exports for s in x.statements
-             if s.log and s.log.witness and s.peer in nodes - {e.node}]
+             if s.log and s.log.witness and s.peer != e.node and speaks(s.peer, parties, x)]
     pairs += [(x.witness, x.log) for x in exports if x.signed and x.node != e.node and x.log != e.log]
     return {key for key, log in pairs if key.name == log.name and key.public != e.witness.public} & {*e.witnesses}
 def check_times(e, keys, policy):
@@ -288,10 +286,10 @@ def check_times(e, keys, policy):
         enough = policy.met({key for size, key, _ in times if size > s.index}) if policy else s.before is not None
         I(enough or s.act not in MESSAGES, 20, s.of)
 def check_logs(exports):
-    receipts, roots = [s for e in exports for s in e.statements if s.log], defaultdict(set)
+    receipts, roots = [(e, s) for e in exports for s in e.statements if s.log], defaultdict(set)
     notes = [note for e in exports for note in (*(point.note for point in e.checkpoints), *e.witnessed)]
-    notes += [note for s in receipts for note in (s.log.checkpoint, s.log.seen) if note]
-    for key, note in itertools.product({e.log for e in exports} | {s.log.key for s in receipts}, notes):
+    notes += [note for _, s in receipts for note in (s.log.checkpoint, s.log.seen) if note]
+    for key, note in itertools.product({e.log for e in exports} | {s.log.key for _, s in receipts}, notes):
         if any(note.times(key)): roots[key, note.origin, note.size].add(note.root)
     for (_, origin, size), found in roots.items(): C(len(found) == 1, 21, f"size {size} of {origin!r}")
     for a, b in itertools.combinations(exports, 2):
@@ -300,14 +298,14 @@ def check_logs(exports):
         I(a.log.name == b.log.name, 22, f"the one log of {a.agent!r}")
         C(a.log == b.log or a.log.name != b.log.name, 22, f"the key of {a.log.name!r}")
         C(a.log != b.log or all(x.statement == y.statement for x, y in both), 22, f"the chain of {a.agent!r}")
-    for e, s in itertools.product(exports, receipts):
-        I(s.log.key == e.log or not speaks(s.peer, e.agent, exports), 22, f"{s.of}: the log of {e.agent!r}")
+    for e, (shows, s) in itertools.product(exports, receipts):
+        I(s.log.key == e.log or not speaks(s.peer, {e.agent}, shows), 22, f"{s.of}: the log of {e.agent!r}")
 def check_receipt(e, s, messages):  # 24; yields what is accepted
     for entry in s.entries or []:
         name, key = (entry["from"], entry.to, entry.id.lower()), s.log and s.log.key
         found = messages.get(name, [])
         same = all(entry.digest == b64u(sha256(m.good.payload)) for m in found if m.good)
-        if not speaks(s.peer, entry.to, [e]) or not I(same, 24, s.of) or entry.state != "accepted": continue
+        if not speaks(s.peer, {entry.to}, e) or not I(same, 24, s.of) or entry.state != "accepted": continue
         for m in found:
             C(m.act != "refused", 24, s.of)
             C(m.act == "sent" or key != m.export.log or entry.log_index in (None, m.index), 24, s.of)
@@ -342,6 +340,7 @@ def verify(exports, policy, given):
         for s in e.statements:
             if s.act in (*MESSAGES, "receipt"): check_message(e, s)
             if s.act in MESSAGES: messages[(*s.parties, s.id.lower())].append(s)
+    if any(len(found) > 1000 for found in messages.values()): refuse("too many statements about one message")  # 23
     for doc in [d.shown for e in exports for d in e.documents]:  # 17
         same = [g.controllers == doc.controllers for g in given if g.id == doc.id]
         doc.established = any(same) if same else doc.says_itself() or doc.shown_by(exports, policy)

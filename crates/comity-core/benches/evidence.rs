@@ -35,7 +35,9 @@ fn main() {
     }
     world.witness();
     let one = world::bundle(vec![world.part_b(Selection::Thread("t-1".to_owned()))]);
-    for (name, bundle) in [("one side", one), ("both sides", world.case())] {
+    for (name, bundle) in
+        [("one side", one), ("both sides", world.case()), ("as many senders", of_many())]
+    {
         let text = bundle.to_text();
         let start = Instant::now();
         let verdict = verify(text.as_bytes(), &Trusted::default());
@@ -47,4 +49,24 @@ fn main() {
             start.elapsed(),
         );
     }
+}
+
+/// As many messages, each from another sender with a document of its own, and a receipt for each answer: what grows with
+/// the square of anything shows here.
+fn of_many() -> comity_core::evidence::Bundle {
+    let mut world = world::World::web(2);
+    world.witness();
+    for number in 0..MESSAGES {
+        let node = world.b.node.did.clone();
+        let name = format!("b.example:agents:{number}");
+        world.b.agent = world::Party::web(&name, Some(&node), &mut world.rng);
+        world.send(false, "t-1", "A word of each.");
+        world.say(true, "t-1", "A word to each.");
+        if number % 50 == 49 {
+            world.pass(1);
+            world.witness();
+        }
+    }
+    world.witness();
+    world::bundle(vec![world.part_a(Selection::Thread("t-1".to_owned()))])
 }

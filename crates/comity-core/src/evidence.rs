@@ -8,6 +8,7 @@
 mod bundle;
 mod chain;
 mod conversation;
+mod documents;
 mod join;
 mod keys;
 mod log;

@@ -491,6 +491,9 @@ pub const BUNDLE_PARTS_MAX: usize = 64;
 /// Witnesses that one export names at most.
 pub const WITNESSES_MAX: usize = 4_096;
 
+/// Statements about one message in a file of evidence at most.
+pub const MESSAGE_STATEMENTS_MAX: usize = 1_000;
+
 /// Findings of one kind that a verdict lists at most.
 pub const FINDINGS_MAX: usize = 1_000;
 

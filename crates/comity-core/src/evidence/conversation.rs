@@ -1,12 +1,14 @@
 //! What is known of each message, and of each export.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use comity_didcomm::Did;
 
 use super::chain::Told;
 use super::join::Joined;
-use super::log::cosigners;
+use super::keys::Ends;
 use super::messages::{Name, Said};
-use super::part::{Findings, Seen};
+use super::part::{Findings, Seen, grouped};
 use super::verdict::{Allowed, ExportSeen, MessageSeen, Reached, Times};
 use crate::log::Act;
 use crate::trust::Admission;
@@ -16,7 +18,9 @@ impl Joined<'_, '_> {
     pub(super) fn messages(&self, findings: &mut Findings) -> Vec<MessageSeen> {
         let mut messages: BTreeMap<&Name, MessageSeen> = BTreeMap::new();
         let mut digests: BTreeMap<&Name, &String> = BTreeMap::new();
+        let mut ends = Ends::new();
         for (number, (part, said)) in self.seen.iter().zip(self.said).enumerate() {
+            let decisions = Decisions::of(part);
             for one in said {
                 let times = self.times(one, number, findings);
                 // That somebody's message was refused is said by who refused it, and proves nothing of it.
@@ -41,35 +45,36 @@ impl Joined<'_, '_> {
                     digests.insert(&one.name, &signed.digest);
                     message.kid = Some(signed.kid.to_string());
                     message.body = Some(signed.body.clone());
-                    message.key = Some(self.key_state(one, signed, findings));
+                    message.key = Some(self.key_state(one, signed, (&mut ends, findings)));
                 }
                 match one.act {
                     Act::Sent => message.sent = message.sent.take().or(Some(times)),
                     _ => {
                         message.received = message.received.take().or(Some(times));
-                        message.allowed = Some(allowed(part, one));
+                        message.allowed = Some(decisions.allowed(one));
                     }
                 }
             }
         }
         for (name, message) in &mut messages {
+            let mut reached: HashSet<Reached> = HashSet::new();
             for (receipt_message, receipt) in self.receipts.get(*name).into_iter().flatten() {
                 let is_of_another_text =
                     digests.get(*name).is_some_and(|digest| **digest != receipt.digest);
                 if is_of_another_text {
                     continue;
                 }
-                let reached = Reached {
+                reached.insert(Reached {
                     state: receipt.state.as_str().to_owned(),
                     at: receipt.at,
                     by: receipt_message.signer.clone(),
                     code: receipt.code.clone(),
-                };
-                if !message.reached.contains(&reached) {
-                    message.reached.push(reached);
-                }
+                });
             }
-            message.reached.sort_by_key(|reached| reached.at);
+            message.reached = reached.into_iter().collect();
+            message.reached.sort_by_cached_key(|one| {
+                (one.at, one.state.clone(), one.by.clone(), one.code.clone())
+            });
         }
         let mut messages: Vec<MessageSeen> = messages.into_values().collect();
         messages.sort_by_key(|message| {
@@ -83,11 +88,7 @@ impl Joined<'_, '_> {
     fn times(&self, one: &Said, part: usize, findings: &mut Findings) -> Times {
         let (after, before) = self.clock(part).bounds(one.index);
         let seen = self.seen.get(part);
-        let is_witnessed = match (&self.trusted.policy, seen) {
-            (Some(policy), Some(seen)) => policy.is_met(&cosigners(&seen.points, one.index)),
-            _ => before.is_some(),
-        };
-        if !is_witnessed {
+        if !self.clock(part).is_witnessed(one.index) {
             findings.miss(format!(
                 "no {} has cosigned that {} is in the log of {}",
                 if self.trusted.policy.is_some() { "quorum of the policy" } else { "other node" },
@@ -116,21 +117,30 @@ impl Joined<'_, '_> {
     }
 }
 
-/// Finds the decision or grant that let a message in: the last about its sender before it, or, of one
-/// that waited for the operator, the first after it.
-fn allowed(part: &Seen<'_>, one: &Said) -> Allowed {
-    let about = |told: &&Told<'_>| {
-        let is_decision = matches!(told.statement.act, Act::Decided | Act::Granted);
-        is_decision && told.statement.peer == one.name.from
-    };
-    let place = part.told.partition_point(|told| told.seq < one.seq);
-    let by = match one.ground {
-        Some(_) => part.told.iter().take(place).rev().find(about),
-        None => part.told.iter().skip(place).find(about),
-    };
-    Allowed {
-        ground: one.ground.map_or("request", Admission::as_str).to_owned(),
-        seq: by.map(|told| told.seq),
-        by: by.and_then(|told| told.object).map(str::to_owned),
+/// The decisions and grants of an export, by whom they are about.
+struct Decisions<'a, 'b>(HashMap<&'a Did, Vec<&'a Told<'b>>>);
+
+impl<'a, 'b> Decisions<'a, 'b> {
+    fn of(part: &'a Seen<'b>) -> Self {
+        let is_decision =
+            |told: &&Told<'_>| matches!(told.statement.act, Act::Decided | Act::Granted);
+        let decisions = part.told.iter().filter(is_decision);
+        Self(grouped(decisions.map(|told| (&told.statement.peer, told))))
+    }
+
+    /// Finds what let a message in: the last about its sender before it, or, of one that waited for the
+    /// operator, the first after it.
+    fn allowed(&self, one: &Said) -> Allowed {
+        let about = self.0.get(&one.name.from).map(Vec::as_slice).unwrap_or_default();
+        let after = about.partition_point(|told| told.seq < one.seq);
+        let by = match one.ground {
+            Some(_) => after.checked_sub(1).and_then(|before| about.get(before)),
+            None => about.get(after),
+        };
+        Allowed {
+            ground: one.ground.map_or("request", Admission::as_str).to_owned(),
+            seq: by.map(|told| told.seq),
+            by: by.and_then(|told| told.object).map(str::to_owned),
+        }
     }
 }

@@ -1,16 +1,17 @@
 //! All exports of a bundle together: what they say of the same messages and logs, and what that proves.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use comity_didcomm::{Did, UnixTime};
 
 use super::Trusted;
 use super::bundle::{Bundle, BundleError, Selection};
+use super::keys::Speakers;
 use super::log::Clock;
 use super::messages::{Name, ReceiptMessage, Said, Signed, messages, receipt_messages};
 use super::part::{Findings, Seen, grouped, look, says};
 use super::verdict::{Outcome, Verdict};
-use crate::limits::{CLOCK_SKEW_S_MAX, HEAD_AGE_S_MAX};
+use crate::limits::{CLOCK_SKEW_S_MAX, HEAD_AGE_S_MAX, MESSAGE_STATEMENTS_MAX};
 use crate::log::{Act, Checkpoint, TreeHead, VerifierKey};
 use crate::receipt::{Receipt, State};
 use crate::trust::subject;
@@ -31,9 +32,17 @@ pub(super) fn verify(bundle: &Bundle, trusted: &Trusted) -> Verdict {
     let said: Vec<Vec<Said>> = seen.iter_mut().map(|part| messages(part, &mut findings)).collect();
     let receipt_messages: Vec<Vec<ReceiptMessage>> =
         seen.iter_mut().map(|part| receipt_messages(part, &mut findings)).collect();
+    let all = said.iter().enumerate();
+    let all = all.flat_map(|(part, said)| said.iter().map(move |one| (one, part)));
+    let by_name = grouped(all.map(|(one, part)| (&one.name, (one, part))));
+    if let Some(name) = by_name.iter().find(|(_, about)| MESSAGE_STATEMENTS_MAX < about.len()) {
+        let why = format!("there are too many statements about {}", name.0.id);
+        return Verdict::malformed(&BundleError::Shape(why));
+    }
     let mut joined = Joined {
         seen: &seen,
         said: &said,
+        by_name,
         receipt_messages: &receipt_messages,
         trusted,
         receipts: HashMap::new(),
@@ -67,6 +76,8 @@ pub(super) fn verify(bundle: &Bundle, trusted: &Trusted) -> Verdict {
 pub(super) struct Joined<'a, 'b> {
     pub(super) seen: &'a [Seen<'b>],
     pub(super) said: &'a [Vec<Said>],
+    /// The messages by their names, each with the number of its export.
+    pub(super) by_name: HashMap<&'a Name, Vec<(&'a Said, usize)>>,
     receipt_messages: &'a [Vec<ReceiptMessage>],
     pub(super) trusted: &'a Trusted,
     /// The receipts that count, by the message that they are about.
@@ -79,35 +90,29 @@ pub(super) struct Joined<'a, 'b> {
 impl<'a, 'b> Joined<'a, 'b> {
     /// Sorts out whose receipts count, and whose witnesses.
     fn hear(&mut self, findings: &mut Findings) {
-        let said = self.said.iter().flatten();
-        let parties: BTreeSet<Did> =
-            said.flat_map(|one| [one.name.from.clone(), one.name.to.clone()]).collect();
+        let parties: HashSet<Did> =
+            self.by_name.keys().flat_map(|name| [name.from.clone(), name.to.clone()]).collect();
         let mut receipts: HashMap<Name, Vec<_>> = HashMap::new();
-        let mut spokesmen: BTreeMap<(Did, Did), bool> = BTreeMap::new();
         let mut quoted: BTreeSet<(VerifierKey, Did)> = BTreeSet::new();
         for (part, receipt_messages) in self.seen.iter().zip(self.receipt_messages) {
+            let speakers = self.speakers(part);
             for receipt_message in receipt_messages {
-                let mut speaks = |did: &Did| {
-                    let key = (receipt_message.signer.clone(), did.clone());
-                    *spokesmen
-                        .entry(key)
-                        .or_insert_with(|| self.speaks(part, &receipt_message.signer, did))
-                };
+                let signer = &receipt_message.signer;
                 for receipt in &receipt_message.receipts {
                     let (from, to) = (subject(&receipt.from), subject(&receipt.to));
-                    if speaks(&to) {
+                    if speakers.speaks(signer, &to) {
                         let name = Name { from, to, id: receipt.id.to_ascii_lowercase() };
                         receipts.entry(name).or_default().push((receipt_message, receipt));
                     }
                 }
-                let quote = receipt_message.quote.as_ref();
-                let witness = quote.and_then(|quote| Some((quote, quote.witness.clone()?)));
+                let Some(quote) = &receipt_message.quote else { continue };
+                self.compare_log(&speakers, (signer, &quote.key), findings);
                 // A node's witness has the name of the node's log.
-                if let Some((quote, witness)) = witness
+                if let Some(witness) = &quote.witness
                     && witness.name() == quote.key.name()
-                    && parties.iter().any(&mut speaks)
+                    && speakers.speaks_for_any(signer, &parties)
                 {
-                    quoted.insert((witness, receipt_message.signer.clone()));
+                    quoted.insert((witness.clone(), signer.clone()));
                 }
             }
         }
@@ -115,32 +120,24 @@ impl<'a, 'b> Joined<'a, 'b> {
         for part in self.seen {
             let witnesses = self.witnesses_of(part, &quoted);
             let keys: BTreeSet<VerifierKey> = witnesses.keys().cloned().collect();
-            self.clocks.push(Clock::new(&part.points, &keys));
+            self.clocks.push(Clock::new(&part.points, &keys, self.trusted.policy.as_ref()));
             self.witnesses.push(witnesses);
-        }
-        for (part, receipt_messages) in self.seen.iter().zip(self.receipt_messages) {
-            for quote in receipt_messages.iter().filter_map(|receipt_message| {
-                Some((receipt_message, receipt_message.quote.as_ref()?))
-            }) {
-                self.compare_log(part, quote, findings);
-            }
         }
     }
 
     /// Finds a node that signs another log than the export of its agent is of.
     fn compare_log(
         &self,
-        part: &Seen<'_>,
-        (receipt_message, quote): (&ReceiptMessage, &crate::log::LogQuote),
+        speakers: &Speakers,
+        (signer, log): (&Did, &VerifierKey),
         findings: &mut Findings,
     ) {
         for other in self.seen {
             let agent = subject(&other.export.agent);
-            if other.export.log != quote.key && self.speaks(part, &receipt_message.signer, &agent) {
+            if other.export.log != *log && speakers.speaks(signer, &agent) {
                 findings.miss(format!(
-                    "{} signed that its log is {}, and the export of {agent} is of {}",
-                    receipt_message.signer,
-                    quote.key.name(),
+                    "{signer} signed that its log is {}, and the export of {agent} is of {}",
+                    log.name(),
                     other.export.log.name(),
                 ));
             }
@@ -155,10 +152,8 @@ impl<'a, 'b> Joined<'a, 'b> {
             .iter()
             .flatten()
             .filter_map(|receipt_message| receipt_message.quote.as_ref());
-        let mut logs: BTreeMap<&str, BTreeSet<&VerifierKey>> = BTreeMap::new();
-        for key in own.chain(quoted.map(|quote| &quote.key)) {
-            logs.entry(key.name()).or_default().insert(key);
-        }
+        let keys: BTreeSet<&VerifierKey> = own.chain(quoted.map(|quote| &quote.key)).collect();
+        let logs = grouped(keys.into_iter().map(|key| ((key.name(), key.id()), key)));
         // Every checkpoint of which it is known which log has signed it.
         let mut points: BTreeMap<(&VerifierKey, u64), (TreeHead, &str, String)> = BTreeMap::new();
         let mut claims: Vec<(&str, String)> = Vec::new();
@@ -182,8 +177,8 @@ impl<'a, 'b> Joined<'a, 'b> {
         }
         for (note, place) in claims {
             let Ok(checkpoint) = Checkpoint::parse(note) else { continue };
-            let named = logs.get(checkpoint.origin()).into_iter().flatten();
-            for log in named {
+            let signers: BTreeSet<_> = checkpoint.note().signers().collect();
+            for log in signers.iter().filter_map(|signer| logs.get(signer)).flatten() {
                 let Ok(head) = checkpoint.verify(log) else { continue };
                 let key = (*log, head.size);
                 let (known, first, at) =
@@ -225,13 +220,10 @@ impl<'a, 'b> Joined<'a, 'b> {
 
     /// Compares what the two sides of each message say.
     fn compare_messages(&self, findings: &mut Findings) {
-        let all = self.said.iter().enumerate();
-        let all = all.flat_map(|(part, said)| said.iter().map(move |one| (one, part)));
-        let by_name = grouped(all.map(|(one, part)| (&one.name, (one, part))));
-        let mut names: BTreeSet<&Name> = by_name.keys().copied().collect();
+        let mut names: BTreeSet<&Name> = self.by_name.keys().copied().collect();
         names.extend(self.receipts.keys());
         for name in names {
-            let both = by_name.get(name).map(Vec::as_slice).unwrap_or_default();
+            let both = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default();
             let mut known: Option<(&Said, &Signed)> = None;
             for (one, _) in both {
                 let Some(signed) = &one.signed else { continue };

@@ -1,16 +1,37 @@
 //! Whose the keys are: who is believed to be a witness, who speaks for whom, on which keys a verdict
 //! rests, and what became of a key that was replaced.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use comity_didcomm::{Did, DidDocument, resolve_self_contained};
+use comity_didcomm::{Did, DidDocument, DidUrl, PublicKey, resolve_self_contained};
 
+use super::documents::Recorded;
 use super::join::Joined;
 use super::messages::{Said, Signed};
-use super::part::{Findings, Recorded, Role, Seen, Used};
+use super::part::{Findings, Role, Seen, Used};
 use super::verdict::{KeyState, Root};
 use crate::log::VerifierKey;
 use crate::trust::subject;
+
+/// For each node the agents that it speaks for.
+#[derive(Debug, Default)]
+pub(super) struct Speakers(HashMap<Did, HashSet<Did>>);
+
+impl Speakers {
+    /// Whether a node speaks for an agent.
+    pub(super) fn speaks(&self, node: &Did, agent: &Did) -> bool {
+        node == agent || self.0.get(node).is_some_and(|agents| agents.contains(agent))
+    }
+
+    /// Whether a node speaks for one of these.
+    pub(super) fn speaks_for_any(&self, node: &Did, agents: &HashSet<Did>) -> bool {
+        let of_node = self.0.get(node);
+        agents.contains(node) || of_node.is_some_and(|own| !own.is_disjoint(agents))
+    }
+}
+
+/// Where in each export a key ends, by the index in its log, if it does.
+pub(super) type Ends = HashMap<(Did, DidUrl, PublicKey), Vec<Option<u64>>>;
 
 impl Joined<'_, '_> {
     /// Whose witnesses are believed about an export's log: those of others, by their own signed word, or
@@ -40,15 +61,18 @@ impl Joined<'_, '_> {
         keys
     }
 
-    /// Whether a node speaks for an agent: it is the agent, or a controller of a document of the agent that is
-    /// known to be the agent's.
-    pub(super) fn speaks(&self, part: &Seen<'_>, node: &Did, agent: &Did) -> bool {
-        let controls = |did: &Did| subject(did) == *node;
-        let of_agent = part.documents.iter().filter(|one| one.did == *agent);
-        node == agent
-            || of_agent
-                .filter(|one| one.document.controller.iter().any(controls))
-                .any(|one| self.is_established(one))
+    /// For each node the agents that it speaks for in an export: those of whose documents, as far as they are known to be
+    /// theirs, it is a controller.
+    pub(super) fn speakers(&self, part: &Seen<'_>) -> Speakers {
+        let mut speakers = Speakers::default();
+        for one in part.documents.iter() {
+            if !one.document.controller.is_empty() && self.is_established(one) {
+                for node in &one.document.controller {
+                    speakers.0.entry(subject(node)).or_default().insert(one.did.clone());
+                }
+            }
+        }
+        speakers
     }
 
     /// Says on which keys all of it rests, and why they are believed.
@@ -109,7 +133,7 @@ impl Joined<'_, '_> {
             let has = given.any(|one| one.authentication_key(&used.kid) == Some(&used.key));
             return has.then(|| "its document was given".to_owned());
         }
-        let recorded = part.document_of(&used.did, &used.digest)?;
+        let recorded = part.documents.with_digest(&used.did, &used.digest)?;
         self.established(recorded, used.role)
     }
 
@@ -128,7 +152,7 @@ impl Joined<'_, '_> {
             return Some("the DID itself says so".to_owned());
         }
         let (did, text) = (&recorded.did, recorded.text);
-        let has = |part: &Seen<'_>| part.documents.iter().any(|one| one.text == text);
+        let has = |part: &Seen<'_>| part.documents.has(text);
         self.seen
             .iter()
             .filter(|own| own.is_signed && own.speaks_for(did, role) && has(own))
@@ -152,27 +176,29 @@ impl Joined<'_, '_> {
         &self,
         one: &Said,
         signed: &Signed,
-        findings: &mut Findings,
+        (ends, findings): (&mut Ends, &mut Findings),
     ) -> KeyState {
         let mut state = KeyState::Good;
-        for (part, clock) in self.seen.iter().zip(&self.clocks) {
-            let Some(end) = end_of_key(part, &one.name.from, signed) else { continue };
-            let (end_after, end_before) = clock.bounds(end.index);
+        let ends = ends.entry((one.name.from.clone(), signed.kid.clone(), signed.key));
+        let ends = ends.or_insert_with(|| {
+            let end = |part| end_of_key(part, &one.name.from, signed).map(|end| end.index);
+            self.seen.iter().map(end).collect()
+        });
+        for (part, end) in ends.iter().enumerate() {
+            let Some(end) = *end else { continue };
+            let (end_after, end_before) = self.clock(part).bounds(end);
             let (mut is_before, mut is_after) = (false, true);
-            for (number, said) in self.said.iter().enumerate() {
-                for said in said.iter().filter(|said| said.name == one.name) {
-                    if self.seen.get(number).is_some_and(|other| other.place == part.place) {
-                        is_before |= said.index < end.index;
-                        continue;
-                    }
-                    let (after, before) = self.clock(number).bounds(said.index);
-                    // In another log by a time at which the change was not in its own yet.
-                    is_before |=
-                        before.zip(end_after.as_ref()).is_some_and(|(by, end)| by.at <= end.at);
-                    is_after &= after
-                        .zip(end_before.as_ref())
-                        .is_some_and(|(after, end)| end.at <= after.at);
+            for (said, number) in self.by_name.get(&one.name).into_iter().flatten() {
+                if *number == part {
+                    is_before |= said.index < end;
+                    continue;
                 }
+                let (after, before) = self.clock(*number).bounds(said.index);
+                // In another log by a time at which the change was not in its own yet.
+                is_before |=
+                    before.zip(end_after.as_ref()).is_some_and(|(by, end)| by.at <= end.at);
+                is_after &=
+                    after.zip(end_before.as_ref()).is_some_and(|(after, end)| end.at <= after.at);
             }
             state = match (is_before, is_after, state) {
                 (true, _, KeyState::Good) => KeyState::ReplacedLater,
@@ -206,7 +232,8 @@ impl Seen<'_> {
         agent == *did
             || (role == Role::Node
                 && self
-                    .document_at(&agent, u64::MAX)
+                    .documents
+                    .in_force(&agent, u64::MAX)
                     .is_some_and(|own| own.document.controller.iter().any(controls)))
     }
 }
@@ -225,7 +252,7 @@ fn says_itself(document: &DidDocument) -> bool {
 /// The first document of somebody that has not the key any more, after one that has it.
 fn end_of_key<'s>(part: &'s Seen<'_>, did: &Did, signed: &Signed) -> Option<&'s Recorded<'s>> {
     let mut had = false;
-    part.documents.iter().filter(|one| one.did == *did).find(|one| {
+    part.documents.of(did).iter().find(|one| {
         let has = one.document.authentication_key(&signed.kid) == Some(&signed.key);
         let is_end = had && !has;
         had |= has;

@@ -1,16 +1,16 @@
 //! The log of an export: its checkpoints, that each continues the one before, and who cosigned them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Trusted;
 use super::bundle::Export;
-use super::part::{Findings, Malformed, says};
+use super::part::{Findings, Malformed, grouped, says};
 use super::verdict::Bound;
 use crate::limits::WITNESSES_MAX;
-use crate::log::{Checkpoint, Cosigned, TreeHead, VerifierKey, verify_consistency};
+use crate::log::{Checkpoint, Cosigned, TreeHead, VerifierKey, WitnessPolicy, verify_consistency};
 
 /// A checkpoint that the log signed.
 #[derive(Debug)]
@@ -26,17 +26,12 @@ pub(super) fn points(
     findings: &mut Findings,
 ) -> Result<Vec<Point>, Malformed> {
     let mut points: Vec<Point> = Vec::new();
-    let mut keys: HashMap<&str, Vec<&VerifierKey>> = HashMap::new();
     let of_policy = trusted.policy.iter().flat_map(|policy| &policy.witnesses).map(|(key, _)| key);
-    for key in of_policy.chain(&export.witnesses) {
-        let named = keys.entry(key.name()).or_default();
-        if !named.contains(&key) {
-            named.push(key);
-        }
-    }
-    if WITNESSES_MAX < keys.values().map(Vec::len).sum() {
+    let keys: BTreeSet<&VerifierKey> = of_policy.chain(&export.witnesses).collect();
+    if WITNESSES_MAX < keys.len() {
         return Err(Malformed(format!("{place}.witnesses")));
     }
+    let keys = grouped(keys.into_iter().map(|key| ((key.name(), key.id()), key)));
     for (number, mark) in export.checkpoints.iter().enumerate() {
         let at = format!("{place}.checkpoints[{number}]");
         let checkpoint = Checkpoint::parse(&mark.note).map_err(|_| Malformed(at.clone()))?;
@@ -49,8 +44,8 @@ pub(super) fn points(
                 says(&format!("{place}.log"), &export.log.to_string()),
             );
         }
-        let names: BTreeSet<&str> = checkpoint.note().names().collect();
-        let named = names.iter().filter_map(|name| keys.get(name)).flatten().copied();
+        let signers: BTreeSet<_> = checkpoint.note().signers().collect();
+        let named = signers.iter().filter_map(|signer| keys.get(signer)).flatten().copied();
         let cosigned = checkpoint.cosignatures(named).unwrap_or_else(|_| {
             findings.contradict(
                 "a cosignature is not that of its witness",
@@ -84,10 +79,16 @@ fn note(export: &Export, number: usize) -> String {
 pub(super) struct Clock {
     /// For each checkpoint its size, the latest time up to it and the earliest from it on.
     times: Vec<(u64, Option<Bound>, Option<Bound>)>,
+    /// With a policy: for each checkpoint, and for none, whether its quorum cosigned from it on.
+    quorums: Option<Vec<bool>>,
 }
 
 impl Clock {
-    pub(super) fn new(points: &[Point], believed: &BTreeSet<VerifierKey>) -> Self {
+    pub(super) fn new(
+        points: &[Point],
+        believed: &BTreeSet<VerifierKey>,
+        policy: Option<&WitnessPolicy>,
+    ) -> Self {
         let bound = |cosigned: &Cosigned| Bound {
             at: cosigned.at,
             witness: cosigned.by.name().to_owned(),
@@ -108,7 +109,32 @@ impl Clock {
             earliest = times(point).into_iter().chain(earliest.take()).min_by_key(|one| one.at);
             before.clone_from(&earliest);
         }
-        Self { times: clock }
+        let quorums = policy.map(|policy| {
+            let (mut known, mut cosigners) = (BTreeSet::new(), Vec::new());
+            let mut is_met = policy.is_met(&cosigners);
+            let mut quorums = vec![is_met];
+            for point in points.iter().rev() {
+                let before = cosigners.len();
+                let new = point.cosigned.iter().map(|one| &one.by).filter(|by| known.insert(*by));
+                cosigners.extend(new.cloned());
+                if before < cosigners.len() {
+                    is_met = policy.is_met(&cosigners);
+                }
+                quorums.push(is_met);
+            }
+            quorums.reverse();
+            quorums
+        });
+        Self { times: clock, quorums }
+    }
+
+    /// Whether others saw an entry: a quorum of the policy, or without one a believed witness.
+    pub(super) fn is_witnessed(&self, index: u64) -> bool {
+        let after = self.times.partition_point(|(size, ..)| *size <= index);
+        match &self.quorums {
+            Some(quorums) => quorums.get(after).copied().unwrap_or_default(),
+            None => self.bounds(index).1.is_some(),
+        }
     }
 
     /// When an entry was not in the log yet, and when it was.
@@ -117,12 +143,6 @@ impl Clock {
         let latest = after.checked_sub(1).and_then(|nth| self.times.get(nth)?.1.clone());
         (latest, self.times.get(after).and_then(|(_, _, before)| before.clone()))
     }
-}
-
-/// Who of these witnesses has cosigned a checkpoint that an entry is in.
-pub(super) fn cosigners(points: &[Point], index: u64) -> Vec<VerifierKey> {
-    let after = points.iter().filter(|point| index < point.head.size);
-    after.flat_map(|point| point.cosigned.iter().map(|cosigned| cosigned.by.clone())).collect()
 }
 
 /// Reads hashes in base64url.

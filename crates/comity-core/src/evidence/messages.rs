@@ -67,8 +67,8 @@ pub(super) fn messages(seen: &mut Seen<'_>, findings: &mut Findings) -> Vec<Said
         let name =
             Name { from: from.clone(), to: to.clone(), id: statement.id.to_ascii_lowercase() };
         let document = match (&statement.document, statement.act) {
-            (Some(digest), _) => seen.document_of(from, digest),
-            (None, _) => seen.document_at(from, one.seq),
+            (Some(digest), _) => seen.documents.with_digest(from, digest),
+            (None, _) => seen.documents.in_force(from, one.seq),
         };
         let mut signed = None;
         if let Some(text) = one.object {
@@ -159,7 +159,7 @@ pub(super) fn receipt_messages(
             findings.miss(format!("the signed text of a receipt of {signer} is not shown"));
             continue;
         };
-        let Some(document) = seen.document_of(signer, digest) else {
+        let Some(document) = seen.documents.with_digest(signer, digest) else {
             findings.miss(format!(
                 "the document of {signer} is not shown, by which a receipt was signed"
             ));

@@ -2,17 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use comity_didcomm::{Did, DidDocument, DidUrl, Jwt, PublicKey, Relationship, UnixTime};
+use comity_didcomm::{Did, DidUrl, Jwt, PublicKey, Relationship, UnixTime};
 use serde_json::Value;
 
 use super::Trusted;
 use super::bundle::{EXPORT_TYPE, Export, Part, Selection};
 use super::chain::{self, Told};
+use super::documents::Documents;
 use super::log::{self, Point};
 use super::verdict::{Contradiction, Piece};
 use crate::limits::{FINDINGS_MAX, NUMBER_MAX};
-use crate::log::{Act, Checkpoint, KeyKind, SignedHead, VerifierKey};
-use crate::record::digest_text;
+use crate::log::{Checkpoint, KeyKind, SignedHead, VerifierKey};
 use crate::trust::subject;
 
 /// Where a bundle does not have the form that it should.
@@ -33,24 +33,13 @@ pub(super) struct Seen<'b> {
     pub(super) place: String,
     pub(super) points: Vec<Point>,
     pub(super) told: Vec<Told<'b>>,
-    pub(super) documents: Vec<Recorded<'b>>,
+    pub(super) documents: Documents<'b>,
     /// Whether the agent has signed the export.
     pub(super) is_signed: bool,
     /// When the agent has signed the end of its chain.
     pub(super) head_at: UnixTime,
     /// The keys that signatures were verified with.
     pub(super) used: HashSet<Used>,
-}
-
-/// A DID document, as a statement says that it was used.
-#[derive(Debug)]
-pub(super) struct Recorded<'b> {
-    pub(super) seq: u64,
-    pub(super) index: u64,
-    pub(super) did: Did,
-    pub(super) text: &'b str,
-    pub(super) digest: String,
-    pub(super) document: DidDocument,
 }
 
 /// A key that a signature was verified with.
@@ -104,7 +93,7 @@ pub(super) fn look<'b>(
     let points = log::points(export, (&place, trusted), findings)?;
     let entries = chain::entries(export, &place)?;
     let told = chain::told(export, (&entries, &points), &place, findings)?;
-    let documents = documents(&told, findings)?;
+    let documents = Documents::read(&told, findings)?;
     let (is_signed, head_at, used) = (false, UnixTime(0), HashSet::new());
     let mut seen = Seen { export, place, points, told, documents, is_signed, head_at, used };
     seen.verify_export(&part.signature, findings)?;
@@ -138,46 +127,7 @@ fn shape(export: &Export, place: &str) -> Result<(), Malformed> {
     Err(Malformed(format!("{place}: {member}")))
 }
 
-/// Reads the documents that statements are about.
-fn documents<'b>(
-    told: &[Told<'b>],
-    findings: &mut Findings,
-) -> Result<Vec<Recorded<'b>>, Malformed> {
-    let mut documents = Vec::new();
-    for one in told {
-        let Told { seq, index, statement, .. } = one;
-        let is_document = matches!(statement.act, Act::Document | Act::KeyChanged);
-        let Some(text) = one.object.filter(|_| is_document) else { continue };
-        let value: Value = serde_json::from_str(text).map_err(|_| Malformed(one.place.clone()))?;
-        let id = value.get("id").and_then(Value::as_str).and_then(|id| Did::parse(id).ok());
-        let id = id.ok_or_else(|| Malformed(one.place.clone()))?;
-        let document =
-            DidDocument::parse(text.as_bytes(), &id).map_err(|_| Malformed(one.place.clone()))?;
-        if subject(&id) != statement.peer {
-            findings.contradict(
-                "a document is another's than its statement says",
-                says(&one.place, statement.peer.as_str()),
-                says(&format!("{}.object", one.place), text),
-            );
-        }
-        let (seq, index, did) = (*seq, *index, statement.peer.clone());
-        let digest = digest_text(text.as_bytes());
-        documents.push(Recorded { seq, index, did, text, digest, document });
-    }
-    Ok(documents)
-}
-
 impl<'b> Seen<'b> {
-    /// Returns the document of an identity that is in force at a number of the chain.
-    pub(super) fn document_at(&self, did: &Did, seq: u64) -> Option<&Recorded<'b>> {
-        self.documents.iter().rev().find(|one| one.did == *did && one.seq <= seq)
-    }
-
-    /// Returns the document with a digest.
-    pub(super) fn document_of(&self, did: &Did, digest: &str) -> Option<&Recorded<'b>> {
-        self.documents.iter().find(|one| one.did == *did && one.digest == digest)
-    }
-
     /// Remembers with which key a signature was verified.
     pub(super) fn uses(
         &mut self,
@@ -197,7 +147,7 @@ impl<'b> Seen<'b> {
         let agent = subject(&self.export.agent);
         let last = self.told.last().map_or(0, |one| one.seq);
         let none = || Malformed(format!("{}: the document of its agent is not shown", self.place));
-        let own = self.document_at(&agent, u64::MAX).ok_or_else(none)?;
+        let own = self.documents.in_force(&agent, u64::MAX).ok_or_else(none)?;
         let kid = token.kid().clone();
         let verified = token.verify(&own.document, Relationship::Authentication).ok();
         let claims = verified.map(|verified| verified.claims).unwrap_or_default();
@@ -231,7 +181,7 @@ impl<'b> Seen<'b> {
         let agent = subject(&self.export.agent);
         let numbers = entries.len() as u64;
         let last = self.export.since.saturating_add(numbers).saturating_sub(1);
-        let Some(own) = self.document_at(&agent, last) else { return Ok(()) };
+        let Some(own) = self.documents.in_force(&agent, last) else { return Ok(()) };
         let Some(head) = signed.verify(&own.document) else {
             let first = says(&at, &self.export.head);
             let second = says(&format!("{}.statements", self.place), own.text);

@@ -148,7 +148,7 @@ pub struct Bound {
 }
 
 /// How far a message got, as a receipt says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reached {
     /// The state.
     pub state: String,

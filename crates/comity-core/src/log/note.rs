@@ -255,9 +255,9 @@ impl Note {
         note
     }
 
-    /// Returns the names under which it is signed.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.signatures.iter().map(|line| line.name.as_str())
+    /// Returns the names and ids of the keys that are said to have signed it.
+    pub fn signers(&self) -> impl Iterator<Item = (&str, [u8; 4])> {
+        self.signatures.iter().map(|line| (line.name.as_str(), line.id))
     }
 }
 
@@ -351,7 +351,7 @@ mod tests {
         let note = Note::parse(note).unwrap();
         assert_eq!(key.verify(&note), Ok(()));
         assert_eq!(note.text(), "This is an example message.\n");
-        assert_eq!(note.names().collect::<Vec<_>>(), ["example.com/foo"]);
+        assert_eq!(note.signers().map(|(name, _)| name).collect::<Vec<_>>(), ["example.com/foo"]);
     }
 
     #[test]

@@ -587,3 +587,22 @@ fn times_before_and_after_a_key_was_replaced_are_told_apart() {
     let before = states("key-replaced-before");
     assert!(before.contains(&Some(ReplacedBefore)), "{before:?}");
 }
+
+#[test]
+fn more_statements_about_one_message_than_are_read_are_refused() {
+    let verdict = |count: usize| {
+        let mut world = web();
+        let line = world.a.chain.iter().find(|line| line.statement.act == Act::Sent).unwrap();
+        let (statement, object) = (line.statement.clone(), line.object.clone());
+        for _ in 0..count {
+            world.a.append(statement.clone(), object.clone());
+        }
+        world.witness();
+        verify(world.case().to_text().as_bytes(), &Trusted::default())
+    };
+    // Two are there already: one of each side.
+    assert_eq!(verdict(998).outcome, Outcome::Proven);
+    let refused = verdict(999);
+    assert_eq!(refused.outcome, Outcome::Malformed);
+    assert!(refused.malformed.unwrap().contains("too many statements about m-1"));
+}

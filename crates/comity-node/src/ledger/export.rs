@@ -385,7 +385,7 @@ fn is_ours(home: &Home, note: &str) -> bool {
 }
 
 fn is_cosigned(note: &str) -> bool {
-    Checkpoint::parse(note).is_ok_and(|checkpoint| 1 < checkpoint.note().names().count())
+    Checkpoint::parse(note).is_ok_and(|checkpoint| 1 < checkpoint.note().signers().count())
 }
 
 /// Proves of each checkpoint that it continues the one before.
@@ -414,7 +414,7 @@ async fn witnesses(home: &Home, points: &[Kept]) -> Result<Vec<VerifierKey>, NoE
     let mut keys: BTreeSet<VerifierKey> = asked.chain(known).collect();
     keys.retain(|key| {
         points.iter().filter_map(|point| Checkpoint::parse(&point.note).ok()).any(|point| {
-            point.note().names().any(|name| name == key.name())
+            point.note().signers().any(|signer| signer == (key.name(), key.id()))
                 && point.cosignatures([key]).is_ok_and(|cosigned| !cosigned.is_empty())
         })
     });
