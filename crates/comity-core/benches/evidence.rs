@@ -35,9 +35,13 @@ fn main() {
     }
     world.witness();
     let one = world::bundle(vec![world.part_b(Selection::Thread("t-1".to_owned()))]);
-    for (name, bundle) in
-        [("one side", one), ("both sides", world.case()), ("as many senders", of_many())]
-    {
+    let bundles = [
+        ("one side", one),
+        ("both sides", world.case()),
+        ("half as many senders", of_many(MESSAGES / 2)),
+        ("as many senders", of_many(MESSAGES)),
+    ];
+    for (name, bundle) in bundles {
         let text = bundle.to_text();
         let start = Instant::now();
         let verdict = verify(text.as_bytes(), &Trusted::default());
@@ -51,12 +55,12 @@ fn main() {
     }
 }
 
-/// As many messages, each from another sender with a document of its own, and a receipt for each answer: what grows with
-/// the square of anything shows here.
-fn of_many() -> comity_core::evidence::Bundle {
+/// A message of each of so many senders, who have documents of their own, an answer to each, and its receipt: what grows
+/// with the square of anything shows here.
+fn of_many(senders: usize) -> comity_core::evidence::Bundle {
     let mut world = world::World::web(2);
     world.witness();
-    for number in 0..MESSAGES {
+    for number in 0..senders {
         let node = world.b.node.did.clone();
         let name = format!("b.example:agents:{number}");
         world.b.agent = world::Party::web(&name, Some(&node), &mut world.rng);
