@@ -153,7 +153,7 @@ async fn make(home: &Arc<Home>, made: &mut Made) -> Result<(), StoreFault> {
 
 /// Whether nobody but the log has signed a checkpoint.
 fn is_alone(note: &str) -> bool {
-    Checkpoint::parse(note).is_ok_and(|checkpoint| checkpoint.note().names().count() == 1)
+    Checkpoint::parse(note).is_ok_and(|checkpoint| checkpoint.note().signers().count() == 1)
 }
 
 type Heads = Vec<(Did, (u64, u64, String))>;

@@ -37,7 +37,7 @@ pub(crate) async fn status(State(local): State<Local>) -> Result<Json<LogStatus>
     let keys = home.ledger.log_key().zip(home.ledger.witness_key()).ok_or_else(no_log)?;
     let latest = ledger::checkpoint_now(home).await?;
     let checkpoint = latest.map(|latest| latest.note).unwrap_or_default();
-    let names = Checkpoint::parse(&checkpoint).map_or(0, |read| read.note().names().count());
+    let signers = Checkpoint::parse(&checkpoint).map_or(0, |read| read.note().signers().count());
     let store = home.store.as_ref();
     let mut witnesses = Vec::new();
     for asked in ledger::asked(home).await? {
@@ -50,7 +50,7 @@ pub(crate) async fn status(State(local): State<Local>) -> Result<Json<LogStatus>
         witness_key: keys.1.public().to_string(),
         size: store.frontier().await?.size(),
         checkpoint,
-        cosignatures: names.saturating_sub(1),
+        cosignatures: signers.saturating_sub(1),
         readers: match home.config.ledger.readers {
             Readers::Counterparties => "counterparties",
             Readers::Everyone => "everyone",
