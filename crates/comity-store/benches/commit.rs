@@ -1,7 +1,7 @@
 //! How many messages a second the embedded store makes durable, at several numbers in flight.
 //!
 //! A message is what accepting one writes: a body of 1 KiB, its mailbox row, its de-duplication
-//! assertion and row, its leaf in the log and its quota counter. Run it with
+//! assertion and row, a statement in the log and its quota counter. Run it with
 //! `cargo bench -p comity-store`; an argument is the directory for the store, since a temporary
 //! directory may lie in memory. What it is not: a test; nothing fails for being slow.
 
@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use comity_core::log::leaf_hash;
+use comity_core::log::{Act, Statement, TagSecret};
+use comity_didcomm::{Did, UnixTime};
 use comity_store::{Batch, CommitError, FjallStore, Keyspace, Store};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -64,13 +65,15 @@ async fn commit(
     in_flight: u32,
     messages: u32,
 ) -> Result<Vec<Duration>, Failure> {
+    let agent: Did = "did:web:a.example".parse()?;
     let tasks: Vec<_> = (0..in_flight)
         .map(|task| {
-            let store = Arc::clone(store);
+            let (store, agent) = (Arc::clone(store), agent.clone());
             tokio::spawn(async move {
                 let mut latencies = Vec::new();
+                let log = (&agent, &TagSecret::new(&[1; 32]));
                 for _ in 0..messages / in_flight {
-                    let batch = message(task);
+                    let batch = message(task, log);
                     let start = Instant::now();
                     store.commit(batch).await?;
                     latencies.push(start.elapsed());
@@ -87,19 +90,21 @@ async fn commit(
 }
 
 /// What accepting one message writes.
-fn message(mailbox: u32) -> Batch {
+fn message(mailbox: u32, (agent, secret): (&Did, &TagSecret)) -> Batch {
     static MESSAGES: AtomicU64 = AtomicU64::new(0);
     // Identifiers of peers come in no order; a multiplication by an odd number spreads a count.
     let id = MESSAGES.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mailbox = u128::from(mailbox).to_be_bytes();
     let seen = [b"d".as_slice(), &id.to_be_bytes(), &mailbox].concat();
-    let record = [id.to_be_bytes(); 20];
+    let (parties, name) = ((agent, agent), format!("{id:016x}"));
+    let statement =
+        Statement::about_message(Act::Received, parties, &name, &[], &[7; 16], UnixTime(1));
     let mut batch = Batch::new();
     batch.assert_absent(Keyspace::Index, &seen);
     batch.put_stamped_value(Keyspace::Index, &seen, [0; 8]);
     batch.put_stamped_key(Keyspace::Index, &[b"m".as_slice(), &mailbox].concat(), [0; 40]);
     batch.put_stamped_key(Keyspace::Body, b"b", [7; 1024]);
-    batch.append_leaf(leaf_hash(record.as_flattened()), record.as_flattened());
+    batch.append_statement(statement.stated(secret), None);
     batch.add_bounded(&[b"q".as_slice(), &mailbox].concat(), 1, i64::MAX);
     batch
 }

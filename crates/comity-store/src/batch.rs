@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use comity_core::log::{LeafHash, Stated};
+use comity_core::log::Stated;
 use thiserror::Error;
 
 use crate::chain::ChainKey;
@@ -23,7 +23,7 @@ pub enum Keyspace {
     Body,
     /// Small rows that find, order and de-duplicate.
     Index,
-    /// The log's records, each under its leaf index, and what else belongs to the log.
+    /// The log's entries under their indexes, and what else belongs to the log.
     Log,
     /// Counters and small records that seldom change.
     Meta,
@@ -93,7 +93,7 @@ pub enum BatchError {
     /// Two stamped keys of one keyspace have the same prefix and would be one key.
     #[error("two stamped keys of the batch have the same prefix")]
     RepeatedPrefix,
-    /// A key belongs to the store: a reserved one, or a leaf's place in the log.
+    /// A key belongs to the store: a reserved one, or an entry's place in the log.
     #[error("a key of the batch is reserved")]
     ReservedKey,
     /// The batch holds more bytes than the limit.
@@ -132,7 +132,6 @@ pub struct Batch {
 #[derive(Clone)]
 pub(crate) enum Operation {
     Add { key: Vec<u8>, delta: i64, max: Option<i64> },
-    AppendLeaf { leaf: LeafHash, record: Vec<u8> },
     AppendStatement { chain: ChainKey, stated: Box<Stated>, kept: Option<Vec<u8>> },
     AssertAbsent { keyspace: Keyspace, key: Vec<u8> },
     AssertValue { keyspace: Keyspace, key: Vec<u8>, value: Vec<u8> },
@@ -163,13 +162,6 @@ impl Batch {
     /// lowered.
     pub fn add_bounded(&mut self, key: &[u8], delta: i64, max: i64) -> usize {
         self.push(key.len(), Operation::Add { key: key.to_vec(), delta, max: Some(max) })
-    }
-
-    /// Appends a leaf to the log and keeps `record` in [`Keyspace::Log`] under the leaf's index,
-    /// eight bytes big endian.
-    pub fn append_leaf(&mut self, leaf: LeafHash, record: impl Into<Vec<u8>>) {
-        let record = record.into();
-        self.push(8 + record.len(), Operation::AppendLeaf { leaf, record });
     }
 
     /// Appends a statement to the chain of its agent and the chain's entry to the log, and keeps
@@ -301,7 +293,6 @@ impl Operation {
     fn check(&self) -> Result<(), BatchError> {
         match self {
             Self::Add { key, .. } => check_change(Keyspace::Meta, key, 0),
-            Self::AppendLeaf { record, .. } => check_value(record),
             Self::AppendStatement { stated, kept, .. } => {
                 check_value(stated.text().as_bytes())?;
                 kept.as_deref().map_or(Ok(()), check_value)
@@ -335,8 +326,7 @@ impl Operation {
 /// Checks a key that is written, to which the stamp will add `stamp_bytes`.
 fn check_change(keyspace: Keyspace, key: &[u8], stamp_bytes: usize) -> Result<(), BatchError> {
     check_key(key, stamp_bytes)?;
-    // Rows whose key has the length of an index are the leaves' own: only appending makes them,
-    // though pruning may delete them.
+    // Rows whose key has the length of an index are the entries' own: only appending makes them.
     if keyspace == Keyspace::Log && key.len() + stamp_bytes == 8 {
         return Err(BatchError::ReservedKey);
     }

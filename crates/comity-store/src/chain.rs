@@ -5,12 +5,12 @@
 //!
 //! | keyspace | key | value |
 //! |---|---|---|
-//! | log | index | entry, 32 bytes |
+//! | log | index of the first | the entries of one write, 32 bytes each, as far as they are of one tile |
 //! | log | `c` chain | index, number and entry of the chain's last statement |
 //! | log | `s` chain number | index, tags and text of a statement |
 //! | body | `e` index | what the statement is about, sealed |
 
-use comity_core::log::{LeafHash, Stated, leaf_hash};
+use comity_core::log::{LeafHash, Stated, TILE_WIDTH, leaf_hash};
 use comity_core::record::key_hash;
 use comity_didcomm::Did;
 
@@ -77,6 +77,26 @@ impl Appended {
             end: ChainEnd { index, seq, entry }.encode(),
         }
     }
+}
+
+/// Makes the rows of entries that follow each other. No row goes beyond its tile, so who reads from
+/// where a tile begins misses none.
+pub(crate) fn entry_rows(
+    first: u64,
+    entries: &[[u8; 32]],
+) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    let (mut index, mut rest) = (first, entries);
+    std::iter::from_fn(move || {
+        let room = usize::try_from(TILE_WIDTH - index % TILE_WIDTH).unwrap_or(usize::MAX);
+        let (row, after) = rest.split_at(room.min(rest.len()));
+        let key = entries_key(index);
+        (index, rest) = (index + row.len() as u64, after);
+        (!row.is_empty()).then(|| (key, row.as_flattened().to_vec()))
+    })
+}
+
+pub(crate) fn entries_key(index: u64) -> Vec<u8> {
+    index.to_be_bytes().to_vec()
 }
 
 pub(crate) fn end_key(chain: ChainKey) -> Vec<u8> {

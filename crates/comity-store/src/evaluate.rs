@@ -4,7 +4,7 @@
 //! a view of the committed rows. What it is not: durable; an engine writes the rows that come out
 //! in one atomic write, and answers only when they are on disk. ADR 0005 and 0006.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use comity_core::log::Frontier;
 
@@ -79,8 +79,8 @@ impl<T> PerKeyspace<T> {
     }
 }
 
-/// New values of keys; `None` where the key is deleted.
-pub(crate) type Changes = HashMap<Vec<u8>, Option<Vec<u8>>>;
+/// New values of keys, `None` where the key is deleted; in order, in which trees take them fastest.
+pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// Batches that will be written together.
 ///
@@ -93,12 +93,16 @@ pub(crate) struct Group<'v, V> {
     head: Head,
     committed: u64,
     changes: PerKeyspace<Changes>,
+    /// What the group appends to the log, and the index of the first.
+    entries: Vec<[u8; 32]>,
+    first: u64,
 }
 
 impl<'v, V: View> Group<'v, V> {
     /// Begins a group that continues from a head.
     pub(crate) fn new(view: &'v V, head: Head) -> Self {
-        Self { view, head, committed: 0, changes: PerKeyspace::default() }
+        let (entries, first) = (Vec::new(), head.frontier.size());
+        Self { view, head, committed: 0, changes: PerKeyspace::default(), entries, first }
     }
 
     /// Evaluates one batch, and keeps its changes unless it fails.
@@ -106,7 +110,7 @@ impl<'v, V: View> Group<'v, V> {
         batch.check().map_err(StoreFault::Batch)?;
         let stamp = Stamp { seq: Seq(self.head.seq.0 + 1), log: self.head.frontier.size() };
         let mut frontier = self.head.frontier.clone();
-        let mut staged = Staged::default();
+        let (mut staged, mut entries) = (Staged::default(), Vec::new());
         for (index, operation) in batch.into_operations().into_iter().enumerate() {
             match operation {
                 Operation::Add { key, delta, max } => {
@@ -118,11 +122,6 @@ impl<'v, V: View> Group<'v, V> {
                     let row = (sum != 0).then(|| sum.to_be_bytes().to_vec());
                     staged.set(Keyspace::Meta, key, row);
                 }
-                Operation::AppendLeaf { leaf, record } => {
-                    let key = frontier.size().to_be_bytes().to_vec();
-                    frontier.append(leaf);
-                    staged.set(Keyspace::Log, key, Some(record));
-                }
                 Operation::AppendStatement { chain, stated, kept } => {
                     let key = chain::end_key(chain);
                     let before = match staged.value(Keyspace::Log, &key) {
@@ -133,7 +132,7 @@ impl<'v, V: View> Group<'v, V> {
                     let Appended { leaf, entry, statement, end } =
                         Appended::new(chain, &stated, &before, index);
                     frontier.append(leaf);
-                    staged.set(Keyspace::Log, index.to_be_bytes().to_vec(), Some(entry.to_vec()));
+                    entries.push(entry);
                     staged.set(Keyspace::Log, statement.0, Some(statement.1));
                     staged.set(Keyspace::Log, key, Some(end));
                     if let Some(kept) = kept {
@@ -170,6 +169,7 @@ impl<'v, V: View> Group<'v, V> {
         for (keyspace, key, value) in staged.0 {
             self.changes.of_mut(keyspace).insert(key, value);
         }
+        self.entries.extend(entries);
         self.head = Head { seq: stamp.seq, frontier };
         self.committed += 1;
         Ok(stamp)
@@ -181,6 +181,8 @@ impl<'v, V: View> Group<'v, V> {
         if self.committed == 0 {
             return None;
         }
+        let rows = chain::entry_rows(self.first, &self.entries);
+        self.changes.log.extend(rows.map(|(key, entries)| (key, Some(entries))));
         self.changes.meta.insert(HEAD_KEY.to_vec(), Some(self.head.encode()));
         Some((self.head, self.changes))
     }
@@ -243,7 +245,8 @@ fn joined(mut bytes: Vec<u8>, suffix: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use comity_core::log::leaf_hash;
+    use comity_core::log::{Act, Statement, TagSecret, leaf_hash};
+    use comity_didcomm::UnixTime;
 
     struct Empty;
 
@@ -258,7 +261,10 @@ mod tests {
         let mut group = Group::new(&Empty, Head::default());
         let mut batch = Batch::new();
         batch.put(Keyspace::Body, b"key", b"value");
-        batch.append_leaf(leaf_hash(b"leaf"), b"leaf");
+        let agent = "did:web:a.example".parse().unwrap();
+        let parties = (&agent, &agent);
+        let statement = Statement::new(Act::Sent, parties, "m-1", b"", &[7; 16], UnixTime(1));
+        batch.append_statement(statement.stated(&TagSecret::new(&[1; 32])), None);
         batch.add(b"counter", -1);
         let error = group.evaluate(batch).unwrap_err();
         assert!(matches!(error, CommitError::Conflict(Conflict::Bound { index: 2 })));

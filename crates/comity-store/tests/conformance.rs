@@ -11,15 +11,18 @@
     reason = "tests"
 )]
 
+mod common;
+
 use std::sync::Arc;
 
-use comity_core::log::{Act, Frontier, Stated, Statement, TagSecret, leaf_hash, statement_hash};
-use comity_didcomm::{Did, UnixTime};
+use comity_core::log::{Frontier, Statement, TILE_WIDTH, leaf_hash, statement_hash};
 use comity_store::records::log;
 use comity_store::{
     Batch, CommitError, Conflict, FaultyStore, FjallStore, KeyRange, Keyspace, MemoryStore, Seq,
     Stamp, Store, StoreFault,
 };
+
+use common::{agent, stated};
 
 const ROUNDS: u8 = 3;
 
@@ -73,8 +76,12 @@ async fn recomputed(store: &dyn Store) -> Frontier {
     rows.retain(|row| row.key.len() == 8);
     let mut frontier = Frontier::default();
     for row in rows {
-        assert_eq!(row.key, frontier.size().to_be_bytes(), "the leaves' indices are dense");
-        frontier.append(leaf_hash(&row.value));
+        assert_eq!(row.key, frontier.size().to_be_bytes(), "the entries' indices are dense");
+        let (entries, rest) = row.value.as_chunks::<32>();
+        assert!(rest.is_empty() && !entries.is_empty());
+        let tile = frontier.size() / TILE_WIDTH;
+        entries.iter().for_each(|entry| frontier.append(leaf_hash(entry)));
+        assert_eq!((frontier.size() - 1) / TILE_WIDTH, tile, "no row is of two tiles");
     }
     frontier
 }
@@ -131,7 +138,7 @@ async fn a_conflict_leaves_nothing(round: Round) {
                     batch.delete(keyspace, &taken);
                 }
                 batch.put_stamped(Keyspace::Body, &round.key("stamped/"), b"");
-                batch.append_leaf(leaf_hash(b"leaf"), b"leaf");
+                batch.append_statement(stated(&agent(0), 0), None);
                 batch.add(&counter, 1);
                 batch.assert_absent(Keyspace::Index, &taken);
             })
@@ -154,7 +161,7 @@ async fn stamps_are_dense_and_ordered(round: Round) {
                 batch.put_stamped_key(Keyspace::Body, &prefix, [n]);
                 batch.put_stamped_value(Keyspace::Meta, &round.key("last"), [n]);
                 for _ in 0..n % 3 {
-                    batch.append_leaf(leaf_hash(&[n]), [n]);
+                    batch.append_statement(stated(&agent(n), 0), None);
                 }
             })
             .await
@@ -163,7 +170,7 @@ async fn stamps_are_dense_and_ordered(round: Round) {
     }
     for (n, pair) in stamps.windows(2).enumerate() {
         assert_eq!(pair[1].seq.0, pair[0].seq.0 + 1);
-        assert_eq!(pair[1].log, pair[0].log + n as u64 % 3, "where this batch's leaves begin");
+        assert_eq!(pair[1].log, pair[0].log + n as u64 % 3, "where this batch's entries begin");
     }
     let index = round.all(Keyspace::Index, KeyRange::prefix(&prefix)).await;
     let body = round.all(Keyspace::Body, KeyRange::prefix(&prefix)).await;
@@ -216,9 +223,8 @@ async fn the_log_is_dense_and_its_head_true(round: Round) {
     for n in 0..33_u8 {
         round
             .commit(|batch| {
-                for leaf in 0..n % 4 {
-                    let record = [round.number, n, leaf];
-                    batch.append_leaf(leaf_hash(&record), record);
+                for entry in 0..n % 4 {
+                    batch.append_statement(stated(&agent(round.number), entry.into()), None);
                 }
             })
             .await
@@ -230,19 +236,10 @@ async fn the_log_is_dense_and_its_head_true(round: Round) {
     assert_eq!(round.store.tree_head().await.unwrap(), after.root());
 }
 
-fn stated(agent: &Did, n: u64) -> Stated {
-    let peer = "did:web:peer.example".parse().unwrap();
-    let id = format!("m-{n}");
-    let about = (agent, &peer);
-    let statement = Statement::new(Act::Sent, about, &id, id.as_bytes(), &[7; 16], UnixTime(n));
-    statement.stated(&TagSecret::new(&[1; 32]))
-}
-
 /// Each agent's statements form a chain of their own, in the order of the commits, whoever commits.
 async fn statements_are_chained_as_they_are_committed(round: Round) {
     const TASKS: u64 = 8;
     const COMMITS: u64 = 20;
-    let agent = |n: u64| -> Did { format!("did:web:a{n}.example").parse().unwrap() };
     let before = [log::end(&*round.store, &agent(0)).await.unwrap(), {
         log::end(&*round.store, &agent(1)).await.unwrap()
     }];
@@ -362,7 +359,7 @@ async fn concurrent_commits_count_exactly(round: Round) {
                 for n in 0..COMMITS {
                     let mut batch = Batch::new();
                     batch.put_stamped(Keyspace::Index, &prefix, [task as u8, n as u8]);
-                    batch.append_leaf(leaf_hash(&[task as u8]), [task as u8]);
+                    batch.append_statement(stated(&agent(0), n as u64), None);
                     batch.add(&key, 1);
                     store.commit(batch).await.unwrap();
                     let mut contended = Batch::new();
@@ -383,9 +380,9 @@ async fn concurrent_commits_count_exactly(round: Round) {
     let rows = round.all(Keyspace::Index, KeyRange::prefix(&prefix)).await;
     assert_eq!(rows.len(), TASKS * COMMITS);
     assert_eq!(round.store.counter(&key).await.unwrap(), (TASKS * COMMITS) as i64);
-    // One leaf a batch: the stamps number the leaves without a gap, in the order of the keys.
-    let leaves = rows.iter().map(|(_, value)| Stamp::split_value(value).unwrap().1.log);
-    assert!(leaves.eq(before..before + (TASKS * COMMITS) as u64));
+    // One entry a batch: the stamps number them without a gap, in the order of the keys.
+    let entries = rows.iter().map(|(_, value)| Stamp::split_value(value).unwrap().1.log);
+    assert!(entries.eq(before..before + (TASKS * COMMITS) as u64));
     assert_eq!(round.store.frontier().await.unwrap(), recomputed(&*round.store).await);
 }
 

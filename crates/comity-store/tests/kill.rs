@@ -13,16 +13,21 @@
     reason = "tests"
 )]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use comity_core::log::{Frontier, leaf_hash};
+use comity_core::log::Statement;
+use comity_store::records::log::{self, check::Checked};
 use comity_store::{Batch, FjallStore, KeyRange, Keyspace, Seq, Stamp, Store};
 use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
+
+use common::{agent, stated};
 
 const DIRECTORY: &str = "COMITY_STORE_KILL_DIRECTORY";
 const KILLS: usize = 60;
@@ -84,21 +89,22 @@ fn check(directory: &Path, answered: &BTreeMap<u64, Stamp>) {
         };
         let bodies = read(Keyspace::Body, b"body/").await.unwrap();
         let index = read(Keyspace::Index, b"seen/").await.unwrap();
-        let leaves = read(Keyspace::Log, b"").await.unwrap();
+        let size = store.frontier().await.unwrap().size();
+        let statements = log::statements(&store, &agent(0), 1, usize::MAX).await.unwrap();
         let counted = store.counter(b"count").await.unwrap();
         assert_eq!(
             (bodies.len(), bodies.len(), counted),
-            (index.len(), leaves.len(), bodies.len() as i64)
+            (index.len(), statements.len(), bodies.len() as i64)
         );
 
-        let mut frontier = Frontier::default();
-        for (n, (leaf, body)) in leaves.iter().zip(&bodies).enumerate() {
-            assert_eq!(leaf.key, (n as u64).to_be_bytes());
-            assert_eq!(leaf.value, body.value[..8], "leaves and bodies have the same order");
+        for (n, (statement, body)) in statements.iter().zip(&bodies).enumerate() {
+            let message = u64::from_be_bytes(body.value[..8].try_into().unwrap());
+            let id = Statement::parse(&statement.text).unwrap().id;
+            assert_eq!(id, format!("m-{message}"), "statements and bodies have the same order");
             assert_eq!(Seq::split_key(&body.key).unwrap().1.0, n as u64 + 1);
-            frontier.append(leaf_hash(&leaf.value));
         }
-        assert_eq!(store.tree_head().await.unwrap(), frontier.root());
+        let checked = log::check::check(&store).await.unwrap();
+        assert_eq!(checked, Checked { entries: size, chains: size.min(1) });
 
         let stamps: BTreeMap<u64, Stamp> = index
             .iter()
@@ -140,7 +146,7 @@ async fn commit_forever(store: Arc<FjallStore>, first: u64) {
         batch.assert_absent(Keyspace::Index, &seen);
         batch.put_stamped_value(Keyspace::Index, &seen, b"");
         batch.put_stamped_key(Keyspace::Body, b"body/", body);
-        batch.append_leaf(leaf_hash(&number), number);
+        batch.append_statement(stated(&agent(0), message), None);
         batch.add(b"count", 1);
         let stamp = store.commit(batch).await.unwrap();
         let line = format!("answer {message} {} {}\n", stamp.seq.0, stamp.log);

@@ -9,20 +9,25 @@
     reason = "tests"
 )]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use comity_core::log::{Frontier, leaf_hash};
+use comity_store::records::log;
 use comity_store::{
     Batch, CommitError, Conflict, FjallStore, KeyRange, Keyspace, MemoryStore, Seq, Stamp, Store,
 };
 use proptest::prelude::*;
 
+use common::{agent, stated};
+
 /// One operation of a batch, on few keys so that batches meet.
 #[derive(Clone, Debug)]
 enum Step {
     Add { key: u8, delta: i64, max: Option<i64> },
-    AppendLeaf { record: u8 },
+    AppendStatement { agent: u8 },
     AssertAbsent { keyspace: Keyspace, key: u8 },
     AssertCurrent { keyspace: Keyspace, key: u8 },
     AssertValue { keyspace: Keyspace, key: u8, value: u8 },
@@ -46,6 +51,9 @@ struct Model {
     rows: Rows,
     seq: u64,
     frontier: Frontier,
+    entries: Vec<[u8; 32]>,
+    /// Number and entry of each agent's last statement.
+    ends: [(u64, [u8; 32]); 2],
 }
 
 impl Model {
@@ -75,10 +83,12 @@ impl Model {
                         next.rows.insert(key, sum.to_be_bytes().to_vec());
                     }
                 }
-                Step::AppendLeaf { record } => {
-                    let key = next.frontier.size().to_be_bytes().to_vec();
-                    next.rows.insert((Keyspace::Log, key), vec![record]);
-                    next.frontier.append(leaf_hash(&[record]));
+                Step::AppendStatement { agent: number } => {
+                    let (seq, entry) = &mut next.ends[usize::from(number)];
+                    let stated = stated(&agent(number), u64::from(number));
+                    (*seq, *entry) = (*seq + 1, stated.link(*seq + 1, entry).entry());
+                    next.frontier.append(leaf_hash(&*entry));
+                    next.entries.push(*entry);
                 }
                 Step::AssertAbsent { keyspace, key } => {
                     if self.row(keyspace, key).is_some() {
@@ -121,7 +131,9 @@ impl Model {
                 Step::Add { key, delta, max: Some(max) } => {
                     batch.add_bounded(&counter_key(key), delta, max);
                 }
-                Step::AppendLeaf { record } => batch.append_leaf(leaf_hash(&[record]), [record]),
+                Step::AppendStatement { agent: number } => {
+                    batch.append_statement(stated(&agent(number), u64::from(number)), None);
+                }
                 Step::AssertAbsent { keyspace, key } => {
                     batch.assert_absent(keyspace, &row_key(key));
                 }
@@ -185,15 +197,23 @@ async fn play(events: &[Event], open: impl Fn() -> Box<dyn Store>, opens_again: 
         }
     }
     assert_eq!(store.frontier().await.unwrap(), model.frontier);
-    let mut rows = Rows::new();
+    for (number, (seq, _)) in (0..).zip(model.ends) {
+        let found = log::statements(&*store, &agent(number), 1, usize::MAX).await.unwrap();
+        assert_eq!(found.len() as u64, seq);
+    }
+    let (mut rows, mut entries) = (Rows::new(), Vec::new());
     for keyspace in Keyspace::ALL {
         for row in store.read(keyspace, KeyRange::all(), usize::MAX).await.unwrap() {
-            if !(keyspace == Keyspace::Meta && row.key.starts_with(b"store/")) {
-                rows.insert((keyspace, row.key), row.value);
+            match (keyspace, row.key.len()) {
+                (Keyspace::Meta, _) if row.key.starts_with(b"store/") => {}
+                (Keyspace::Log, 8) => entries.extend_from_slice(&row.value),
+                // The end of a chain, and its statements.
+                (Keyspace::Log, 17 | 25) => {}
+                _ => drop(rows.insert((keyspace, row.key), row.value)),
             }
         }
     }
-    assert_eq!(rows, model.rows);
+    assert_eq!((rows, entries.as_slice()), (model.rows, model.entries.as_flattened()));
 }
 
 fn open(directory: &Path) -> Box<dyn Store> {
@@ -218,7 +238,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (key(), -3..5_i64, prop::option::of(0..8_i64))
             .prop_map(|(key, delta, max)| Step::Add { key, delta, max }),
-        3 => any::<u8>().prop_map(|record| Step::AppendLeaf { record }),
+        3 => (0..2_u8).prop_map(|agent| Step::AppendStatement { agent }),
         1 => (keyspace(), key()).prop_map(|(keyspace, key)| Step::AssertAbsent { keyspace, key }),
         2 => (keyspace(), key()).prop_map(|(keyspace, key)| Step::AssertCurrent { keyspace, key }),
         1 => (keyspace(), key(), value())

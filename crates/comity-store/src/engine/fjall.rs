@@ -33,6 +33,14 @@ pub enum OpenError {
     /// Another process has the store open, or this one has it open already.
     #[error("the store is already open, probably in another process")]
     Locked,
+    /// A version of Comity from before the first release wrote the store, in a form that is not read any more.
+    #[error(
+        "the store has format {found}, from before there were releases, which is not read any more"
+    )]
+    Older {
+        /// The format that the store says it has.
+        found: u32,
+    },
     /// A newer version of Comity wrote the store.
     #[error("the store has format {found}, and this version knows formats up to {known}")]
     Newer {
@@ -202,7 +210,8 @@ fn check_format(rows: &Rows) -> Result<(), OpenError> {
         Some(found) if FORMAT < found => Err(OpenError::Newer { found, known: FORMAT }),
         Some(FORMAT) => Ok(()),
         // What was written before is read as it is; who knows that format only must not go on with it.
-        Some(_) => Ok(rows.put_meta(FORMAT_KEY, &FORMAT.to_be_bytes())?),
+        Some(2) => Ok(rows.put_meta(FORMAT_KEY, &FORMAT.to_be_bytes())?),
+        Some(found) => Err(OpenError::Older { found }),
     }
 }
 
@@ -233,8 +242,8 @@ fn file_bytes(metadata: &fs::Metadata) -> u64 {
 }
 
 /// The format of the rows that the store itself keeps; a change that older versions cannot read
-/// raises it. 1: leaves are records. 2: leaves are entries of chains, whose ends are kept.
-const FORMAT: u32 = 2;
+/// raises it. 1: leaves are records. 2: leaves are entries of chains, whose ends are kept. 3: a row may hold several entries.
+const FORMAT: u32 = 3;
 const FORMAT_KEY: &[u8] = b"store/format";
 const LOCK: &str = "lock";
 const DATABASE: &str = "fjall";
@@ -263,7 +272,7 @@ mod tests {
         drop(rows);
         for _ in 0..2 {
             let error = FjallStore::open(directory.path()).err().unwrap();
-            assert!(matches!(error, OpenError::Newer { found: 3, known: FORMAT }), "{error}");
+            assert!(matches!(error, OpenError::Newer { found: 4, known: FORMAT }), "{error}");
         }
     }
 
@@ -273,11 +282,24 @@ mod tests {
         drop(FjallStore::open(directory.path()).unwrap());
         let database = directory.path().join(DATABASE);
         let rows = Rows::open(&database).unwrap();
-        rows.put_meta(FORMAT_KEY, &1_u32.to_be_bytes()).unwrap();
+        rows.put_meta(FORMAT_KEY, &2_u32.to_be_bytes()).unwrap();
         drop(rows);
         drop(FjallStore::open(directory.path()).unwrap());
         let format = Rows::open(&database).unwrap().value(Keyspace::Meta, FORMAT_KEY).unwrap();
         assert_eq!(format.unwrap(), FORMAT.to_be_bytes());
+    }
+
+    #[test]
+    fn a_store_from_before_there_were_chains_is_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(FjallStore::open(directory.path()).unwrap());
+        let rows = Rows::open(&directory.path().join(DATABASE)).unwrap();
+        rows.put_meta(FORMAT_KEY, &1_u32.to_be_bytes()).unwrap();
+        drop(rows);
+        for _ in 0..2 {
+            let error = FjallStore::open(directory.path()).err().unwrap();
+            assert!(matches!(error, OpenError::Older { found: 1 }), "{error}");
+        }
     }
 
     #[test]

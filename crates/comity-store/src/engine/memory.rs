@@ -74,7 +74,7 @@ impl State {
             self.head = head;
             for keyspace in Keyspace::ALL {
                 let rows = self.rows.of_mut(keyspace);
-                for (key, value) in changes.of_mut(keyspace).drain() {
+                for (key, value) in std::mem::take(changes.of_mut(keyspace)) {
                     match value {
                         Some(value) => rows.insert(key, value),
                         None => rows.remove(&key),

@@ -125,9 +125,9 @@ fn recorded(row: &Entry) -> Result<Recorded, StoreFault> {
 /// # Errors
 ///
 /// Fails if the store cannot be read, or the log is shorter.
-pub async fn entry(store: &dyn Store, index: u64) -> Result<Vec<u8>, StoreFault> {
-    let entry = store.get(Keyspace::Log, &index.to_be_bytes()).await?;
-    entry.ok_or_else(|| damaged("an entry of the log is missing"))
+pub async fn entry(store: &dyn Store, index: u64) -> Result<[u8; 32], StoreFault> {
+    let entries = tiles::entries(store, index, 1).await?;
+    entries.first().copied().ok_or_else(|| damaged("an entry of the log is missing"))
 }
 
 /// Reads what a statement is about, sealed; nothing if it is not kept, or not any more.

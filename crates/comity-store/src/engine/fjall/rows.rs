@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use ::fjall::config::CompressionPolicy;
 use ::fjall::{
-    CompressionType, Database, Error, KeyspaceCreateOptions, LsmError, OwnedWriteBatch,
-    PersistMode, Readable as _,
+    CompressionType, Database, Error, KeyspaceCreateOptions, KvSeparationOptions, LsmError,
+    OwnedWriteBatch, PersistMode, Readable as _,
 };
 
 use super::committer::Disk;
@@ -42,9 +42,12 @@ impl Rows {
         let small =
             || KeyspaceCreateOptions::default().max_memtable_size(limits::FJALL_MEMTABLE_BYTES);
         let body = || {
+            // What stays for long lies in files of its own, so merging moves no bodies.
+            let apart = KvSeparationOptions::default().compression(CompressionType::None);
             KeyspaceCreateOptions::default()
                 .max_memtable_size(limits::FJALL_BODY_MEMTABLE_BYTES)
                 .data_block_compression_policy(CompressionPolicy::disabled())
+                .with_kv_separation(Some(apart))
         };
         let keyspaces = PerKeyspace {
             body: database.keyspace("body", body).map_err(fault)?,
@@ -118,7 +121,7 @@ impl Disk for Rows {
                 // so one that stays idle would keep them all (fjall issues 261 and 288).
                 batch.insert(target, TICK_KEY, []);
             }
-            for (key, value) in changes.drain() {
+            for (key, value) in std::mem::take(changes) {
                 match value {
                     Some(value) => batch.insert(target, key, value),
                     None => batch.remove(target, key),

@@ -10,6 +10,7 @@ use comity_core::log::{Node, Plan, TILE_WIDTH, Tile, leaf_hash};
 
 use super::damaged;
 use crate::batch::{Batch, Keyspace};
+use crate::chain::entries_key;
 use crate::limits::TILES_PER_BATCH;
 use crate::store::{KeyRange, Store, StoreFault};
 
@@ -18,16 +19,35 @@ use crate::store::{KeyRange, Store, StoreFault};
 /// # Errors
 ///
 /// Fails if the store cannot be read, or the log is shorter.
-pub async fn entries(store: &dyn Store, from: u64, count: u64) -> Result<Vec<Vec<u8>>, StoreFault> {
+pub async fn entries(
+    store: &dyn Store,
+    from: u64,
+    count: u64,
+) -> Result<Vec<[u8; 32]>, StoreFault> {
+    let missing = || damaged("an entry of the log is missing");
     let to = from.saturating_add(count);
-    let range = KeyRange::between(&from.to_be_bytes(), &to.to_be_bytes());
-    let limit = usize::try_from(count).unwrap_or(usize::MAX);
-    let rows = store.read(Keyspace::Log, range, limit).await?;
-    if rows.len() < limit {
-        return Err(damaged("an entry of the log is missing"));
+    let (mut entries, mut index) = (Vec::new(), from - from % TILE_WIDTH);
+    while index < to {
+        let range = KeyRange::between(&entries_key(index), &entries_key(to));
+        let rows = store.read(Keyspace::Log, range, ROWS).await?;
+        if rows.is_empty() {
+            return Err(missing());
+        }
+        for row in rows {
+            let (of_row, rest) = row.value.as_chunks::<32>();
+            if row.key != entries_key(index) || !rest.is_empty() {
+                return Err(missing());
+            }
+            let wanted = |(index, _): &(u64, &[u8; 32])| (from..to).contains(index);
+            entries.extend((index..).zip(of_row).filter(wanted).map(|(_, entry)| entry));
+            index += of_row.len() as u64;
+        }
     }
-    Ok(rows.into_iter().map(|row| row.value).collect())
+    Ok(entries)
 }
+
+/// Rows that are read at a time: of a busy node each holds some entries.
+const ROWS: usize = 64;
 
 /// Reads or computes the hashes of a tile.
 ///
@@ -139,13 +159,18 @@ fn fault(error: crate::store::CommitError) -> StoreFault {
 mod tests {
     use super::*;
     use crate::engine::memory::MemoryStore;
-    use comity_core::log::{verify_consistency, verify_inclusion};
+    use comity_core::log::{Act, Statement, TagSecret, verify_consistency, verify_inclusion};
+    use comity_didcomm::UnixTime;
 
     async fn grow(store: &dyn Store, to: u64) {
         let from = store.frontier().await.unwrap().size();
+        let (agent, secret) = ("did:web:a.example".parse().unwrap(), TagSecret::new(&[1; 32]));
         let mut batch = Batch::new();
         for n in from..to {
-            batch.append_leaf(leaf_hash(&n.to_be_bytes()), n.to_be_bytes());
+            let (id, salt) = (n.to_string(), [7; 16]);
+            let statement =
+                Statement::new(Act::Sent, (&agent, &agent), &id, b"", &salt, UnixTime(n));
+            batch.append_statement(statement.stated(&secret), None);
             if batch.len() == 1_000 {
                 store.commit(std::mem::take(&mut batch)).await.unwrap();
             }
@@ -167,7 +192,7 @@ mod tests {
             for index in [0, size / 3, size / 2, size - 1] {
                 let plan = Plan::inclusion(index, size).unwrap();
                 let proof = prover.prove(&plan).await.unwrap();
-                let leaf = leaf_hash(&index.to_be_bytes());
+                let leaf = leaf_hash(&entries(&store, index, 1).await.unwrap()[0]);
                 assert_eq!(verify_inclusion(index, leaf, &proof, head), Ok(()), "{index} {size}");
             }
             let plan = Plan::consistency(before.size, size).unwrap();
