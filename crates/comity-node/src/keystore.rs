@@ -14,7 +14,7 @@ use std::sync::Arc;
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::aead::{Aead as _, AeadInOut as _, KeyInit as _, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use comity_didcomm::{AgreementCache, AgreementKey, Did, SigningKey, UnixTime};
 use rand::Rng as _;
@@ -86,6 +86,9 @@ pub(crate) struct RetiredKey {
     /// Whether others may have it.
     pub(crate) is_compromised: bool,
 }
+
+/// The authenticator of Poly1305.
+const TAG_BYTES: usize = 16;
 
 /// Marks of what follows the first two keys in their sealed form.
 const NEXT_UPDATE: u8 = 1;
@@ -204,15 +207,27 @@ impl Keystore {
 
     /// Seals bytes that are nobody's keys under a name. No DID is called like it.
     pub(crate) fn seal_bytes(&self, name: &str, plain: &[u8]) -> Vec<u8> {
+        self.seal_after(&[], name, &[plain])
+    }
+
+    /// Seals parts as one, behind bytes that are not secret. They are copied once, to where they are
+    /// sealed: the messages of a busy node go through here.
+    pub(crate) fn seal_after(&self, open: &[u8], name: &str, parts: &[&[u8]]) -> Vec<u8> {
         let mut nonce = [0_u8; 24];
         rand::rng().fill_bytes(&mut nonce);
-        let payload = Payload { msg: plain, aad: name.as_bytes() };
+        let plain_bytes: usize = parts.iter().map(|part| part.len()).sum();
+        let mut sealed = Vec::with_capacity(open.len() + nonce.len() + plain_bytes + TAG_BYTES);
+        sealed.extend_from_slice(open);
+        sealed.extend_from_slice(&nonce);
+        parts.iter().for_each(|part| sealed.extend_from_slice(part));
+        let (_, plain) = sealed.split_at_mut(open.len() + nonce.len());
         #[expect(clippy::expect_used, reason = "keys and envelopes are within the cipher's limit")]
-        let sealed = self
+        let tag = self
             .cipher
-            .encrypt(&XNonce::from(nonce), payload)
+            .encrypt_inout_detached(&XNonce::from(nonce), name.as_bytes(), plain.into())
             .expect("what is small can be sealed");
-        [&nonce[..], &sealed].concat()
+        sealed.extend_from_slice(&tag);
+        sealed
     }
 
     pub(crate) fn unseal_bytes(

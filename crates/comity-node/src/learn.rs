@@ -12,6 +12,7 @@ use comity_core::log::{Act, LogQuote, Statement};
 use comity_core::protocol::{RECEIPT_QUERY, RECEIPT_RECEIPT};
 use comity_core::receipt::{self, QueryItem, Receipt, Rung, State};
 use comity_core::record::{Notice, Sent};
+use comity_core::trust::subject;
 use comity_didcomm::{Did, DidDocument, Message};
 use comity_store::records::due::Due;
 use comity_store::records::notices::Debts;
@@ -65,21 +66,25 @@ impl Learned {
         commit: &Commit,
         jws: &str,
     ) -> Result<(), StoreFault> {
+        if !home.ledger.recording().is_kept() {
+            return Ok(());
+        }
         let agents: BTreeSet<Did> = self.events.iter().map(|event| event.agent.clone()).collect();
-        let shared = home.share(batch, jws);
+        let (received, shared, salt) = (commit.received(), home.share(batch, jws), rand::random());
+        let (recipient, sender) = (&received.recipient, &received.sender);
+        // Hashed once: what one agent shows of it, the others may.
+        let mut statement = Statement::about_message(
+            Act::Receipt,
+            (recipient, sender),
+            &received.id,
+            jws.as_bytes(),
+            &salt,
+            home.now(),
+        );
+        statement.document = Some(received.document.clone());
+        statement.type_.clone_from(&received.type_);
         for agent in agents {
-            let (received, salt) = (commit.received(), rand::random());
-            let parties = (&agent, &received.sender);
-            let mut statement = Statement::about_message(
-                Act::Receipt,
-                parties,
-                &received.id,
-                jws.as_bytes(),
-                &salt,
-                home.now(),
-            );
-            statement.document = Some(received.document.clone());
-            statement.type_.clone_from(&received.type_);
+            statement.agent = subject(&agent);
             home.recording_shared(&salt, &shared).append(batch, &statement);
             if home.record_document(batch, &agent, commit.document()).await? {
                 self.documents.push((agent, Arc::clone(commit.document())));

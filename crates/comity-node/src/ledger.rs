@@ -195,13 +195,14 @@ impl Home {
         &self,
         batch: &mut Batch,
         agent: &Did,
-        document: &DidDocument,
+        document: &Arc<DidDocument>,
     ) -> Result<bool, StoreFault> {
         if self.ledger.keys.is_none() {
             return Ok(false);
         }
         let last = self.ledger.documents.get(&(subject(agent), document.id.clone()));
-        if last.is_some_and(|last| *last == *document) {
+        // Mostly the very same one.
+        if last.is_some_and(|last| last == *document) {
             return Ok(false);
         }
         let text = document.to_json().to_string();
@@ -301,9 +302,9 @@ impl Home {
     }
 
     /// Remembers what a durable batch says of documents.
-    pub(crate) fn document_recorded(&self, agent: &Did, document: &DidDocument) {
+    pub(crate) fn document_recorded(&self, agent: &Did, document: &Arc<DidDocument>) {
         let used = (subject(agent), document.id.clone());
-        self.ledger.documents.insert(used, Arc::new(document.clone()));
+        self.ledger.documents.insert(used, Arc::clone(document));
     }
 }
 

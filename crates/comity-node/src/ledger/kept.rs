@@ -5,7 +5,6 @@ use comity_core::outbound::Queued;
 use comity_core::record::digest_text;
 use comity_store::records::log::{self, Ledger as Recording};
 use comity_store::{Batch, StoreFault};
-use zeroize::Zeroizing;
 
 use super::commit;
 use crate::home::Home;
@@ -30,12 +29,12 @@ pub(crate) struct Opening {
 impl Home {
     /// Returns how a statement about a message is recorded, with what opens its digest.
     pub(crate) fn recording(&self, opening: Option<(&[u8; 16], &str)>) -> Recording<'_> {
-        self.keeping(opening.map(|(salt, object)| (salt, object.as_bytes())))
+        self.keeping(opening.map(|(salt, object)| (salt, [object.as_bytes(), &[]])))
     }
 
     /// Returns how a statement is recorded whose object [`Self::share`] has kept.
     pub(crate) fn recording_shared(&self, salt: &[u8; 16], shared: &[u8]) -> Recording<'_> {
-        self.keeping(Some((salt, &[&[SHARED][..], shared].concat())))
+        self.keeping(Some((salt, [&[SHARED], shared])))
     }
 
     /// Adds to a batch what statements of several agents are about.
@@ -49,17 +48,15 @@ impl Home {
         shared
     }
 
-    fn keeping(&self, opening: Option<(&[u8; 16], &[u8])>) -> Recording<'_> {
+    /// Keeps a salt and an object, which has two parts.
+    fn keeping(&self, opening: Option<(&[u8; 16], [&[u8]; 2])>) -> Recording<'_> {
         let recording = self.ledger.recording();
-        match opening.filter(|_| recording.is_kept()) {
-            Some((salt, object)) => {
-                let plain = Zeroizing::new([&salt[..], object].concat());
-                let sealed = self.keystore.seal_bytes(KEPT, &plain);
-                // When it was kept is not secret: it says when it is to be forgotten.
-                recording.keeping(Some([&self.now().0.to_be_bytes()[..], &sealed].concat()))
-            }
-            None => recording,
-        }
+        let opening = opening.filter(|_| recording.is_kept());
+        recording.keeping(opening.map(|(salt, [object, rest])| {
+            // When it was kept is not secret: it says when it is to be forgotten.
+            let at = self.now().0.to_be_bytes();
+            self.keystore.seal_after(&at, KEPT, &[salt, object, rest])
+        }))
     }
 
     /// Returns how what is said of an outgoing message is recorded.

@@ -83,10 +83,11 @@ pub(crate) async fn add_agent(
     if let Some(log) = &log {
         agents::put_log(&mut batch, &document.id, log);
     }
-    home.record_document(&mut batch, &document.id, &document).await?;
+    let used = Arc::new(document.clone());
+    home.record_document(&mut batch, &document.id, &used).await?;
     home.record_policy(&mut batch, &document.id, name).await?;
     match home.store.commit(batch).await {
-        Ok(_) => home.document_recorded(&document.id, &document),
+        Ok(_) => home.document_recorded(&document.id, &used),
         Err(CommitError::Conflict(_)) => {
             return Err(ApiError::of(ApiCode::NameTaken, "See comity agent list"));
         }
