@@ -11,7 +11,8 @@
     reason = "tests"
 )]
 
-mod common;
+#[path = "statements/statements.rs"]
+mod statements;
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use comity_store::{
     Stamp, Store, StoreFault,
 };
 
-use common::{agent, stated};
+use statements::{agent, stated};
 
 const ROUNDS: u8 = 3;
 

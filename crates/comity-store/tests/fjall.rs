@@ -8,14 +8,15 @@
     reason = "tests"
 )]
 
-mod common;
+#[path = "statements/statements.rs"]
+mod statements;
 
 use std::sync::Arc;
 
 use comity_store::records::log;
 use comity_store::{Batch, Entry, FjallStore, KeyRange, Keyspace, Seq, Store, limits};
 
-use common::{agent, stated};
+use statements::{agent, stated};
 
 #[tokio::test]
 async fn opening_again_finds_everything() {

@@ -13,7 +13,8 @@
     reason = "tests"
 )]
 
-mod common;
+#[path = "statements/statements.rs"]
+mod statements;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -27,7 +28,7 @@ use comity_store::{Batch, FjallStore, KeyRange, Keyspace, Seq, Stamp, Store};
 use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use common::{agent, stated};
+use statements::{agent, stated};
 
 const DIRECTORY: &str = "COMITY_STORE_KILL_DIRECTORY";
 const KILLS: usize = 60;

@@ -9,7 +9,8 @@
     reason = "tests"
 )]
 
-mod common;
+#[path = "statements/statements.rs"]
+mod statements;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +22,7 @@ use comity_store::{
 };
 use proptest::prelude::*;
 
-use common::{agent, stated};
+use statements::{agent, stated};
 
 /// One operation of a batch, on few keys so that batches meet.
 #[derive(Clone, Debug)]
