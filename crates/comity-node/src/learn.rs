@@ -57,8 +57,7 @@ impl Learned {
         self.answered || !self.events.is_empty()
     }
 
-    /// Adds to the log of each agent whose messages got further that the receipts came, and keeps
-    /// them.
+    /// Keeps the receipts, and adds to the log of each agent whose messages got further that they came.
     async fn record(
         &mut self,
         home: &Home,
@@ -67,10 +66,13 @@ impl Learned {
         jws: &str,
     ) -> Result<(), StoreFault> {
         if !home.ledger.recording().is_kept() {
+            ladder::put_evidence(batch, jws);
             return Ok(());
         }
         let agents: BTreeSet<Did> = self.events.iter().map(|event| event.agent.clone()).collect();
-        let (received, shared, salt) = (commit.received(), home.share(batch, jws), rand::random());
+        let (received, salt) = (commit.received(), rand::random());
+        let shared = home.share(batch, &salt, jws);
+        ladder::put_evidence_shared(batch, &shared);
         let (recipient, sender) = (&received.recipient, &received.sender);
         // Hashed once: what one agent shows of it, the others may.
         let mut statement = Statement::about_message(
@@ -85,7 +87,7 @@ impl Learned {
         statement.type_.clone_from(&received.type_);
         for agent in agents {
             statement.agent = subject(&agent);
-            home.recording_shared(&salt, &shared).append(batch, &statement);
+            home.recording_shared(&shared).append(batch, &statement);
             if home.record_document(batch, &agent, commit.document()).await? {
                 self.documents.push((agent, Arc::clone(commit.document())));
             }
@@ -135,7 +137,6 @@ pub(crate) async fn from_message(
             {
                 from_receipts(home, batch, &mut learned, &received.sender, &receipts).await?;
                 if !learned.events.is_empty() {
-                    ladder::put_evidence(batch, jws);
                     learned.record(home, batch, commit, jws).await?;
                 }
                 if learned.is_counterparty {

@@ -66,14 +66,14 @@ pub(crate) struct Appended {
 }
 
 impl Appended {
-    pub(crate) fn new(chain: ChainKey, stated: &Stated, before: &ChainEnd, index: u64) -> Self {
+    pub(crate) fn new(chain: ChainKey, stated: Stated, before: &ChainEnd, index: u64) -> Self {
         let seq = before.seq + 1;
-        let entry = stated.link(seq, &before.entry).entry();
-        let row = statement_row(index, &stated.tags(), stated.text());
+        let (link, text) = stated.link(seq, &before.entry);
+        let (entry, tags) = (link.entry(), [link.peer.as_str(), &link.thread]);
         Self {
             leaf: leaf_hash(&entry),
             entry,
-            statement: (statement_key(chain, seq), row),
+            statement: (statement_key(chain, seq), statement_row(index, &tags, &text)),
             end: ChainEnd { index, seq, entry }.encode(),
         }
     }

@@ -130,7 +130,7 @@ impl<'v, V: View> Group<'v, V> {
                     };
                     let index = frontier.size();
                     let Appended { leaf, entry, statement, end } =
-                        Appended::new(chain, &stated, &before, index);
+                        Appended::new(chain, *stated, &before, index);
                     frontier.append(leaf);
                     entries.push(entry);
                     staged.set(Keyspace::Log, statement.0, Some(statement.1));

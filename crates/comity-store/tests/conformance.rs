@@ -272,7 +272,7 @@ async fn statements_are_chained_as_they_are_committed(round: Round) {
         assert_eq!(found.len() as u64, TASKS * COMMITS * each, "what was refused is nowhere");
         for recorded in &found {
             let id = Statement::parse(&recorded.text).unwrap().id;
-            let link = stated(&agent, id[2..].parse().unwrap()).link(end.seq + 1, &end.entry);
+            let (link, _) = stated(&agent, id[2..].parse().unwrap()).link(end.seq + 1, &end.entry);
             let hash = statement_hash(&recorded.text);
             assert_eq!((recorded.seq, &hash), (link.seq, &link.statement));
             let entry = log::entry(&*round.store, recorded.index).await.unwrap();

@@ -87,7 +87,7 @@ impl Model {
                 Step::AppendStatement { agent: number } => {
                     let (seq, entry) = &mut next.ends[usize::from(number)];
                     let stated = stated(&agent(number), u64::from(number));
-                    (*seq, *entry) = (*seq + 1, stated.link(*seq + 1, entry).entry());
+                    (*seq, *entry) = (*seq + 1, stated.link(*seq + 1, entry).0.entry());
                     next.frontier.append(leaf_hash(&*entry));
                     next.entries.push(*entry);
                 }

@@ -86,12 +86,10 @@ pub enum Act {
     Sent,
 }
 
-/// A statement that is ready to be appended: its text, and what its link will say of it.
+/// A statement that is ready to be appended: its text, and its link but for its place in the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stated {
-    agent: Did,
-    peer: String,
-    thread: String,
+    link: Link,
     text: String,
 }
 
@@ -183,12 +181,17 @@ impl Statement {
     /// Makes it ready to be appended.
     #[must_use]
     pub fn stated(&self, secret: &TagSecret) -> Stated {
-        Stated {
+        let text = self.to_text();
+        let link = Link {
             agent: self.agent.clone(),
             peer: secret.tag("peer", &self.agent, self.peer.as_str()),
+            prev: String::new(),
+            seq: 0,
+            statement: statement_hash(&text),
             thread: secret.tag("thread", &self.agent, &self.thid),
-            text: self.to_text(),
-        }
+            v: 1,
+        };
+        Stated { link, text }
     }
 }
 
@@ -215,7 +218,7 @@ impl Stated {
     /// Returns whose chain it belongs to.
     #[must_use]
     pub const fn agent(&self) -> &Did {
-        &self.agent
+        &self.link.agent
     }
 
     /// Returns the text of the statement.
@@ -224,24 +227,10 @@ impl Stated {
         &self.text
     }
 
-    /// Returns the tags of the peer and of the thread.
+    /// Links it to the entry before it, and returns its text with the link.
     #[must_use]
-    pub fn tags(&self) -> [&str; 2] {
-        [&self.peer, &self.thread]
-    }
-
-    /// Links it to the entry before it.
-    #[must_use]
-    pub fn link(&self, seq: u64, prev: &[u8; 32]) -> Link {
-        Link {
-            agent: self.agent.clone(),
-            peer: self.peer.clone(),
-            prev: URL_SAFE_NO_PAD.encode(prev),
-            seq,
-            statement: statement_hash(&self.text),
-            thread: self.thread.clone(),
-            v: 1,
-        }
+    pub fn link(self, seq: u64, prev: &[u8; 32]) -> (Link, String) {
+        (Link { prev: URL_SAFE_NO_PAD.encode(prev), seq, ..self.link }, self.text)
     }
 }
 
@@ -344,7 +333,7 @@ mod tests {
         full.ground = Some(Admission::AllowList);
         full.pthid = Some("p".to_owned());
         full.salt = Some("s".to_owned());
-        let link = statement().stated(&TagSecret::new(&[1; 32])).link(1, &[0; 32]);
+        let (link, _) = statement().stated(&TagSecret::new(&[1; 32])).link(1, &[0; 32]);
         for text in [full.to_text(), serde_json::to_string(&link).unwrap()] {
             let sorted: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(sorted.to_string(), text);
@@ -354,25 +343,29 @@ mod tests {
     #[test]
     fn each_link_names_the_entry_before_it() {
         let stated = statement().stated(&TagSecret::new(&[1; 32]));
-        let first = stated.link(1, &[0; 32]);
-        let second = stated.link(2, &first.entry());
+        let (first, _) = stated.clone().link(1, &[0; 32]);
+        let (second, text) = stated.clone().link(2, &first.entry());
         assert_eq!(second.prev, URL_SAFE_NO_PAD.encode(first.entry()));
-        assert_eq!(second.statement, statement_hash(stated.text()));
+        assert_eq!(
+            (second.statement.as_str(), text.as_str()),
+            (statement_hash(&text).as_str(), stated.text())
+        );
         assert_ne!(first.entry(), second.entry());
-        assert_ne!(second.entry(), stated.link(3, &first.entry()).entry());
+        assert_ne!(second.entry(), stated.link(3, &first.entry()).0.entry());
     }
 
     #[test]
     fn tags_are_the_same_for_the_same_and_tell_nothing() {
         let secret = TagSecret::new(&[1; 32]);
         let (one, again) = (statement().stated(&secret), statement().stated(&secret));
-        assert_eq!((&one.peer, &one.thread), (&again.peer, &again.thread));
+        assert_eq!(one, again);
+        let one = one.link;
         let mut other = statement();
         other.thid = "t-2".to_owned();
-        let other = other.stated(&secret);
+        let other = other.stated(&secret).link;
         assert_eq!(one.peer, other.peer);
         assert_ne!(one.thread, other.thread);
-        assert_ne!(one.peer, statement().stated(&TagSecret::new(&[2; 32])).peer);
+        assert_ne!(one.peer, statement().stated(&TagSecret::new(&[2; 32])).link.peer);
         assert_eq!(one.peer.len(), 16);
     }
 

@@ -10,7 +10,7 @@ use comity_core::evidence::{
 };
 use comity_core::log::{
     Act, Checkpoint, Frontier, KeyKind, LogQuote, Node as Subtree, NoteKey, Plan, Statement,
-    TagSecret, VerifierKey, leaf_hash, node_hash, sign_head, statement_hash,
+    TagSecret, VerifierKey, leaf_hash, node_hash, sign_head,
 };
 use comity_core::receipt::{Receipt, State, compose_receipts};
 use comity_core::record::digest_text;
@@ -126,16 +126,11 @@ impl Side {
     pub(crate) fn append(&mut self, statement: Statement, object: Option<Object>) -> &mut Line {
         let seq = self.chain.len() as u64 + 1;
         let prev = self.chain.last().map_or([0; 32], |line| line.entry);
-        let stated = statement.stated(&self.tags);
-        let link = stated.link(seq, &prev);
+        let (link, _) = statement.stated(&self.tags).link(seq, &prev);
         let entry = link.entry();
         let index = self.leaves.len() as u64;
         self.leaves.push(leaf_hash(&entry).0);
-        let rest = Rest {
-            peer: link.peer.clone(),
-            statement: statement_hash(stated.text()),
-            thread: link.thread,
-        };
+        let rest = Rest { peer: link.peer, statement: link.statement, thread: link.thread };
         self.chain.push(Line { seq, index, statement, rest, entry, object });
         self.chain.last_mut().unwrap()
     }

@@ -1,8 +1,7 @@
 //! What statements are about, kept sealed beside the log until it is old or is to be forgotten.
 
-use comity_core::limits::DAY_S;
+use comity_core::limits::{DAY_S, EXPIRES_S_MAX, HISTORY_S};
 use comity_core::outbound::Queued;
-use comity_core::record::digest_text;
 use comity_store::records::log::{self, Ledger as Recording};
 use comity_store::{Batch, StoreFault};
 
@@ -13,11 +12,9 @@ use crate::limits::FORGOTTEN_AT_ONCE;
 /// Under which name the objects of statements are sealed. No DID is called like it.
 const KEPT: &str = "kept";
 
-/// What stands before the name of an object that several statements are about. No text begins with it.
-const SHARED: u8 = 0;
-
-/// The name of what several statements are about: when it was kept, and its SHA-256.
-pub(crate) type Shared = Vec<u8>;
+/// The name of what several statements are about: when it was kept, and 16 random bytes. Nothing
+/// sealed is that short.
+pub(crate) type Shared = [u8; 24];
 
 /// What opens the digest of a statement.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,34 +26,28 @@ pub(crate) struct Opening {
 impl Home {
     /// Returns how a statement about a message is recorded, with what opens its digest.
     pub(crate) fn recording(&self, opening: Option<(&[u8; 16], &str)>) -> Recording<'_> {
-        self.keeping(opening.map(|(salt, object)| (salt, [object.as_bytes(), &[]])))
-    }
-
-    /// Returns how a statement is recorded whose object [`Self::share`] has kept.
-    pub(crate) fn recording_shared(&self, salt: &[u8; 16], shared: &[u8]) -> Recording<'_> {
-        self.keeping(Some((salt, [&[SHARED], shared])))
-    }
-
-    /// Adds to a batch what statements of several agents are about.
-    pub(crate) fn share(&self, batch: &mut Batch, object: &str) -> Shared {
-        let digest = digest_text(object.as_bytes());
-        let shared = [&self.now().0.to_be_bytes()[..], digest.as_bytes()].concat();
-        if self.ledger.keys.is_some() {
-            let sealed = self.keystore.seal_bytes(KEPT, object.as_bytes());
-            log::keep_shared(batch, &shared, sealed);
-        }
-        shared
-    }
-
-    /// Keeps a salt and an object, which has two parts.
-    fn keeping(&self, opening: Option<(&[u8; 16], [&[u8]; 2])>) -> Recording<'_> {
         let recording = self.ledger.recording();
         let opening = opening.filter(|_| recording.is_kept());
-        recording.keeping(opening.map(|(salt, [object, rest])| {
+        recording.keeping(opening.map(|(salt, object)| {
             // When it was kept is not secret: it says when it is to be forgotten.
             let at = self.now().0.to_be_bytes();
-            self.keystore.seal_after(&at, KEPT, &[salt, object, rest])
+            self.keystore.seal_after(&at, KEPT, &[salt, object.as_bytes()])
         }))
+    }
+
+    /// Returns how statements are recorded whose object and salt [`Self::share`] has kept.
+    pub(crate) fn recording_shared(&self, shared: &Shared) -> Recording<'_> {
+        self.ledger.recording().keeping(Some(shared.to_vec()))
+    }
+
+    /// Adds to a batch what statements of several agents are about, and their salt.
+    pub(crate) fn share(&self, batch: &mut Batch, salt: &[u8; 16], object: &str) -> Shared {
+        let mut shared: Shared = rand::random();
+        let (at, _) = shared.split_at_mut(8);
+        at.copy_from_slice(&self.now().0.to_be_bytes());
+        let sealed = self.keystore.seal_after(&[], KEPT, &[salt, object.as_bytes()]);
+        log::keep_shared(batch, &shared, sealed);
+        shared
     }
 
     /// Returns how what is said of an outgoing message is recorded.
@@ -66,28 +57,28 @@ impl Home {
 
     /// Opens what is kept of a statement's object.
     pub(crate) async fn open_kept(&self, kept: &[u8]) -> Result<Option<Opening>, StoreFault> {
-        let unseal = |sealed: &[u8]| self.keystore.unseal_bytes(KEPT, sealed).ok();
-        let plain = kept.split_first_chunk::<8>().and_then(|(_, sealed)| unseal(sealed));
-        let Some((salt, object)) = plain.as_ref().and_then(|plain| plain.split_first_chunk())
-        else {
-            return Ok(None);
-        };
-        let object = match object {
-            [SHARED, name @ ..] => {
-                let shared = log::shared(self.store.as_ref(), name).await?;
-                shared.and_then(|sealed| unseal(&sealed)).map(|object| object.to_vec())
-            }
-            object => Some(object.to_vec()),
-        };
-        let object = object.and_then(|object| String::from_utf8(object).ok());
-        Ok(object.map(|object| Opening { salt: *salt, object }))
+        if kept.len() == size_of::<Shared>() {
+            let shared = log::shared(self.store.as_ref(), kept).await?;
+            return Ok(shared.and_then(|sealed| self.open_shared(&sealed)));
+        }
+        Ok(kept.split_first_chunk::<8>().and_then(|(_, sealed)| self.open_shared(sealed)))
+    }
+
+    /// Opens what several statements are about.
+    pub(crate) fn open_shared(&self, sealed: &[u8]) -> Option<Opening> {
+        let plain = self.keystore.unseal_bytes(KEPT, sealed).ok()?;
+        let (salt, object) = plain.split_first_chunk()?;
+        let object = String::from_utf8(object.to_vec()).ok()?;
+        Some(Opening { salt: *salt, object })
     }
 
     /// Forgets what was kept long enough.
     pub(super) async fn forget_old(&self) -> Result<(), StoreFault> {
         let kept_s = u64::from(self.config.ledger.messages_days) * DAY_S;
         let oldest = self.now().0.saturating_sub(kept_s);
-        self.forget_old_shared(oldest).await?;
+        // Receipts are shown for as long as the messages are remembered that they are about.
+        let shown_s = kept_s.max(EXPIRES_S_MAX + HISTORY_S);
+        self.forget_old_shared(self.now().0.saturating_sub(shown_s)).await?;
         let mut from = 0;
         loop {
             let page = log::kept_from(self.store.as_ref(), from, FORGOTTEN_AT_ONCE).await?;

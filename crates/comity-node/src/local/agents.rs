@@ -10,7 +10,7 @@ use comity_core::api::{
 };
 use comity_core::receipt::{Rung, State as Reached};
 use comity_didcomm::Did;
-use comity_store::records::ladder::Ladder;
+use comity_store::records::ladder::{Evidence, Ladder};
 use comity_store::records::{MessageKey, ladder, mailbox};
 use comity_store::{Seq, StoreFault};
 use serde::{Deserialize, Serialize};
@@ -153,11 +153,15 @@ pub(crate) async fn receipts(
     Caller(agent): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<SignedReceipts>, ApiError> {
-    let store = local.home.store.as_ref();
-    let message = MessageKey::sent(&agent.did, &id);
+    let (home, message) = (&local.home, MessageKey::sent(&agent.did, &id));
     let mut receipts = Vec::new();
     for state in Reached::ALL {
-        if let Some(jws) = ladder::evidence(store, message, state).await? {
+        let jws = match ladder::evidence(home.store.as_ref(), message, state).await? {
+            Some(Evidence::Sealed(sealed)) => home.open_shared(&sealed).map(|one| one.object),
+            Some(Evidence::Text(jws)) => Some(jws),
+            None => None,
+        };
+        if let Some(jws) = jws {
             receipts.push(SignedReceipt { state: state.as_str().to_owned(), jws });
         }
     }

@@ -6,7 +6,7 @@
 //! | body | `e`, `x`, all of log | | see `log.rs` and `chain.rs` |
 //! | body | `o` seq | envelope of an outgoing message |
 //! | body | `R` seq | envelope that the relay holds |
-//! | body | `v` seq | signed receipt message, kept as evidence |
+//! | body | `v` seq | signed receipt message, kept as evidence, or the key under which the log keeps it |
 //! | index | `d` message | what is known of a received message, stamped: also tells a repeat |
 //! | index | `E` seq | what an operator should know, see `events.rs` |
 //! | index | `h` message rank | rung of a received message, stamped |

@@ -4,7 +4,7 @@ use comity_core::receipt::{Rung, State};
 use comity_didcomm::Did;
 
 use super::keys::{self, MessageKey};
-use super::{decode_stamped, encode, mailbox, outbox};
+use super::{decode_stamped, encode, log, mailbox, outbox};
 use crate::batch::{Batch, Keyspace, Stamp};
 use crate::store::{Entry, KeyRange, Store, StoreFault};
 
@@ -42,6 +42,20 @@ pub fn put_evidence(batch: &mut Batch, jws: &str) {
     batch.put_stamped_key(Keyspace::Body, b"v", jws.as_bytes());
 }
 
+/// Says under which name the log keeps the signed text that the rungs of this batch come from.
+pub fn put_evidence_shared(batch: &mut Batch, name: &[u8]) {
+    batch.put_stamped_key(Keyspace::Body, b"v", log::shared_key(name));
+}
+
+/// A signed receipt message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Its text.
+    Text(String),
+    /// As the log keeps it: sealed.
+    Sealed(Vec<u8>),
+}
+
 /// Reads the signed receipt message that a sent message's rung came from.
 ///
 /// # Errors
@@ -51,12 +65,18 @@ pub async fn evidence(
     store: &dyn Store,
     message: MessageKey,
     state: State,
-) -> Result<Option<String>, StoreFault> {
+) -> Result<Option<Evidence>, StoreFault> {
     let row = store.get(Keyspace::Index, &keys::rung_out(message, state)).await?;
     let Some(row) = row else { return Ok(None) };
     let (_, stamp): (Rung, Stamp) = decode_stamped(&row)?;
-    let jws = store.get(Keyspace::Body, &keys::body(b'v', stamp.seq)).await?;
-    Ok(jws.and_then(|jws| String::from_utf8(jws).ok()))
+    let row = store.get(Keyspace::Body, &keys::body(b'v', stamp.seq)).await?;
+    match row {
+        // No JSON begins like the key of what the log keeps.
+        Some(key) if log::is_shared_key(&key) => {
+            Ok(store.get(Keyspace::Body, &key).await?.map(Evidence::Sealed))
+        }
+        text => Ok(text.and_then(|text| String::from_utf8(text).ok()).map(Evidence::Text)),
+    }
 }
 
 /// Reads the ladder of a received message.

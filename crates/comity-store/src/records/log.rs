@@ -5,7 +5,7 @@
 //!
 //! | keyspace | key | value |
 //! |---|---|---|
-//! | body | `x` time digest | what statements of several chains are about, sealed |
+//! | body | `x` time random | what statements of several chains are about, sealed |
 //! | log | `h` chain number | head of a chain that its agent signed |
 //! | log | `k` size | checkpoint, a signed note |
 //! | log | `latest` | size of the latest checkpoint |
@@ -174,9 +174,15 @@ pub async fn forget_shared_before(
     Ok(!rows.is_empty())
 }
 
-fn shared_key(name: &[u8]) -> Vec<u8> {
-    [&b"x"[..], name].concat()
+pub(super) fn shared_key(name: &[u8]) -> Vec<u8> {
+    [SHARED, name].concat()
 }
+
+pub(super) fn is_shared_key(key: &[u8]) -> bool {
+    key.starts_with(SHARED)
+}
+
+const SHARED: &[u8] = b"x";
 
 /// Reads the indexes from one on whose object is kept, oldest first.
 ///
