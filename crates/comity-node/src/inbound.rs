@@ -223,7 +223,7 @@ async fn write(home: &Arc<Home>, commit: &Arc<Commit>) -> Result<Written, StoreF
             tracing::warn!(%fault, "outcomes were not kept");
         }
         if let Some(quote) = learned.quote.take()
-            && let Err(fault) = ledger::learn(home, &commit.received().sender, quote).await
+            && let Err(fault) = ledger::learn(home, &commit.received().sender, &quote).await
         {
             tracing::warn!(%fault, "what was told of a log was not kept");
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use comity_core::event::Event;
 use comity_core::inbound::{Commit, Placement};
 use comity_core::limits::RECEIPTS_PER_MESSAGE_MAX;
-use comity_core::log::{Act, LogQuote, Statement};
+use comity_core::log::{Act, Statement};
 use comity_core::protocol::{RECEIPT_QUERY, RECEIPT_RECEIPT};
 use comity_core::receipt::{self, QueryItem, Receipt, Rung, State};
 use comity_core::record::{Notice, Sent};
@@ -18,6 +18,7 @@ use comity_store::records::due::Due;
 use comity_store::records::notices::Debts;
 use comity_store::records::{MessageKey, ladder, mailbox, outbox};
 use comity_store::{Batch, StoreFault};
+use serde_json::Value;
 
 use crate::deliver::StateEvent;
 use crate::grants;
@@ -38,8 +39,8 @@ pub(crate) struct Learned {
     answers: Vec<Message>,
     /// Whether the sender spoke of messages of this home, and may.
     is_counterparty: bool,
-    /// What the sender tells of its log and of ours.
-    pub(crate) quote: Option<LogQuote>,
+    /// What the sender tells of its log and of ours, not read yet.
+    pub(crate) quote: Option<Value>,
     /// Whose log says now that the sender's document was used.
     documents: Vec<(Did, Arc<DidDocument>)>,
 }
@@ -146,7 +147,7 @@ pub(crate) async fn from_message(
                 let is_introduction =
                     receipts.is_empty() && home.ledger.was_shown_to(&received.sender);
                 if learned.is_counterparty || is_introduction {
-                    learned.quote = LogQuote::of(message);
+                    learned.quote = message.body.get("log").cloned();
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 use comity_didcomm::Message;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::note::VerifierKey;
 use crate::limits::NOTE_BYTES_MAX;
@@ -29,7 +30,13 @@ impl LogQuote {
     /// Reads the quote of a receipt message; nothing if there is none, or it is no quote.
     #[must_use]
     pub fn of(message: &Message) -> Option<Self> {
-        let quote = Self::deserialize(message.body.get("log")?).ok()?;
+        Self::read(message.body.get("log")?)
+    }
+
+    /// Reads a quote; nothing if it is none.
+    #[must_use]
+    pub fn read(value: &Value) -> Option<Self> {
+        let quote = Self::deserialize(value).ok()?;
         let notes = [Some(&quote.checkpoint), quote.seen.as_ref()];
         let is_bounded = notes.into_iter().flatten().all(|note| note.len() <= NOTE_BYTES_MAX);
         is_bounded.then_some(quote)

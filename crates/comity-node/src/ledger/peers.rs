@@ -15,7 +15,7 @@ use comity_store::records::log::peers::{self, Found, PeerLog};
 use comity_store::records::log::tiles::Prover;
 use comity_store::records::notices::Debts;
 use comity_store::{Batch, CommitError, StoreFault};
-use serde_json::json;
+use serde_json::Value;
 
 use super::witness::{add_contradiction, contradict};
 use super::{audit, checkpoint_now, roll_back};
@@ -47,17 +47,18 @@ pub(crate) fn show(home: &Home, to: &Did) {
 }
 
 /// Takes what a counterparty tells of its log and of this node's.
-pub(crate) async fn learn(home: &Arc<Home>, from: &Did, quote: LogQuote) -> Result<(), StoreFault> {
-    let node = subject(from);
-    let told = digest_text(json!(quote).to_string().as_bytes());
+pub(crate) async fn learn(home: &Arc<Home>, from: &Did, told: &Value) -> Result<(), StoreFault> {
     if home.ledger.log_key().is_none() {
         return Ok(());
     }
+    // A busy peer tells the same many times a second.
+    let (node, digest) = (subject(from), digest_text(told.to_string().as_bytes()));
+    if home.ledger.heard.get(&node).as_ref() == Some(&digest) {
+        return Ok(());
+    }
+    let Some(quote) = LogQuote::read(told) else { return Ok(()) };
     if quote.seen.is_none() {
         introduce(home, from).await?;
-    }
-    if home.ledger.heard.get(&node).as_ref() == Some(&told) {
-        return Ok(());
     }
     let Ok(checkpoint) = Checkpoint::parse(&quote.checkpoint) else { return Ok(()) };
     let Ok(head) = checkpoint.verify(&quote.key) else {
@@ -68,7 +69,7 @@ pub(crate) async fn learn(home: &Arc<Home>, from: &Did, quote: LogQuote) -> Resu
         check_ours(home, seen).await?;
     }
     if take(home, &node, &quote, head).await? == Taken::Durable {
-        home.ledger.heard.insert(node, told);
+        home.ledger.heard.insert(node, digest);
     }
     Ok(())
 }
