@@ -3,7 +3,7 @@
 use comity_core::limits::{DAY_S, EXPIRES_S_MAX, HISTORY_S};
 use comity_core::outbound::Queued;
 use comity_store::records::log::{self, Ledger as Recording};
-use comity_store::{Batch, StoreFault};
+use comity_store::{Batch, Store, StoreFault};
 
 use super::commit;
 use crate::home::Home;
@@ -74,38 +74,88 @@ impl Home {
 
     /// Forgets what was kept long enough.
     pub(super) async fn forget_old(&self) -> Result<(), StoreFault> {
+        let (store, now) = (self.store.as_ref(), self.now().0);
         let kept_s = u64::from(self.config.ledger.messages_days) * DAY_S;
-        let oldest = self.now().0.saturating_sub(kept_s);
+        forget_before(store, now.saturating_sub(kept_s)).await?;
         // Receipts are shown for as long as the messages are remembered that they are about.
         let shown_s = kept_s.max(EXPIRES_S_MAX + HISTORY_S);
-        self.forget_old_shared(self.now().0.saturating_sub(shown_s)).await?;
-        let mut from = 0;
-        loop {
-            let page = log::kept_from(self.store.as_ref(), from, FORGOTTEN_AT_ONCE).await?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            from = last + 1;
-            let is_old = |kept: &[u8]| {
-                kept.first_chunk::<8>().is_none_or(|at| u64::from_be_bytes(*at) < oldest)
-            };
+        forget_shared_before(store, now.saturating_sub(shown_s)).await
+    }
+}
+
+/// Forgets what single statements were about and was kept before a time.
+async fn forget_before(store: &dyn Store, oldest: u64) -> Result<(), StoreFault> {
+    let mut from = 0;
+    loop {
+        let page = log::kept_from(store, from, FORGOTTEN_AT_ONCE).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        from = last + 1;
+        let is_old =
+            |kept: &[u8]| kept.first_chunk::<8>().is_none_or(|at| u64::from_be_bytes(*at) < oldest);
+        let mut batch = Batch::new();
+        let old = page.iter().filter(|(_, kept)| is_old(kept));
+        old.for_each(|(index, _)| log::forget_kept(&mut batch, *index));
+        // They lie in the order of their age, but for what clocks did.
+        if batch.is_empty() {
+            return Ok(());
+        }
+        commit(store, batch).await?;
+    }
+}
+
+/// Forgets what several statements were about and was kept before a time.
+async fn forget_shared_before(store: &dyn Store, oldest: u64) -> Result<(), StoreFault> {
+    loop {
+        let (mut batch, end) = (Batch::new(), (&oldest.to_be_bytes()[..], FORGOTTEN_AT_ONCE));
+        if !log::forget_shared_before(store, &mut batch, end).await? {
+            return Ok(());
+        }
+        commit(store, batch).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use comity_core::log::{Act, Statement, TagSecret};
+    use comity_didcomm::{Did, UnixTime};
+    use comity_store::MemoryStore;
+
+    /// Keeps something of a second each, for single statements and for several.
+    async fn kept_until(store: &dyn Store, seconds: u64) {
+        let agent: Did = "did:web:a.example".parse().unwrap();
+        let secret = TagSecret::new(&[1; 32]);
+        for at in 0..seconds {
+            let name = [&at.to_be_bytes()[..], &[7; 16]].concat();
             let mut batch = Batch::new();
-            let old = page.iter().filter(|(_, kept)| is_old(kept));
-            old.for_each(|(index, _)| log::forget_kept(&mut batch, *index));
-            // They lie in the order of their age, but for what clocks did.
-            if batch.is_empty() {
-                return Ok(());
-            }
-            commit(self.store.as_ref(), batch).await?;
+            let (parties, id) = ((&agent, &agent), at.to_string());
+            let statement = Statement::new(Act::Receipt, parties, &id, b"", &[7; 16], UnixTime(at));
+            batch.append_statement(statement.stated(&secret), Some(name.clone()));
+            log::keep_shared(&mut batch, &name, b"sealed".to_vec());
+            commit(store, batch).await.unwrap();
         }
     }
 
-    /// Forgets what several statements were about and was kept long enough.
-    async fn forget_old_shared(&self, oldest: u64) -> Result<(), StoreFault> {
-        loop {
-            let (mut batch, end) = (Batch::new(), (&oldest.to_be_bytes()[..], FORGOTTEN_AT_ONCE));
-            if !log::forget_shared_before(self.store.as_ref(), &mut batch, end).await? {
-                return Ok(());
-            }
-            commit(self.store.as_ref(), batch).await?;
+    async fn is_kept(store: &dyn Store, at: u64) -> [bool; 2] {
+        let single = log::kept(store, at).await.unwrap();
+        let name = [&at.to_be_bytes()[..], &[7; 16]].concat();
+        [single.is_some(), log::shared(store, &name).await.unwrap().is_some()]
+    }
+
+    #[tokio::test]
+    async fn what_is_old_goes_and_what_is_not_stays() {
+        let store = MemoryStore::new();
+        // More than goes at once.
+        let (seconds, oldest) = (3 * FORGOTTEN_AT_ONCE as u64, 2 * FORGOTTEN_AT_ONCE as u64 + 9);
+        kept_until(&store, seconds).await;
+        forget_before(&store, oldest).await.unwrap();
+        assert_eq!(is_kept(&store, 0).await, [false, true], "each has its own time");
+        forget_shared_before(&store, oldest).await.unwrap();
+        for at in [0, oldest - 1] {
+            assert_eq!(is_kept(&store, at).await, [false, false], "{at}");
+        }
+        for at in [oldest, seconds - 1] {
+            assert_eq!(is_kept(&store, at).await, [true, true], "{at}");
         }
     }
 }

@@ -445,6 +445,9 @@ async fn a_node_without_a_log_sends_and_receives_and_can_show_nothing() {
     two.b.allow(&two.bruno, &two.aria.did).await;
     two.say("m-1").await;
     assert_eq!(two.a.status().await.log_size, 0);
+    // What the other side signed is shown all the same.
+    let reached = two.a.receipts(&two.aria, "m-1").await;
+    assert!(reached.iter().any(|one| one.state == "processed"), "{reached:?}");
     let (code, problem) = two.a.get_admin("/admin/agents/aria/evidence?thread=t-1").await;
     assert_eq!((code, problem["code"].as_str()), (409, Some("node.no-log")));
     let (code, problem) = two.b.get_admin("/admin/agents/bruno/evidence?thread=none").await;

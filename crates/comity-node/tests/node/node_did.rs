@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use comity_core::api::{AgentInfo, NodeInfo, SignedReceipts};
+use comity_core::api::NodeInfo;
 use comity_core::receipt;
 use comity_core::relay::{Register, RelayPolicy};
 use comity_didcomm::did::webvh::{History, Select};
@@ -15,7 +15,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::relay_client::{Client, forward, post, relay_did};
-use crate::support::{Foreigner, Stand, token};
+use crate::support::{Foreigner, Stand};
 
 const ASK: &str = "https://example.org/question/1.0/ask";
 const METHODS: [NodeDid; 2] = [NodeDid::Web, NodeDid::Webvh];
@@ -105,9 +105,9 @@ async fn the_other_home_takes_receipts_of_before_and_after_and_keeps_them_as_evi
         }
         let document = b.document(&did).await;
         assert_eq!(fragments(&document), ["key-3", "key-1"]);
-        let signed = evidence(&a, &aria, "m-1").await;
-        assert_eq!(signed.receipts.len(), 3);
-        for one in &signed.receipts {
+        let signed = a.receipts(&aria, "m-1").await;
+        assert_eq!(signed.len(), 3);
+        for one in &signed {
             assert_eq!(receipt::verify(&one.jws, &document).unwrap().signer(), &did);
         }
         // Keys that others have say nothing about today. What they signed is checked, where the
@@ -115,20 +115,14 @@ async fn the_other_home_takes_receipts_of_before_and_after_and_keeps_them_as_evi
         rotate(&b, json!({ "compromised": true })).await;
         let document = b.document(&did).await;
         assert_eq!(fragments(&document), ["key-5"]);
-        assert!(receipt::verify(&signed.receipts[0].jws, &document).is_err());
+        assert!(receipt::verify(&signed[0].jws, &document).is_err());
         if method == NodeDid::Webvh {
             let (_, _, log) = b.get_public("/.well-known/did.jsonl").await;
             let history = History::verify(&did, &log, None, UnixTime(u64::MAX)).unwrap();
             let then = history.at(&Select::Number(1)).unwrap().document;
-            assert!(receipt::verify(&signed.receipts[0].jws, &then).is_ok());
+            assert!(receipt::verify(&signed[0].jws, &then).is_ok());
         }
     }
-}
-
-async fn evidence(stand: &Stand, agent: &AgentInfo, id: &str) -> SignedReceipts {
-    let path = format!("/v1/messages/{id}/receipts");
-    let (_, answer) = stand.call(Method::GET, &path, token(agent), &Value::Null).await;
-    serde_json::from_value(answer).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

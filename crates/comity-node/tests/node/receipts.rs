@@ -1,13 +1,12 @@
 //! Receipts between two homes, and for a home that is not ours: signed, repeated on request, and
 //! verified with nothing but a document.
 
-use comity_core::api::SignedReceipts;
 use comity_core::receipt::{self, ReceiptError, State};
 use comity_didcomm::DidDocument;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Foreigner, Stand, token};
+use crate::support::{Foreigner, Stand};
 
 const ASK: &str = "https://example.org/question/1.0/ask";
 
@@ -23,14 +22,10 @@ async fn the_rungs_of_a_ladder_are_signed_and_verify_offline() {
     let states = stand_a.states(&aria, &id, "processed").await;
     assert_eq!(states, ["queued", "accepted", "received", "processed"]);
 
-    let path = format!("/v1/messages/{id}/receipts");
-    let (_, answer) = stand_a.call(Method::GET, &path, token(&aria), &Value::Null).await;
-    let signed: SignedReceipts = serde_json::from_value(answer).unwrap();
+    let signed = stand_a.receipts(&aria, &id).await;
     let document = document(&stand_a, &stand_b.node.ready().did).await;
     let stranger = self::document(&stand_a, &stand_a.node.ready().did).await;
-    for (one, state) in
-        signed.receipts.iter().zip([State::Accepted, State::Received, State::Processed])
-    {
+    for (one, state) in signed.iter().zip([State::Accepted, State::Received, State::Processed]) {
         let verified = receipt::verify(&one.jws, &document).unwrap();
         assert_eq!(verified.signer(), &document.id);
         let line = verified.receipts().iter().find(|line| line.state == state && line.id == id);
@@ -42,7 +37,7 @@ async fn the_rungs_of_a_ladder_are_signed_and_verify_offline() {
         assert_ne!(forged, one.jws);
         assert_eq!(receipt::verify(&forged, &document), Err(ReceiptError::Signature));
     }
-    assert_eq!(signed.receipts.len(), 3);
+    assert_eq!(signed.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use comity_core::api::{
-    AgentInfo, CheckResult, Delivery, EventInfo, Events, Problem, SendAnswer, Status, Trace,
+    AgentInfo, CheckResult, Delivery, EventInfo, Events, Problem, SendAnswer, SignedReceipt,
+    SignedReceipts, Status, Trace,
 };
 use comity_core::trust::PolicySettings;
 use comity_didcomm::{
@@ -264,6 +265,13 @@ impl Stand {
         assert_eq!(status, 200, "{answer}");
         let trace: Trace = serde_json::from_value(answer).unwrap();
         trace.states.into_iter().map(|rung| rung.state).collect()
+    }
+
+    /// Gets what peers signed about a message.
+    pub(crate) async fn receipts(&self, agent: &AgentInfo, id: &str) -> Vec<SignedReceipt> {
+        let path = format!("/v1/messages/{id}/receipts");
+        let (_, answer) = self.call(Method::GET, &path, token(agent), &Value::Null).await;
+        serde_json::from_value::<SignedReceipts>(answer).unwrap().receipts
     }
 
     pub(crate) async fn status(&self) -> Status {
