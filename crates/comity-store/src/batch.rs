@@ -298,10 +298,7 @@ impl Operation {
                 kept.as_deref().map_or(Ok(()), check_value)
             }
             Self::AssertAbsent { key, .. } | Self::AssertValue { key, .. } => check_key(key, 0),
-            Self::Delete { keyspace, key } => {
-                check_key(key, 0)?;
-                check_reserved(*keyspace, key)
-            }
+            Self::Delete { keyspace, key } => check_change(*keyspace, key, 0),
             Self::Put { keyspace, key, value } | Self::PutStampedValue { keyspace, key, value } => {
                 check_change(*keyspace, key, 0)?;
                 check_value(value)

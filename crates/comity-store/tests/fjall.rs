@@ -30,7 +30,7 @@ async fn opening_again_finds_everything() {
         assert_eq!(checked.entries, u64::from(round) * 50);
         for n in 0..50_u8 {
             let mut batch = Batch::new();
-            batch.put_stamped(Keyspace::Body, b"body/", vec![n; 1000]);
+            batch.put_stamped(Keyspace::Body, b"body/", vec![n; 100_000]);
             batch.append_statement(stated(&agent(0), n.into()), None);
             batch.add(b"count", 1);
             seq += 1;

@@ -142,7 +142,8 @@ async fn commit_forever(store: Arc<FjallStore>, first: u64) {
     loop {
         let number = message.to_be_bytes();
         let seen = [b"seen/".as_slice(), &number].concat();
-        let body = [number.as_slice(), &[7; 1000]].concat();
+        // Long enough for a file of its own.
+        let body = [number.as_slice(), &[7; 5000]].concat();
         let mut batch = Batch::new();
         batch.assert_absent(Keyspace::Index, &seen);
         batch.put_stamped_value(Keyspace::Index, &seen, b"");

@@ -69,7 +69,7 @@ impl FjallStore {
     ///
     /// # Errors
     ///
-    /// Fails if the store is open elsewhere, newer than this version, or cannot be read.
+    /// Fails if the store is open elsewhere, older or newer than this version reads, or cannot be read.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         Self::open_reserving(directory, limits::DISK_RESERVE_BYTES)
     }
@@ -209,8 +209,6 @@ fn check_format(rows: &Rows) -> Result<(), OpenError> {
         None => Err(StoreFault::Corrupt(String::from("the format row")).into()),
         Some(found) if FORMAT < found => Err(OpenError::Newer { found, known: FORMAT }),
         Some(FORMAT) => Ok(()),
-        // What was written before is read as it is; who knows that format only must not go on with it.
-        Some(2) => Ok(rows.put_meta(FORMAT_KEY, &FORMAT.to_be_bytes())?),
         Some(found) => Err(OpenError::Older { found }),
     }
 }
@@ -242,7 +240,7 @@ fn file_bytes(metadata: &fs::Metadata) -> u64 {
 }
 
 /// The format of the rows that the store itself keeps; a change that older versions cannot read
-/// raises it. 1: leaves are records. 2: leaves are entries of chains, whose ends are kept. 3: a row may hold several entries.
+/// raises it. Before the first release it was 1 and 2, which no version reads any more.
 const FORMAT: u32 = 3;
 const FORMAT_KEY: &[u8] = b"store/format";
 const LOCK: &str = "lock";
@@ -277,28 +275,17 @@ mod tests {
     }
 
     #[test]
-    fn an_older_store_is_taken_over_for_good() {
-        let directory = tempfile::tempdir().unwrap();
-        drop(FjallStore::open(directory.path()).unwrap());
-        let database = directory.path().join(DATABASE);
-        let rows = Rows::open(&database).unwrap();
-        rows.put_meta(FORMAT_KEY, &2_u32.to_be_bytes()).unwrap();
-        drop(rows);
-        drop(FjallStore::open(directory.path()).unwrap());
-        let format = Rows::open(&database).unwrap().value(Keyspace::Meta, FORMAT_KEY).unwrap();
-        assert_eq!(format.unwrap(), FORMAT.to_be_bytes());
-    }
-
-    #[test]
-    fn a_store_from_before_there_were_chains_is_refused_and_left_alone() {
+    fn an_older_store_is_refused_and_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         drop(FjallStore::open(directory.path()).unwrap());
         let rows = Rows::open(&directory.path().join(DATABASE)).unwrap();
-        rows.put_meta(FORMAT_KEY, &1_u32.to_be_bytes()).unwrap();
+        for older in 1..FORMAT {
+            rows.put_meta(FORMAT_KEY, &older.to_be_bytes()).unwrap();
+        }
         drop(rows);
         for _ in 0..2 {
             let error = FjallStore::open(directory.path()).err().unwrap();
-            assert!(matches!(error, OpenError::Older { found: 1 }), "{error}");
+            assert!(matches!(error, OpenError::Older { found: 2 }), "{error}");
         }
     }
 

@@ -150,8 +150,8 @@ async fn rungs_at(store: &dyn Store, prefix: &[u8]) -> Result<Vec<Rung>, StoreFa
 }
 
 /// Forgets the rungs of a sent message, and the evidence that only they name. A receipt message
-/// speaks of many messages; its text goes with the first of them that is forgotten, which is at
-/// least as old as the promise to keep it.
+/// speaks of many messages; its text, or where the log keeps it, goes with the first of them that is
+/// forgotten, which is at least as old as the promise to keep it.
 pub(super) async fn forget_sent(
     store: &dyn Store,
     batch: &mut Batch,

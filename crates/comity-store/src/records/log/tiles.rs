@@ -35,7 +35,7 @@ pub async fn entries(
         }
         for row in rows {
             let (of_row, rest) = row.value.as_chunks::<32>();
-            if row.key != entries_key(index) || !rest.is_empty() {
+            if row.key != entries_key(index) || of_row.is_empty() || !rest.is_empty() {
                 return Err(missing());
             }
             let wanted = |(index, _): &(u64, &[u8; 32])| (from..to).contains(index);
