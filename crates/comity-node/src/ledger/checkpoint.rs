@@ -44,20 +44,22 @@ impl Made {
     }
 }
 
-/// Makes checkpoints for as long as the node runs.
+/// Makes checkpoints for as long as the node runs, and forgets what is old, also what a node has kept
+/// that has no log any more.
 pub(crate) async fn run(home: Arc<Home>) {
-    if home.ledger.log_key().is_none() {
-        return;
-    }
     let mut forget = Instant::now();
     loop {
-        tokio::time::sleep(CHECKPOINT_LOOK).await;
         if forget <= Instant::now() {
             forget += FORGET_EVERY;
             if let Err(fault) = home.forget_old().await {
                 tracing::error!(%fault, "what was kept long enough could not be forgotten");
             }
         }
+        if home.ledger.log_key().is_none() {
+            tokio::time::sleep_until(forget).await;
+            continue;
+        }
+        tokio::time::sleep(CHECKPOINT_LOOK).await;
         if let Err(fault) = make_if_due(&home).await {
             tracing::error!(%fault, "a checkpoint could not be made");
             tokio::time::sleep(CHECKPOINT_EVERY).await;

@@ -12,6 +12,10 @@ use crate::limits::FORGOTTEN_AT_ONCE;
 /// Under which name the objects of statements are sealed. No DID is called like it.
 const KEPT: &str = "kept";
 
+/// Receipts are shown for as long as the messages are remembered that they are about, which a node
+/// that was away while they expired remembers longer.
+const RECEIPTS_KEPT_S: u64 = EXPIRES_S_MAX + 2 * HISTORY_S;
+
 /// The name of what several statements are about: when it was kept, and 16 random bytes. Nothing
 /// sealed is that short.
 pub(crate) type Shared = [u8; 24];
@@ -77,9 +81,7 @@ impl Home {
         let (store, now) = (self.store.as_ref(), self.now().0);
         let kept_s = u64::from(self.config.ledger.messages_days) * DAY_S;
         forget_before(store, now.saturating_sub(kept_s)).await?;
-        // Receipts are shown for as long as the messages are remembered that they are about.
-        let shown_s = kept_s.max(EXPIRES_S_MAX + HISTORY_S);
-        forget_shared_before(store, now.saturating_sub(shown_s)).await
+        forget_shared_before(store, now.saturating_sub(kept_s.max(RECEIPTS_KEPT_S))).await
     }
 }
 

@@ -51,15 +51,15 @@ pub(crate) async fn learn(home: &Arc<Home>, from: &Did, told: &Value) -> Result<
     if home.ledger.log_key().is_none() {
         return Ok(());
     }
+    if told.get("seen").is_none_or(Value::is_null) {
+        introduce(home, from).await?;
+    }
     // A busy peer tells the same many times a second.
     let (node, digest) = (subject(from), digest_text(told.to_string().as_bytes()));
     if home.ledger.heard.get(&node).as_ref() == Some(&digest) {
         return Ok(());
     }
     let Some(quote) = LogQuote::read(told) else { return Ok(()) };
-    if quote.seen.is_none() {
-        introduce(home, from).await?;
-    }
     let Ok(checkpoint) = Checkpoint::parse(&quote.checkpoint) else { return Ok(()) };
     let Ok(head) = checkpoint.verify(&quote.key) else {
         tracing::warn!(%node, "a checkpoint is not signed by the key that it comes with");

@@ -56,8 +56,8 @@ pub(super) async fn tell(args: &Args, folder: &Folder, context: &Context) -> Res
     let rates = |figures: &[Figures]| figures.iter().map(Figures::rate).collect::<Vec<f64>>();
     let cpu = |figures: &[Figures]| figures.iter().map(Figures::cpu_us).collect::<Vec<f64>>();
     let compared = Compared {
-        ratio: of(&rates(&with), &rates(&without)),
-        cpu_ratio: of(&cpu(&with), &cpu(&without)),
+        ratio: mean_ratio(&rates(&with), &rates(&without)),
+        cpu_ratio: mean_ratio(&cpu(&with), &cpu(&without)),
         with_per_s: rates(&with),
         without_per_s: rates(&without),
         with_cpu_us: cpu(&with),
@@ -87,6 +87,6 @@ fn describe(compared: &Compared) -> String {
 }
 
 /// The mean of some measurements, of that of as many others.
-fn of(some: &[f64], others: &[f64]) -> f64 {
+fn mean_ratio(some: &[f64], others: &[f64]) -> f64 {
     some.iter().sum::<f64>() / others.iter().sum::<f64>()
 }
