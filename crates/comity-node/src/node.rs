@@ -20,7 +20,7 @@ use comity_net::{
     Resolver, SafeConnector, SocketDialer, Trust, serve,
 };
 use comity_store::records::outbox;
-use comity_store::{FjallStore, LocalWake, Store, StoreFault};
+use comity_store::{FjallStore, LocalWake, OpenError, Store, StoreFault};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -78,7 +78,7 @@ pub enum StartError {
     Keystore(#[from] KeystoreError),
     /// The store does not open.
     #[error("the store does not open: {0}")]
-    Open(#[from] comity_store::OpenError),
+    Open(#[from] OpenError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -136,9 +136,12 @@ impl StartError {
             }
             Self::Keystore(KeystoreError::OpenToOthers(_)) => "Take the rights away: chmod 600",
             Self::Keystore(_) => "Give the key file or passphrase that the data was made with",
-            Self::Open(_) | Self::Store(_) => {
-                "Check the disk; a store made by a newer version needs that version"
+            Self::Open(OpenError::Older { .. }) => {
+                "Begin anew: name an empty directory with --data DIR, and keep this one with the program that made it"
             }
+            Self::Open(OpenError::Newer { .. }) => "Start the version that made it, or a newer one",
+            Self::Open(OpenError::Locked) => "Stop the program that has it open",
+            Self::Open(_) | Self::Store(_) => "Check the disk and its permissions",
             Self::Identity { .. } => {
                 "Use the former --public-url and --node-did, or start anew in another directory: a DID cannot move"
             }

@@ -35,7 +35,7 @@ pub enum OpenError {
     Locked,
     /// A version of Comity from before the first release wrote the store, in a form that is not read any more.
     #[error(
-        "the store has format {found}, from before there were releases, which is not read any more"
+        "the store has format {found}, of before the first release, which is not read any more"
     )]
     Older {
         /// The format that the store says it has.
