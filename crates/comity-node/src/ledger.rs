@@ -64,8 +64,8 @@ pub(crate) struct Ledger {
     policy: Option<WitnessPolicy>,
     /// The witnesses that are being asked.
     asking: Mutex<BTreeSet<VerifierKey>>,
-    /// When logs were audited last.
-    audited: Mutex<HashMap<VerifierKey, tokio::time::Instant>>,
+    /// The checkpoints of logs that wait for an audit, of those that are being audited.
+    audited: Mutex<HashMap<VerifierKey, Vec<String>>>,
     /// One cosignature is kept at a time.
     keeping: tokio::sync::Mutex<()>,
     /// Whether another witness is known since the last look.

@@ -326,7 +326,13 @@ pub const INTRODUCED_AGAIN_S: u64 = 60;
 pub const WITNESS_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// A log is asked for its tiles at most this often.
-pub const AUDIT_EVERY: Duration = Duration::from_secs(10);
+pub const AUDIT_EVERY: Duration = Duration::from_secs(5);
+
+/// Checkpoints of a log that wait for an audit; an honest one makes a few meanwhile.
+pub const AUDITED_AT_ONCE: usize = 64;
+
+/// States of a log whose tiles are asked for in one audit, if it does not show those of the largest.
+pub const AUDIT_TRIES: usize = 3;
 
 /// Longest piece of a contradiction that is kept as it is, in bytes; of a longer one the digest is kept.
 pub const PIECE_BYTES_MAX: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 //! it serves. Only then is it said that it does not: what others send proves nothing against it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
 use comity_core::log::{
     Checkpoint, Finding, Node, Plan, Resource, Tile, TreeHead, VerifierKey, Witnessed,
@@ -16,58 +16,120 @@ use serde_json::json;
 use super::publish::READER_TYPE;
 use super::witness::contradict;
 use crate::home::Home;
-use crate::limits::{AUDIT_EVERY, LOGS_KNOWN_MAX, READER_TOKEN_S_MAX};
+use crate::limits::{
+    AUDIT_EVERY, AUDIT_TRIES, AUDITED_AT_ONCE, LOGS_KNOWN_MAX, READER_TOKEN_S_MAX,
+};
 
-/// Begins an audit, unless there was one of this log just now.
+/// Begins an audit. While one of this log goes on, or was just made, the checkpoint waits for the next.
 pub(super) fn begin(home: &Arc<Home>, key: &VerifierKey, note: String) {
     {
-        let mut audited = home.ledger.audited.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = tokio::time::Instant::now();
-        audited.retain(|_, at| now < *at + AUDIT_EVERY);
-        if audited.contains_key(key) || LOGS_KNOWN_MAX <= audited.len() {
+        let mut waiting = waiting(home);
+        if let Some(notes) = waiting.get_mut(key) {
+            if notes.len() < AUDITED_AT_ONCE && !notes.contains(&note) {
+                notes.push(note);
+            }
             return;
         }
-        audited.insert(key.clone(), now);
-    }
-    let (home, key) = (Arc::clone(home), key.clone());
-    tokio::spawn(async move {
-        if let Err(fault) = audit(&home, &key, &note).await {
-            tracing::error!(%fault, "a log could not be audited");
+        if LOGS_KNOWN_MAX <= waiting.len() {
+            return;
         }
-    });
+        waiting.insert(key.clone(), vec![note]);
+    }
+    tokio::spawn(run(Arc::downgrade(home), key.clone()));
 }
 
-async fn audit(home: &Arc<Home>, key: &VerifierKey, note: &str) -> Result<(), StoreFault> {
+fn waiting(home: &Home) -> MutexGuard<'_, HashMap<VerifierKey, Vec<String>>> {
+    home.ledger.audited.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Audits a log for as long as checkpoints of it wait.
+async fn run(home: Weak<Home>, key: VerifierKey) {
+    while let Some(home) = home.upgrade() {
+        let notes = {
+            let mut waiting = waiting(&home);
+            let notes = waiting.get_mut(&key).map(std::mem::take).unwrap_or_default();
+            if notes.is_empty() {
+                waiting.remove(&key);
+                return;
+            }
+            notes
+        };
+        if let Err(fault) = audit(&home, &key, &notes).await {
+            tracing::error!(%fault, "a log could not be audited");
+        }
+        drop(home);
+        tokio::time::sleep(AUDIT_EVERY).await;
+    }
+}
+
+/// Holds checkpoints of a log, and the one that was cosigned last, against the largest of them.
+async fn audit(home: &Arc<Home>, key: &VerifierKey, notes: &[String]) -> Result<(), StoreFault> {
     let Some(found) = peers::by_key(home.store.as_ref(), key).await? else { return Ok(()) };
-    let Ok(checkpoint) = Checkpoint::parse(note) else { return Ok(()) };
-    let Ok(head) = checkpoint.verify(key) else { return Ok(()) };
     let last = found.log.witnessed.as_ref().and_then(Witnessed::head);
     let (Some(last), Some(first), Some(url)) = (last, found.log.checkpoint, found.log.url) else {
         return Ok(());
     };
-    // Of two sizes the smaller has to be in the larger.
-    let (old, new) = if head.size < last.size { (head, last) } else { (last, head) };
-    let Some(proof) = fetched(home, key, &url, (old, new)).await else {
-        tracing::debug!(origin = key.name(), "a log does not show its tiles");
-        return Ok(());
+    let read = |note| {
+        let head = Checkpoint::parse(note).ok()?.verify(key).ok()?;
+        Some((head, note))
     };
-    if verify_consistency(old, new, &proof).is_err() {
-        contradict(home, key, Finding::NotContinued, &first, note).await?;
+    let told = notes.iter().filter_map(|note| read(note.as_str()));
+    let mut heads: Vec<_> = told.chain([(last, first.as_str())]).collect();
+    heads.sort_by_key(|(head, _)| head.size);
+    for _ in 0..AUDIT_TRIES {
+        let Some((new, newest)) = heads.pop() else { return Ok(()) };
+        match unfit(home, (key, &url), &heads, new).await {
+            Some(None) => return Ok(()),
+            Some(Some((old, note))) => {
+                let is_fork = old.size == new.size;
+                let finding = if is_fork { Finding::Fork } else { Finding::NotContinued };
+                return contradict(home, key, finding, note, newest).await;
+            }
+            // Whoever signs a size that is beyond its log does not hide the others behind it.
+            None => tracing::debug!(origin = key.name(), new.size, "a log does not show its tiles"),
+        }
     }
     Ok(())
 }
 
+type Told<'n> = (TreeHead, &'n str);
+
+/// Finds a state of a log that another does not continue, by the tiles of that one; nothing if the log
+/// does not serve them.
+async fn unfit<'n>(
+    home: &Arc<Home>,
+    log: (&VerifierKey, &str),
+    told: &[Told<'n>],
+    new: TreeHead,
+) -> Option<Option<Told<'n>>> {
+    let mut tiles = Tiles::new();
+    for (old, note) in told {
+        let holds = if old.size == new.size {
+            old.root == new.root
+        } else {
+            let proof = fetched(home, log, (*old, new), &mut tiles).await?;
+            verify_consistency(*old, new, &proof).is_ok()
+        };
+        if !holds {
+            return Some(Some((*old, note)));
+        }
+    }
+    Some(None)
+}
+
+/// Tiles of one state of a log.
+type Tiles = HashMap<Tile, Vec<[u8; 32]>>;
+
 /// Makes a consistency proof of the tiles that a log serves; nothing if it does not serve them.
 async fn fetched(
     home: &Arc<Home>,
-    key: &VerifierKey,
-    url: &str,
+    (key, url): (&VerifierKey, &str),
     (old, new): (TreeHead, TreeHead),
+    tiles: &mut Tiles,
 ) -> Option<Vec<[u8; 32]>> {
     let plan = Plan::consistency(old.size, new.size)?;
     let id = key.name().rsplit('/').next()?;
     let token = token(home, key)?;
-    let mut tiles: HashMap<Tile, Vec<[u8; 32]>> = HashMap::new();
     for node in plan.nodes() {
         let tile = Tile::of_node(node, new.size)?;
         if tiles.contains_key(&tile) {

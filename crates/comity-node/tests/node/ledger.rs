@@ -87,17 +87,18 @@ impl Keeper {
         stand.post_public("/witness/add-checkpoint", body).await
     }
 
-    /// Serves one history as a tiled log; says where, and how often it was asked.
-    async fn serve(&self, history: usize) -> (String, Arc<AtomicUsize>) {
+    /// Serves a history for each width of a tile; says where, and how often it was asked.
+    async fn serve(&self, history: fn(usize) -> usize) -> (String, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(AtomicUsize::new(0));
-        let (leaves, counted) = (self.leaves[history].clone(), Arc::clone(&asked));
+        let (leaves, counted) = (self.leaves.clone(), Arc::clone(&asked));
         let app = axum::Router::new().route(
             "/log/1/tile/0/{tile}/{width}",
             axum::routing::get(move |Path((_, width)): Path<(String, usize)>| async move {
                 counted.fetch_add(1, Ordering::SeqCst);
-                ([(header::CONTENT_TYPE, "application/octet-stream")], leaves[..width].concat())
+                let tile = leaves[history(width)][..width].concat();
+                ([(header::CONTENT_TYPE, "application/octet-stream")], tile)
             }),
         );
         let limits = comity_net::ListenLimits::default();
@@ -251,7 +252,7 @@ async fn whether_a_log_continues_is_asked_of_the_log() {
         let stand = Stand::new().await;
         let aria = stand.add_agent("aria").await;
         let mut keeper = Keeper::new().await;
-        let (url, asked) = keeper.serve(history).await;
+        let (url, asked) = keeper.serve(if history == 0 { |_| 0 } else { |_| 1 }).await;
         let mut quote = keeper.quote(1, 0);
         quote.url = Some(url);
         keeper.accept(&stand, &aria, "m-1", (now(), 0), quote).await;
@@ -262,6 +263,28 @@ async fn whether_a_log_continues_is_asked_of_the_log() {
         stand.until("its tiles are read", async || 0 < asked.load(Ordering::SeqCst)).await;
         stand.until("that is judged", async || keeper.findings(&stand).await == findings).await;
     }
+}
+
+/// Whoever shows a true state first and another while that is being asked about gains nothing by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_state_that_a_log_tells_is_held_against_it() {
+    let stand = Stand::new().await;
+    let aria = stand.add_agent("aria").await;
+    let mut keeper = Keeper::new().await;
+    // The tiles of each size are those that its checkpoint was signed for.
+    let (url, asked) = keeper.serve(|width| usize::from(width == 40)).await;
+    let mut quote = keeper.quote(1, 0);
+    quote.url = Some(url);
+    keeper.accept(&stand, &aria, "m-1", (now(), 0), quote).await;
+    keeper.is_known(&stand).await;
+    assert_eq!(keeper.add(&stand, 0, 20, 0).await.0, 200);
+    for (size, history) in [(30, 0), (40, 1)] {
+        let spoilt = AddCheckpoint::write(20, &[[7; 32]], &keeper.checkpoint(size, history));
+        assert_eq!(stand.post_public("/witness/add-checkpoint", spoilt).await.0, 422);
+        stand.until("its tiles are read", async || 0 < asked.load(Ordering::SeqCst)).await;
+    }
+    let found = ["not-continued"];
+    stand.until("that is judged", async || keeper.findings(&stand).await == found).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
