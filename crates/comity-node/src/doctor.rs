@@ -174,7 +174,7 @@ async fn log(home: &Arc<Home>) -> Option<CheckResult> {
             return Some(check("log", false, fault.to_string(), hint));
         }
     };
-    let log::check::Checked { entries, chains, .. } = checked;
+    let log::check::Checked { entries, chains } = checked;
     let mut cosigned = 0;
     for witness in ledger::asked(home).await.unwrap_or_default() {
         cosigned = peers::cosigned(store, &witness.key, key).await.unwrap_or(0).max(cosigned);

@@ -115,6 +115,11 @@ async fn fifty_kills_lose_and_double_nothing() {
     assert!(doubled.is_empty(), "doubled {doubled:?} of {}", promised.len());
     assert!(KILLS <= promised.len() as u64, "only {} messages", promised.len());
     assert_eq!(b.mailbox(), 0);
+    for node in [&a, &b] {
+        let checks = node.run(&["doctor"]).lines();
+        let log = checks.iter().find(|check| check["name"] == "log").unwrap();
+        assert_eq!(log["ok"], true, "no kill tore an act from its statement: {log}");
+    }
     eprintln!("{KILLS} kills, {} messages, each handled once", promised.len());
     receiver.shutdown().await;
     running.await.unwrap().unwrap();
